@@ -99,4 +99,5 @@ def event_counter(event: Event) -> int:
     return Register.EVENTS + 4 * event
 
 
-assert region_base(REGIONS) <= Register.REGION_SIZE and region_size(REGIONS) <= Register.EVENTS
+assert region_base(REGIONS) <= Register.REGION_SIZE
+assert region_size(REGIONS) <= Register.EVENTS

@@ -1,0 +1,104 @@
+"""Signatures shared by the NPU's blocks, seen from the initiator's side."""
+
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from rtl.config import NpuConfig
+from rtl.isa import ADDRESS_BITS, WAIT_BITS
+
+INDEX_BITS = 16
+
+
+class DoneCounts(wiring.Signature):
+    """Completed commands per engine, wrapping; broadcast to every engine's command slot."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            {"load": Out(WAIT_BITS), "compute": Out(WAIT_BITS), "store": Out(WAIT_BITS)}
+        )
+
+
+class ErrorReport(wiring.Signature):
+    """A fault: `valid` for at least one cycle with its code and the command's index."""
+
+    def __init__(self) -> None:
+        super().__init__({"valid": Out(1), "code": Out(8), "command": Out(INDEX_BITS)})
+
+
+class EngineStatus(wiring.Signature):
+    """What the control block and the trace port see of an engine.
+
+    Members
+    -------
+    start : pulse in the cycle in which a command starts executing.
+    done : pulse in the cycle in which it completes (also after a fault).
+    index : index of the command executing (valid from `start` to `done`).
+    busy : a command is executing.
+    waiting : a whole command is queued but its dependencies are not met.
+    idle : nothing executing, nothing queued, nothing partly queued.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(
+            {
+                "start": Out(1),
+                "done": Out(1),
+                "index": Out(INDEX_BITS),
+                "busy": Out(1),
+                "waiting": Out(1),
+                "idle": Out(1),
+            }
+        )
+
+
+class ScratchpadWrite(wiring.Signature):
+    """One word per beat into the scratchpad; transfers when valid & ready. `address` must be in
+    range: the initiator checks."""
+
+    def __init__(self, config: NpuConfig) -> None:
+        super().__init__(
+            {
+                "valid": Out(1),
+                "ready": In(1),
+                "address": Out(ADDRESS_BITS),
+                "data": Out(config.lanes * 8),
+            }
+        )
+
+
+class ScratchpadRead(wiring.Signature):
+    """One word per beat out of the scratchpad: a request transfers when valid & ready, its `data`
+    is present in the following cycle and only then."""
+
+    def __init__(self, config: NpuConfig) -> None:
+        super().__init__(
+            {
+                "valid": Out(1),
+                "ready": In(1),
+                "address": Out(ADDRESS_BITS),
+                "data": In(config.lanes * 8),
+            }
+        )
+
+
+class WeightWrite(wiring.Signature):
+    """One C-byte unit into the weight buffer, always accepted. `address` counts units."""
+
+    def __init__(self, config: NpuConfig) -> None:
+        super().__init__(
+            {"valid": Out(1), "address": Out(ADDRESS_BITS), "data": Out(config.lanes * 8)}
+        )
+
+
+class ParameterWrite(wiring.Signature):
+    """One byte plane of a parameter block, always accepted: byte c belongs to channel c."""
+
+    def __init__(self, config: NpuConfig) -> None:
+        super().__init__(
+            {
+                "valid": Out(1),
+                "block": Out(14),
+                "plane": Out(4),
+                "data": Out(config.lanes * 8),
+            }
+        )
