@@ -1,0 +1,23 @@
+"""What the user's side refuses. Every message is one line: what was wrong, what was given."""
+
+from rtl.errors import NpuError
+
+
+class ModelError(NpuError):
+    """A `.tflite` file that cannot be read, or that is not a fully int8 model of static shape."""
+
+
+class UnsupportedOperatorError(NpuError):
+    """An operator that has to be executed and that no kernel exists for."""
+
+
+class InputError(NpuError):
+    """A network input that is missing, unreadable, or of the wrong shape or type."""
+
+
+class GoldenError(NpuError):
+    """The TFLM interpreter is not installed, or does not run the model."""
+
+
+class OutputError(NpuError):
+    """A result file that cannot be written."""

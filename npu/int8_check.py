@@ -1,0 +1,49 @@
+"""Whether a model is fully int8: the one rule, apart from the reader that applies it."""
+
+from npu.errors import ModelError
+from npu.graph import Graph, Tensor
+
+# int32 is also the type of biases; shapes, axes and other indices are not activations
+ALLOWED_TYPES = frozenset({"int8", "int32", "int64", "bool"})
+
+
+def check_fully_int8(graph: Graph) -> None:
+    """Refuse a model whose activations or weights are not int8.
+
+    Activations (what operators compute, and the network's inputs and outputs) must be int8 with
+    one positive scale and a zero point in -128..127. Biases are int32; shapes, axes and other
+    indices are int32, int64 or bool.
+
+    Raises `ModelError`, naming the first tensor that breaks the rule.
+    """
+    used = dict.fromkeys(graph.inputs)
+    for op in graph.operators:
+        used.update(dict.fromkeys((*op.present_inputs, *op.outputs)))
+    used.update(dict.fromkeys(graph.outputs))
+    for index in used:
+        _check_tensor(graph.tensors[index])
+
+
+def _check_tensor(tensor: Tensor) -> None:
+    if tensor.dtype.name not in ALLOWED_TYPES:
+        raise ModelError(
+            f"the model is not fully int8: tensor {tensor.name!r} is {tensor.dtype.name.upper()}; "
+            "convert it with full-integer quantization, with int8 inputs and outputs"
+        )
+    if tensor.is_constant or tensor.dtype.name != "int8":
+        return
+    quantization = tensor.quantization
+    if quantization is None:
+        raise ModelError(
+            f"the model is not fully int8: tensor {tensor.name!r} is INT8 without a scale"
+        )
+    if not quantization.per_tensor:
+        raise ModelError(
+            f"tensor {tensor.name!r} is an activation with {quantization.scales.size} scales, "
+            "one expected"
+        )
+    if quantization.scale <= 0.0 or not -128 <= quantization.zero_point <= 127:
+        raise ModelError(
+            f"tensor {tensor.name!r} has scale {quantization.scale:g} and zero point "
+            f"{quantization.zero_point}, a positive scale and -128..127 expected"
+        )

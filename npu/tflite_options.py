@@ -1,0 +1,164 @@
+"""Reads an operator's builtin options table of a `.tflite` file into `npu.options`."""
+
+from collections.abc import Callable
+from enum import Enum
+from typing import Any, TypeVar
+
+import tflite  # type: ignore[import-untyped]
+
+from npu.errors import ModelError
+from npu.options import (
+    Activation,
+    ConcatenationOptions,
+    Conv2DOptions,
+    DepthwiseConv2DOptions,
+    ElementwiseOptions,
+    FullyConnectedOptions,
+    NoOptions,
+    Options,
+    Padding,
+    PoolOptions,
+    ReduceOptions,
+    ReshapeOptions,
+    SoftmaxOptions,
+)
+
+EnumT = TypeVar("EnumT", bound=Enum)
+
+
+def read_options(kind: str, index: int, op: Any) -> Options:
+    """The options of the flatbuffer operator `op`, which is number `index` and of `kind`.
+
+    An operator that leaves its options out gets the schema's defaults where these mean something.
+    Raises `ModelError` where they do not, and for options of another kind or with illegal values.
+    """
+    entry = _TABLES.get(kind)
+    if entry is None:
+        return NoOptions()
+    table_name, read, optional = entry
+    where = f"operator {index} ({kind})"
+    given = op.BuiltinOptionsType()
+    if given == 0 and optional is not None:
+        return optional
+    if given != getattr(tflite.BuiltinOptions, table_name):
+        raise ModelError(f"{where} carries options of type {given}, {table_name} expected")
+    table = op.BuiltinOptions()
+    if table is None:
+        raise ModelError(f"{where} has no options, {table_name} expected")
+    options = getattr(tflite, table_name)()
+    options.Init(table.Bytes, table.Pos)
+    try:
+        return read(options)
+    except _IllegalValueError as error:
+        raise ModelError(f"{where}: {error}") from None
+
+
+class _IllegalValueError(ValueError):
+    pass
+
+
+def _enum(kind: type[EnumT], value: int) -> EnumT:
+    try:
+        return kind(value)
+    except ValueError:
+        allowed = ", ".join(f"{m.value} = {m.name}" for m in kind)
+        raise _IllegalValueError(
+            f"{kind.__name__.lower()} is {value}, allowed are {allowed}"
+        ) from None
+
+
+def _positive(name: str, value: int) -> int:
+    if value < 1:
+        raise _IllegalValueError(f"{name} is {value}, at least 1 expected")
+    return value
+
+
+def _window(options: Any) -> dict[str, Any]:
+    return {
+        "padding": _enum(Padding, options.Padding()),
+        "stride_h": _positive("stride_h", options.StrideH()),
+        "stride_w": _positive("stride_w", options.StrideW()),
+        "activation": _activation(options),
+    }
+
+
+def _dilation(options: Any) -> dict[str, Any]:
+    return {
+        "dilation_h": _positive("dilation_h", options.DilationHFactor()),
+        "dilation_w": _positive("dilation_w", options.DilationWFactor()),
+    }
+
+
+def _activation(options: Any) -> Activation:
+    return _enum(Activation, options.FusedActivationFunction())
+
+
+def _conv_2d(options: Any) -> Options:
+    return Conv2DOptions(**_window(options), **_dilation(options))
+
+
+def _depthwise_conv_2d(options: Any) -> Options:
+    return DepthwiseConv2DOptions(
+        **_window(options),
+        **_dilation(options),
+        depth_multiplier=_positive("depth_multiplier", options.DepthMultiplier()),
+    )
+
+
+def _pool(options: Any) -> Options:
+    return PoolOptions(
+        **_window(options),
+        filter_h=_positive("filter_h", options.FilterHeight()),
+        filter_w=_positive("filter_w", options.FilterWidth()),
+    )
+
+
+def _fully_connected(options: Any) -> Options:
+    if options.WeightsFormat() != 0:
+        raise _IllegalValueError(
+            f"weights_format is {options.WeightsFormat()}, only 0 = DEFAULT is supported"
+        )
+    return FullyConnectedOptions(
+        activation=_activation(options), keep_num_dims=bool(options.KeepNumDims())
+    )
+
+
+def _elementwise(options: Any) -> Options:
+    return ElementwiseOptions(activation=_activation(options))
+
+
+def _reduce(options: Any) -> Options:
+    return ReduceOptions(keep_dims=bool(options.KeepDims()))
+
+
+def _softmax(options: Any) -> Options:
+    beta = float(options.Beta())
+    if not 0.0 < beta < float("inf"):
+        raise _IllegalValueError(f"beta is {beta}, a positive number expected")
+    return SoftmaxOptions(beta=beta)
+
+
+def _reshape(options: Any) -> Options:
+    length = options.NewShapeLength()
+    return ReshapeOptions(new_shape=tuple(options.NewShape(i) for i in range(length)))
+
+
+def _concatenation(options: Any) -> Options:
+    return ConcatenationOptions(axis=options.Axis(), activation=_activation(options))
+
+
+# kind: (the schema's table, how it is read, the options of an operator that leaves them out)
+_TABLES: dict[str, tuple[str, Callable[[Any], Options], Options | None]] = {
+    "CONV_2D": ("Conv2DOptions", _conv_2d, None),
+    "DEPTHWISE_CONV_2D": ("DepthwiseConv2DOptions", _depthwise_conv_2d, None),
+    "AVERAGE_POOL_2D": ("Pool2DOptions", _pool, None),
+    "MAX_POOL_2D": ("Pool2DOptions", _pool, None),
+    "FULLY_CONNECTED": ("FullyConnectedOptions", _fully_connected, FullyConnectedOptions()),
+    "ADD": ("AddOptions", _elementwise, ElementwiseOptions()),
+    "SUB": ("SubOptions", _elementwise, ElementwiseOptions()),
+    "MUL": ("MulOptions", _elementwise, ElementwiseOptions()),
+    "MEAN": ("ReducerOptions", _reduce, ReduceOptions()),
+    "SOFTMAX": ("SoftmaxOptions", _softmax, None),
+    "RESHAPE": ("ReshapeOptions", _reshape, ReshapeOptions()),
+    "CONCATENATION": ("ConcatenationOptions", _concatenation, None),
+}

@@ -1,0 +1,296 @@
+"""Reads a `.tflite` file into a `Graph`, and refuses what this project cannot run.
+
+The flatbuffer is not trusted: offsets are followed by the generated classes, which raise on most
+of what is broken, and everything they return is checked here before it is used as an index or a
+size.
+"""
+
+import struct
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tflite  # type: ignore[import-untyped]
+from numpy.typing import NDArray
+
+from npu.errors import ModelError
+from npu.graph import Graph, Operator, Quantization, Tensor
+from npu.int8_check import check_fully_int8
+from npu.shape_rules import check_shapes
+from npu.tflite_options import read_options
+
+IDENTIFIER = b"TFL3"
+# TFLite's own limit for a file; also keeps a corrupted shape from asking for all memory
+MAX_TENSOR_BYTES = 1 << 31
+CONTROL_FLOW = frozenset({"IF", "WHILE", "CALL", "CALL_ONCE", "STABLEHLO_WHILE"})
+
+# what the generated classes and numpy raise on offsets and lengths that lead nowhere
+_CORRUPTION_ERRORS = (
+    struct.error,
+    IndexError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    OverflowError,
+    MemoryError,
+)
+
+_NUMPY_TYPES: dict[int, str] = {
+    tflite.TensorType.FLOAT32: "float32",
+    tflite.TensorType.FLOAT16: "float16",
+    tflite.TensorType.FLOAT64: "float64",
+    tflite.TensorType.INT8: "int8",
+    tflite.TensorType.INT16: "int16",
+    tflite.TensorType.INT32: "int32",
+    tflite.TensorType.INT64: "int64",
+    tflite.TensorType.UINT8: "uint8",
+    tflite.TensorType.UINT16: "uint16",
+    tflite.TensorType.UINT32: "uint32",
+    tflite.TensorType.UINT64: "uint64",
+    tflite.TensorType.BOOL: "bool",
+    tflite.TensorType.COMPLEX64: "complex64",
+    tflite.TensorType.COMPLEX128: "complex128",
+}
+_TYPE_NAMES: dict[int, str] = {
+    value: name for name, value in vars(tflite.TensorType).items() if isinstance(value, int)
+}
+
+
+def read_model(path: Path | str) -> Graph:
+    """Read the `.tflite` file at `path`.
+
+    Raises `ModelError` when the file is missing, is not a whole and consistent `.tflite`, uses
+    control flow or dynamic shapes (other than a batch dimension, which runs as 1), or is not
+    fully int8. Unknown operators are read: only executing them is refused.
+    """
+    path = Path(path)
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise ModelError(f"cannot read model '{path}': {error.strerror or error}") from None
+    return read_model_bytes(data, path.stem, origin=f"'{path}'")
+
+
+def read_model_bytes(data: bytes, name: str, *, origin: str = "the model") -> Graph:
+    """Read the contents of a `.tflite` file; `origin` is what messages call it.
+
+    Raises `ModelError` as `read_model` does.
+    """
+    if len(data) < 8 or data[4:8] != IDENTIFIER:
+        raise ModelError(
+            f"{origin} is not a .tflite model: identifier {IDENTIFIER.decode()!r} expected "
+            f"at byte 4 of {len(data)} bytes"
+        )
+    try:
+        graph = _ModelReader(data).read(name)
+        check_fully_int8(graph)
+        check_shapes(graph)
+    except ModelError as error:
+        raise ModelError(f"{origin}: {error}") from None
+    except _CORRUPTION_ERRORS as error:
+        raise ModelError(
+            f"{origin} is truncated or corrupted ({len(data)} bytes; {type(error).__name__} while "
+            "following its offsets)"
+        ) from None
+    return graph
+
+
+class _ModelReader:
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self._model = tflite.Model.GetRootAs(data, 0)
+
+    def read(self, name: str) -> Graph:
+        if self._model.Version() != 3:
+            raise ModelError(f"schema version {self._model.Version()}, 3 expected")
+        if self._model.SubgraphsLength() < 1:
+            raise ModelError("the model holds no subgraph")
+        subgraph = self._model.Subgraphs(0)
+        operators = tuple(
+            self._operator(i, subgraph.Operators(i)) for i in range(subgraph.OperatorsLength())
+        )
+        if self._model.SubgraphsLength() > 1:
+            _refuse_control_flow(operators, self._model.SubgraphsLength())
+        count = subgraph.TensorsLength()
+        inputs = tuple(subgraph.Inputs(i) for i in range(subgraph.InputsLength()))
+        outputs = tuple(subgraph.Outputs(i) for i in range(subgraph.OutputsLength()))
+        _check_references(operators, inputs, outputs, count)
+        flat_tensors = [subgraph.Tensors(i) for i in range(count)]
+        tensors = tuple(self._tensor(i, t) for i, t in enumerate(flat_tensors))
+        variables = {i for i, t in enumerate(flat_tensors) if t.IsVariable()}
+        graph = Graph(name, tensors, operators, inputs, outputs)
+        _check_order(graph, variables)
+        return graph
+
+    def _operator(self, index: int, op: Any) -> Operator:
+        code_index = op.OpcodeIndex()
+        if code_index >= self._model.OperatorCodesLength():
+            raise ModelError(
+                f"operator {index} uses operator code {code_index} of "
+                f"{self._model.OperatorCodesLength()}"
+            )
+        kind = self._kind(self._model.OperatorCodes(code_index))
+        return Operator(
+            index=index,
+            kind=kind,
+            inputs=tuple(op.Inputs(i) for i in range(op.InputsLength())),
+            outputs=tuple(op.Outputs(i) for i in range(op.OutputsLength())),
+            options=read_options(kind, index, op),
+        )
+
+    def _tensor(self, index: int, tensor: Any) -> Tensor:
+        name = self._text(tensor.Name()) or f"tensor{index}"
+        type_code = tensor.Type()
+        if type_code not in _NUMPY_TYPES:
+            given = _TYPE_NAMES.get(type_code, f"of unknown type {type_code}")
+            raise ModelError(f"the model is not fully int8: tensor {name!r} is {given}")
+        if tensor.Sparsity() is not None:
+            raise ModelError(f"tensor {name!r} is stored sparse, dense tensors expected")
+        dtype = np.dtype(_NUMPY_TYPES[type_code])
+        data = self._buffer(tensor.Buffer(), name)
+        shape = _static_shape(tensor, name, is_constant=data is not None)
+        size = prod(shape) * dtype.itemsize
+        if size > MAX_TENSOR_BYTES:
+            raise ModelError(
+                f"tensor {name!r} of shape {list(shape)} takes {size} bytes, over 2 GiB"
+            )
+        value: NDArray[Any] | None = None
+        if data is not None:
+            if len(data) != size:
+                raise ModelError(
+                    f"tensor {name!r} of shape {list(shape)} and type {dtype.name} needs {size} "
+                    f"bytes, its buffer has {len(data)}"
+                )
+            # a copy, because a view into the file would be unaligned
+            value = np.frombuffer(data, dtype).reshape(shape).copy()
+            value.flags.writeable = False
+        return Tensor(index, name, shape, dtype, _quantization(tensor, name, shape), value)
+
+    def _buffer(self, index: int, name: str) -> bytes | None:
+        if index >= self._model.BuffersLength():
+            raise ModelError(
+                f"tensor {name!r} uses buffer {index} of {self._model.BuffersLength()}"
+            )
+        buffer = self._model.Buffers(index)
+        # offset 1 marks, in a model under construction, a buffer that will follow the tables
+        if buffer.Offset() > 1:
+            end = buffer.Offset() + buffer.Size()
+            if end > len(self._data):
+                raise ModelError(
+                    f"the file is truncated: tensor {name!r} ends at byte {end} of "
+                    f"{len(self._data)}"
+                )
+            return self._data[buffer.Offset() : end]
+        if buffer.DataLength() == 0:
+            return None
+        array: NDArray[np.uint8] = buffer.DataAsNumpy()
+        return array.tobytes()
+
+    def _kind(self, code: Any) -> str:
+        # operator codes often end the file: reading a whole one notices that its end is missing
+        code.Version()
+        builtin = max(code.BuiltinCode(), code.DeprecatedBuiltinCode())
+        if builtin == tflite.BuiltinOperator.CUSTOM:
+            return f"CUSTOM:{self._text(code.CustomCode())}"
+        return str(tflite.BUILTIN_OPCODE2NAME.get(builtin, f"BUILTIN:{builtin}"))
+
+    def _text(self, raw: bytes | None) -> str:
+        if not raw:
+            return ""
+        # the flatbuffer library cuts a string off at the end of the file without a word, but a
+        # whole string is followed by its NUL
+        if self._data.endswith(raw):
+            raise ModelError("the file is truncated: it ends inside a string")
+        return raw.decode("utf-8", errors="replace")
+
+
+def _static_shape(tensor: Any, name: str, *, is_constant: bool) -> tuple[int, ...]:
+    shape = tuple(tensor.Shape(i) for i in range(tensor.ShapeLength()))
+    signature = tuple(tensor.ShapeSignature(i) for i in range(tensor.ShapeSignatureLength()))
+    if not shape and not is_constant and not tensor.HasRank():
+        raise ModelError(f"tensor {name!r} has no shape, static shapes expected")
+    # every converted network has a batch of unknown size: that one dimension runs as stored
+    if any(n < 0 for n in (*shape, *signature[1:])):
+        given = signature if any(n < 0 for n in signature) else shape
+        raise ModelError(
+            f"tensor {name!r} has the dynamic shape {list(given)}, static shapes expected "
+            "(only the batch may be -1)"
+        )
+    if any(n == 0 for n in shape) and not is_constant:
+        raise ModelError(f"tensor {name!r} of shape {list(shape)} is empty")
+    return shape
+
+
+def _quantization(tensor: Any, name: str, shape: tuple[int, ...]) -> Quantization | None:
+    table = tensor.Quantization()
+    if table is None or table.ScaleLength() == 0:
+        return None
+    scales = np.array(table.ScaleAsNumpy(), np.float32)
+    zero_points = np.zeros(scales.size, np.int64)
+    if table.ZeroPointLength():
+        given = np.array(table.ZeroPointAsNumpy(), np.int64)
+        if given.size not in (1, scales.size):
+            raise ModelError(
+                f"tensor {name!r} has {scales.size} scales and {given.size} zero points"
+            )
+        zero_points[:] = given
+    axis = table.QuantizedDimension()
+    if scales.size > 1 and (not 0 <= axis < len(shape) or shape[axis] != scales.size):
+        raise ModelError(
+            f"tensor {name!r} of shape {list(shape)} has {scales.size} scales along axis {axis}"
+        )
+    if not np.all(np.isfinite(scales)) or np.any(scales < 0):
+        raise ModelError(f"tensor {name!r} has a negative or infinite scale")
+    scales.flags.writeable = zero_points.flags.writeable = False
+    return Quantization(scales, zero_points, axis)
+
+
+def _refuse_control_flow(operators: tuple[Operator, ...], subgraphs: int) -> None:
+    for op in operators:
+        if op.kind in CONTROL_FLOW:
+            raise ModelError(
+                f"the model has {subgraphs} subgraphs and control flow (operator {op.index} is "
+                f"{op.kind}), one subgraph without control flow expected"
+            )
+
+
+def _check_references(
+    operators: tuple[Operator, ...], inputs: tuple[int, ...], outputs: tuple[int, ...], count: int
+) -> None:
+    if not operators or not inputs or not outputs:
+        raise ModelError(
+            f"the model has {len(operators)} operators, {len(inputs)} inputs and {len(outputs)} "
+            "outputs, at least one of each expected"
+        )
+    places = [("the network's inputs", inputs), ("the network's outputs", outputs)]
+    for op in operators:
+        where = f"operator {op.index} ({op.kind})"
+        places += [(where, op.present_inputs), (where, op.outputs)]
+    for where, indices in places:
+        for index in indices:
+            if not 0 <= index < count:
+                raise ModelError(f"{where}: tensor {index} is not one of the {count} tensors")
+
+
+def _check_order(graph: Graph, variables: set[int]) -> None:
+    known = {t.index for t in graph.tensors if t.is_constant} | set(graph.inputs) | variables
+    written: set[int] = set(graph.inputs)
+    for op in graph.operators:
+        for index in op.present_inputs:
+            if index not in known:
+                raise ModelError(
+                    f"operator {op.index} ({op.kind}) reads tensor "
+                    f"{graph.tensors[index].name!r} before anything writes it"
+                )
+        for index in op.outputs:
+            if index in written or graph.tensors[index].is_constant:
+                raise ModelError(
+                    f"operator {op.index} ({op.kind}) writes tensor "
+                    f"{graph.tensors[index].name!r}, which already has a value"
+                )
+        written.update(op.outputs)
+        known.update(op.outputs)
+    for index in graph.outputs:
+        if index not in known:
+            raise ModelError(f"nothing writes the output {graph.tensors[index].name!r}")
