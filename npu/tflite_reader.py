@@ -25,6 +25,10 @@ IDENTIFIER = b"TFL3"
 MAX_TENSOR_BYTES = 1 << 31
 CONTROL_FLOW = frozenset({"IF", "WHILE", "CALL", "CALL_ONCE", "STABLEHLO_WHILE"})
 
+# places of the two strings in the virtual tables of Tensor and OperatorCode: 4 + 2 * field number
+_TENSOR_NAME = 10
+_CUSTOM_CODE = 6
+
 # what the generated classes and numpy raise on offsets and lengths that lead nowhere
 _CORRUPTION_ERRORS = (
     struct.error,
@@ -140,7 +144,7 @@ class _ModelReader:
         )
 
     def _tensor(self, index: int, tensor: Any) -> Tensor:
-        name = self._text(tensor.Name()) or f"tensor{index}"
+        name = self._text(tensor, _TENSOR_NAME) or f"tensor{index}"
         type_code = tensor.Type()
         if type_code not in _NUMPY_TYPES:
             given = _TYPE_NAMES.get(type_code, f"of unknown type {type_code}")
@@ -192,17 +196,21 @@ class _ModelReader:
         code.Version()
         builtin = max(code.BuiltinCode(), code.DeprecatedBuiltinCode())
         if builtin == tflite.BuiltinOperator.CUSTOM:
-            return f"CUSTOM:{self._text(code.CustomCode())}"
+            return f"CUSTOM:{self._text(code, _CUSTOM_CODE)}"
         return str(tflite.BUILTIN_OPCODE2NAME.get(builtin, f"BUILTIN:{builtin}"))
 
-    def _text(self, raw: bytes | None) -> str:
-        if not raw:
+    def _text(self, table: Any, field: int) -> str:
+        # not by the generated accessor, which cuts a string off at the end of a truncated file
+        # without a word
+        flat = table._tab
+        offset = flat.Offset(field)
+        if offset == 0:
             return ""
-        # the flatbuffer library cuts a string off at the end of the file without a word, but a
-        # whole string is followed by its NUL
-        if self._data.endswith(raw):
-            raise ModelError("the file is truncated: it ends inside a string")
-        return raw.decode("utf-8", errors="replace")
+        start = flat.Vector(offset)
+        end = start + flat.VectorLen(offset)
+        if end >= len(self._data):
+            raise ModelError(f"the file is truncated: a string ends at byte {end}")
+        return self._data[start:end].decode("utf-8", errors="replace")
 
 
 def _static_shape(tensor: Any, name: str, *, is_constant: bool) -> tuple[int, ...]:

@@ -1,0 +1,202 @@
+"""The golden check: the same network in the TensorFlow Lite Micro interpreter, tensor by tensor."""
+
+import os
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from npu.errors import GoldenError
+from npu.graph import Graph
+
+# the interpreter's own records and the scratch buffers of its operators, beside the tensors
+ARENA_BASE_BYTES = 4 << 20
+ARENA_BYTES_PER_OPERATOR = 16 << 10
+
+
+@dataclass(frozen=True, slots=True)
+class Mismatch:
+    """A tensor that differs: how often, and where first.
+
+    `position` is the multi-dimensional index of the first differing element in memory order.
+    """
+
+    tensor: int
+    name: str
+    count: int
+    size: int
+    position: tuple[int, ...]
+    expected: int
+    actual: int
+
+    def __str__(self) -> str:
+        return (
+            f"tensor {self.tensor} {self.name!r}: {self.count} of {self.size} values differ, "
+            f"first at {list(self.position)}: {self.actual}, TFLM has {self.expected}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """How far a run agrees with TFLM.
+
+    The counts are of tensors: outputs of the network, and intermediates that both sides know.
+    """
+
+    outputs_equal: int
+    outputs: int
+    intermediates_equal: int
+    intermediates_compared: int
+    intermediates: int
+    mismatches: tuple[Mismatch, ...]
+
+    @property
+    def bit_exact(self) -> bool:
+        """Whether every output was compared and no compared tensor differs."""
+        return not self.mismatches and self.outputs_equal == self.outputs
+
+    @property
+    def summary(self) -> str:
+        """One line for the user."""
+        if self.bit_exact:
+            every = (
+                "every intermediate tensor"
+                if self.intermediates_compared == self.intermediates
+                else "every intermediate tensor that is kept"
+            )
+            return (
+                f"bit-exact with TFLM: {self.outputs} of {self.outputs} outputs and {every} "
+                f"({self.intermediates_equal} of {self.intermediates})"
+            )
+        return (
+            f"NOT bit-exact with TFLM: {self.outputs_equal} of {self.outputs} outputs and "
+            f"{self.intermediates_equal} of {self.intermediates_compared} intermediate tensors "
+            "agree"
+        )
+
+
+def run_golden(
+    model: bytes, graph: Graph, inputs: Mapping[int, NDArray[Any]]
+) -> dict[int, NDArray[Any]]:
+    """Run `model` (the file that `graph` was read from) in TFLM on `inputs` by tensor index.
+
+    Returns the inputs and every tensor that an operator writes, by tensor index: the interpreter
+    is told to keep them all.
+
+    Raises `GoldenError` when the interpreter is not installed or refuses the model.
+    """
+    try:
+        from tflite_micro import runtime  # type: ignore[import-untyped]
+    except ImportError as error:
+        raise GoldenError(
+            "the check needs the TFLM interpreter (package tflite-micro, Linux x86-64 only): "
+            f"{error}"
+        ) from None
+    messages: list[str] = []
+    try:
+        with _captured_stderr(messages):
+            interpreter = runtime.Interpreter.from_bytes(
+                model,
+                arena_size=_arena_bytes(graph),
+                intrepreter_config=runtime.InterpreterConfig.kPreserveAllTensors,
+            )
+            for position, index in enumerate(graph.inputs):
+                interpreter.set_input(np.ascontiguousarray(inputs[index]), position)
+            interpreter.invoke()
+    except (RuntimeError, ValueError) as error:
+        reason = "; ".join(messages) or str(error)
+        raise GoldenError(f"TFLM does not run this model: {reason}") from None
+    written = [t for op in graph.operators for t in op.outputs]
+    # an index beyond the graph's would crash the interpreter: these come from the graph
+    return {t: _tensor_value(interpreter.GetTensor(t, 0)) for t in (*graph.inputs, *written)}
+
+
+def compare(
+    graph: Graph, golden: Mapping[int, NDArray[Any]], values: Mapping[int, NDArray[Any]]
+) -> Comparison:
+    """Compare `values` with the `golden` ones, both by tensor index, in execution order.
+
+    An output that `values` lacks counts as not equal; an intermediate that it lacks (because it
+    never existed in memory) is not compared.
+    """
+    mismatches: list[Mismatch] = []
+    intermediates = graph.intermediates()
+    compared = [t for t in intermediates if t in golden and t in values]
+    equal_intermediates = _count_equal(graph, compared, golden, values, mismatches)
+    outputs = tuple(dict.fromkeys(graph.outputs))
+    known = [t for t in outputs if t in golden and t in values]
+    equal_outputs = _count_equal(graph, known, golden, values, mismatches)
+    return Comparison(
+        outputs_equal=equal_outputs,
+        outputs=len(outputs),
+        intermediates_equal=equal_intermediates,
+        intermediates_compared=len(compared),
+        intermediates=len(intermediates),
+        mismatches=tuple(mismatches),
+    )
+
+
+def _count_equal(
+    graph: Graph,
+    indices: Sequence[int],
+    golden: Mapping[int, NDArray[Any]],
+    values: Mapping[int, NDArray[Any]],
+    mismatches: list[Mismatch],
+) -> int:
+    found = [m for i in indices if (m := _mismatch(graph, i, golden[i], values[i])) is not None]
+    mismatches += found
+    return len(indices) - len(found)
+
+
+def _mismatch(
+    graph: Graph, index: int, expected: NDArray[Any], actual: NDArray[Any]
+) -> Mismatch | None:
+    if expected.shape != actual.shape or expected.dtype != actual.dtype:
+        raise ValueError(
+            f"tensor {index} is {actual.dtype.name} {list(actual.shape)}, "
+            f"TFLM has {expected.dtype.name} {list(expected.shape)}"
+        )
+    differing = np.argwhere(expected != actual)
+    if not len(differing):
+        return None
+    first = tuple(int(i) for i in differing[0])
+    return Mismatch(
+        tensor=index,
+        name=graph.tensors[index].name,
+        count=len(differing),
+        size=expected.size,
+        position=first,
+        expected=int(expected[first]),
+        actual=int(actual[first]),
+    )
+
+
+def _arena_bytes(graph: Graph) -> int:
+    tensors = sum(t.size * t.dtype.itemsize + 64 for t in graph.tensors if not t.is_constant)
+    # operators may ask for scratch as large as their tensors
+    return 2 * tensors + ARENA_BYTES_PER_OPERATOR * len(graph.operators) + ARENA_BASE_BYTES
+
+
+def _tensor_value(details: Mapping[str, Any]) -> NDArray[Any]:
+    # a copy: the interpreter hands out views into an arena that dies with it
+    return np.array(details["tensor_data"])
+
+
+@contextmanager
+def _captured_stderr(messages: list[str]) -> Iterator[None]:
+    """Collect what native code writes to file descriptor 2: TFLM explains its errors only there."""
+    with tempfile.TemporaryFile() as sink:
+        saved = os.dup(2)
+        os.dup2(sink.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(saved, 2)
+            os.close(saved)
+            sink.seek(0)
+            text = sink.read().decode("utf-8", errors="replace")
+            messages += [line.strip() for line in text.splitlines() if line.strip()]

@@ -1,0 +1,207 @@
+"""Turns what the user names after `--input` into the network's int8 input tensors.
+
+Four forms are understood:
+
+`FILE.npy`, `FILE.npz:key`
+    An int8 array is taken as it is. A floating-point array holds real values and is quantized
+    with the input's scale and zero point as TFLM does (half away from zero, saturating). A leading
+    batch dimension of 1 may be missing. The key may be left out when the file holds one array.
+`IMAGE` (png, jpg, bmp, gif, ppm, webp, ...)
+    Must have the network's height and width: nothing is resized. Converted to grey or RGB by the
+    network's channels. Which real value a pixel of 0..255 stands for follows from the range of
+    real values that the input can represent: 0..255 where the range reaches beyond 8; otherwise
+    -1..1 where it goes below -0.5; otherwise 0..1. A network trained with any other normalization
+    needs an array.
+`random:SEED`
+    Every int8 value with equal probability, from numpy's default generator.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+from numpy.typing import NDArray
+
+from npu.errors import InputError
+from npu.graph import Graph, Tensor
+
+DEFAULT_INPUT = "random:0"
+IMAGE_SUFFIXES = frozenset(
+    {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".ppm", ".pgm", ".tif", ".tiff", ".webp"}
+)
+ALLOWED_FORMS = "FILE.npy, FILE.npz:key, an image (png, jpg, ...) or random:SEED"
+
+# the input's greatest real value from which on it is taken to mean pixels of 0..255
+PIXEL_RANGE_FROM = 8.0
+# the input's least real value below which it is taken to mean pixels of -1..1
+SIGNED_RANGE_BELOW = -0.5
+
+
+def load_inputs(specs: Sequence[str], graph: Graph) -> dict[int, NDArray[np.int8]]:
+    """The network's inputs by tensor index, int8 and of the graph's shapes.
+
+    `specs` gives one of the forms above for each input, in the model's order. A single
+    `random:SEED` fills every input; no spec means `random:0`.
+
+    Raises `InputError` with what was given and what is allowed.
+    """
+    tensors = [graph.tensors[i] for i in graph.inputs]
+    specs = list(specs) or [DEFAULT_INPUT]
+    for tensor in tensors:
+        if tensor.dtype != np.int8:
+            raise InputError(
+                f"the network's input {tensor.name!r} is {tensor.dtype.name}, only int8 inputs "
+                "can be given"
+            )
+    if len(specs) == 1 and specs[0].startswith("random:"):
+        generator = np.random.default_rng(_seed(specs[0]))
+        return {t.index: _random(generator, t.shape) for t in tensors}
+    if len(specs) != len(tensors):
+        raise InputError(
+            f"{len(specs)} inputs given, the network has {len(tensors)}: "
+            + ", ".join(f"{t.name!r} {list(t.shape)}" for t in tensors)
+        )
+    return {t.index: _load_one(spec, t) for spec, t in zip(specs, tensors, strict=True)}
+
+
+def quantize_input(values: NDArray[Any], tensor: Tensor) -> NDArray[np.int8]:
+    """Real `values` (any float dtype and shape) as int8 with the tensor's scale and zero point.
+
+    TFLM's QUANTIZE: division in float32, half away from zero, saturating. The tensor must be
+    quantized per tensor.
+    """
+    scale, zero_point = _parameters(tensor)
+    scaled = values.astype(np.float32) / np.float32(scale)
+    rounded = np.trunc(scaled + np.copysign(np.float32(0.5), scaled))
+    return np.clip(rounded.astype(np.float64) + zero_point, -128, 127).astype(np.int8)
+
+
+def _load_one(spec: str, tensor: Tensor) -> NDArray[np.int8]:
+    if spec.startswith("random:"):
+        return _random(np.random.default_rng(_seed(spec)), tensor.shape)
+    path, key = _split_key(spec)
+    suffix = path.suffix.lower()
+    if suffix not in {".npy", ".npz"} | IMAGE_SUFFIXES:
+        raise InputError(f"input {spec!r} is of an unknown form, allowed are {ALLOWED_FORMS}")
+    if not path.is_file():
+        raise InputError(f"input file '{path}' does not exist")
+    if suffix in IMAGE_SUFFIXES:
+        return _from_image(path, tensor)
+    return _from_array(_load_array(path, key), spec, tensor)
+
+
+def _random(generator: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.int8]:
+    values: NDArray[np.int8] = generator.integers(-128, 128, shape, np.int8)
+    return values
+
+
+def _seed(spec: str) -> int:
+    text = spec.removeprefix("random:")
+    if not (text.isascii() and text.isdigit()):
+        raise InputError(f"input {spec!r}: the seed {text!r} is not a whole number from 0")
+    return int(text)
+
+
+def _split_key(spec: str) -> tuple[Path, str | None]:
+    name, separator, key = spec.rpartition(".npz:")
+    if separator:
+        return Path(name + ".npz"), key
+    return Path(spec), None
+
+
+def _load_array(path: Path, key: str | None) -> NDArray[Any]:
+    try:
+        loaded = np.load(path, allow_pickle=False)
+        if isinstance(loaded, np.ndarray):
+            return loaded
+        with loaded:
+            names = loaded.files
+            if key is None and len(names) == 1:
+                key = names[0]
+            if key is None or key not in names:
+                asked = "no key given" if key is None else f"no array {key!r}"
+                raise InputError(f"input file '{path}': {asked}, it holds {_listed(names)}")
+            return np.asarray(loaded[key])
+    except (OSError, ValueError, EOFError, BadZipFile) as error:
+        raise InputError(f"input file '{path}' is not a readable numpy file: {error}") from None
+
+
+def _listed(names: Sequence[str], limit: int = 12) -> str:
+    shown = ", ".join(names[:limit])
+    return f"{shown} and {len(names) - limit} more" if len(names) > limit else shown or "nothing"
+
+
+def _from_array(array: NDArray[Any], spec: str, tensor: Tensor) -> NDArray[np.int8]:
+    shaped = array
+    if array.shape == tensor.shape[1:] and tensor.shape[:1] == (1,):
+        shaped = array[np.newaxis]
+    if shaped.shape != tensor.shape:
+        raise InputError(
+            f"input {spec!r} has shape {list(array.shape)}, the network's input {tensor.name!r} "
+            f"has {list(tensor.shape)}"
+        )
+    if shaped.dtype == np.int8:
+        return np.ascontiguousarray(shaped)
+    if not np.issubdtype(shaped.dtype, np.floating):
+        raise InputError(
+            f"input {spec!r} is {array.dtype.name}, allowed are int8 (quantized values) and "
+            "floating point (real values)"
+        )
+    if not np.all(np.isfinite(shaped)):
+        raise InputError(f"input {spec!r} holds NaN or infinity")
+    return quantize_input(shaped, tensor)
+
+
+def _from_image(path: Path, tensor: Tensor) -> NDArray[np.int8]:
+    # pillow takes 30 ms to import, and most inputs are arrays
+    from PIL import Image, UnidentifiedImageError
+
+    height, width, channels, channels_last = _image_layout(path, tensor)
+    try:
+        with Image.open(path) as image:
+            if (image.height, image.width) != (height, width):
+                raise InputError(
+                    f"image '{path}' has {image.height} rows of {image.width} pixels, the "
+                    f"network's input {tensor.name!r} has {height} rows of {width}; nothing is "
+                    "resized"
+                )
+            pixels = np.asarray(image.convert("L" if channels == 1 else "RGB"))
+    except (OSError, SyntaxError, UnidentifiedImageError, Image.DecompressionBombError) as error:
+        raise InputError(f"'{path}' is not a readable image: {error}") from None
+    pixels = pixels.reshape(height, width, channels)
+    if not channels_last:
+        pixels = pixels.transpose(2, 0, 1)
+    return quantize_input(_real_pixels(pixels, tensor)[np.newaxis], tensor)
+
+
+def _image_layout(path: Path, tensor: Tensor) -> tuple[int, int, int, bool]:
+    """Height, width, channels, and whether the channels come last."""
+    shape = tensor.shape
+    if len(shape) == 4 and shape[0] == 1:
+        if shape[3] in (1, 3):
+            return shape[1], shape[2], shape[3], True
+        if shape[1] in (1, 3):
+            return shape[2], shape[3], shape[1], False
+    raise InputError(
+        f"image '{path}' cannot be the network's input {tensor.name!r} of shape {list(shape)}: "
+        "one picture with 1 or 3 channels expected"
+    )
+
+
+def _real_pixels(pixels: NDArray[np.uint8], tensor: Tensor) -> NDArray[np.float32]:
+    scale, zero_point = _parameters(tensor)
+    least, greatest = (-128 - zero_point) * scale, (127 - zero_point) * scale
+    real = pixels.astype(np.float32)
+    if greatest > PIXEL_RANGE_FROM:
+        return real
+    if least < SIGNED_RANGE_BELOW:
+        return real / np.float32(127.5) - np.float32(1.0)
+    return real / np.float32(255.0)
+
+
+def _parameters(tensor: Tensor) -> tuple[float, int]:
+    if tensor.quantization is None:
+        raise InputError(f"the network's input {tensor.name!r} has no scale")
+    return tensor.quantization.scale, tensor.quantization.zero_point
