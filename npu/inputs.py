@@ -73,9 +73,11 @@ def quantize_input(values: NDArray[Any], tensor: Tensor) -> NDArray[np.int8]:
     quantized per tensor.
     """
     scale, zero_point = _parameters(tensor)
-    scaled = values.astype(np.float32) / np.float32(scale)
-    rounded = np.trunc(scaled + np.copysign(np.float32(0.5), scaled))
-    return np.clip(rounded.astype(np.float64) + zero_point, -128, 127).astype(np.int8)
+    # the quotient is TFLM's float32; halves are added in float64, where that is exact
+    scaled = (values.astype(np.float32) / np.float32(scale)).astype(np.float64)
+    rounded = np.trunc(scaled + np.copysign(0.5, scaled))
+    quantized: NDArray[np.int8] = np.clip(rounded + zero_point, -128, 127).astype(np.int8)
+    return quantized
 
 
 def _load_one(spec: str, tensor: Tensor) -> NDArray[np.int8]:

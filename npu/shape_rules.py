@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from kernels.quantization import resolve_axes, window
 from npu.errors import ModelError
 from npu.graph import Graph, Operator, Tensor
 from npu.options import (
     ConcatenationOptions,
     Conv2DOptions,
     DepthwiseConv2DOptions,
-    Padding,
     PoolOptions,
     ReduceOptions,
 )
@@ -67,14 +67,6 @@ def constant_operand(graph: Graph, op: Operator, position: int) -> NDArray[Any]:
     return tensor.data
 
 
-def window_output(size: int, kernel: int, stride: int, dilation: int, padding: Padding) -> int:
-    """Rows (or columns) that a window of `kernel` taps makes of `size` rows; 0 when none fits."""
-    extent = (kernel - 1) * dilation + 1
-    if padding is Padding.SAME:
-        return -(-size // stride)
-    return max(0, (size - extent) // stride + 1)
-
-
 def reduced_axes(graph: Graph, op: Operator) -> tuple[int, ...]:
     """The axes a MEAN averages over, each once, from 0, in rising order.
 
@@ -82,9 +74,10 @@ def reduced_axes(graph: Graph, op: Operator) -> tuple[int, ...]:
     """
     rank = len(graph.tensors[op.inputs[0]].shape)
     axes = [int(a) for a in constant_operand(graph, op, 1).reshape(-1)]
-    if any(not -rank <= a < rank for a in axes):
-        raise _error(op, f"axes {axes} of an input of rank {rank}")
-    return tuple(sorted({a % rank for a in axes}))
+    try:
+        return resolve_axes(axes, rank)
+    except ValueError as error:
+        raise _error(op, str(error)) from None
 
 
 def _error(op: Operator, message: str) -> ModelError:
@@ -119,13 +112,13 @@ def _windows(
     options: Conv2DOptions | DepthwiseConv2DOptions | PoolOptions,
     dilation: tuple[int, int] = (1, 1),
 ) -> tuple[int, int]:
-    height = window_output(x.shape[1], kernel[0], options.stride_h, dilation[0], options.padding)
-    width = window_output(x.shape[2], kernel[1], options.stride_w, dilation[1], options.padding)
-    if height < 1 or width < 1:
-        raise _error(
-            op, f"a window of {list(kernel)} does not fit into an input of {list(x.shape[1:3])}"
-        )
-    return height, width
+    padding = options.padding.name
+    try:
+        rows = window(x.shape[1], kernel[0], options.stride_h, dilation[0], padding)
+        columns = window(x.shape[2], kernel[1], options.stride_w, dilation[1], padding)
+    except ValueError as error:
+        raise _error(op, str(error)) from None
+    return rows.output, columns.output
 
 
 def _conv_2d(graph: Graph, op: Operator) -> Shape:

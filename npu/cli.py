@@ -1,0 +1,43 @@
+"""The command line: `npu run`, `npu disasm`, `npu verilog`, `npu configs`.
+
+Exit codes: 0 done, 1 a `--check` failed, 2 bad usage or bad input (one line on standard error),
+130 interrupted.
+"""
+
+import sys
+from collections.abc import Sequence
+
+import typer
+
+from npu.commands.configs import configs
+from npu.commands.disasm import disasm
+from npu.commands.run import run
+from npu.commands.verilog import verilog
+from rtl.errors import NpuError
+
+EXIT_BAD_INPUT = 2
+EXIT_INTERRUPTED = 130
+
+app = typer.Typer(
+    name="npu",
+    help="Run int8 .tflite networks on a simulated NPU, bit-exact and cycle by cycle.",
+    no_args_is_help=True,
+    add_completion=False,
+    # plain text, so that an error is one readable line also in a log file
+    rich_markup_mode=None,
+    # a bug shows Python's own traceback, not one with every local array in it
+    pretty_exceptions_enable=False,
+)
+for _command in (run, disasm, verilog, configs):
+    app.command()(_command)
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the command line with `argv` (default: the process's arguments) and exit."""
+    try:
+        app(args=None if argv is None else list(argv), prog_name="npu")
+    except NpuError as error:
+        sys.stderr.write(f"npu: error: {'; '.join(str(error).splitlines())}\n")
+        sys.exit(EXIT_BAD_INPUT)
+    except KeyboardInterrupt:
+        sys.exit(EXIT_INTERRUPTED)

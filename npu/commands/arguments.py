@@ -1,0 +1,21 @@
+"""Arguments that several commands share."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from rtl.config import DEFAULT_PRESET, PRESETS
+
+ModelArgument = Annotated[
+    Path, typer.Argument(metavar="MODEL", help="A fully int8 .tflite file.", show_default=False)
+]
+ConfigOption = Annotated[
+    str,
+    typer.Option(
+        "--config",
+        metavar="PRESET|FILE.toml",
+        help=f"The hardware: {', '.join(PRESETS)}, or a TOML file of parameters.",
+    ),
+]
+DEFAULT_CONFIG = DEFAULT_PRESET

@@ -1,0 +1,58 @@
+"""`npu configs`: the presets and their derived numbers."""
+
+from typing import Annotated, Any
+
+import typer
+
+from rtl.config import DEFAULT_PRESET, PRESETS, NpuConfig
+
+
+def configs(
+    json: Annotated[bool, typer.Option("--json", help="Write JSON to standard output.")] = False,
+) -> None:
+    """List the hardware presets and their derived numbers."""
+    from npu.json_report import STDOUT, write_json
+
+    records = [config_record(name, config) for name, config in PRESETS.items()]
+    if json:
+        write_json(records, STDOUT)
+        return
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    from npu.report import make_console, print_line
+
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table.add_column("preset")
+    for heading in _COLUMNS:
+        table.add_column(heading, justify="right")
+    for record in records:
+        cells = (" x ".join(str(record[k]) for k in keys) for keys in _COLUMNS.values())
+        table.add_row(record["name"], *cells)
+    console = make_console()
+    console.print(table)
+    print_line(console, "grid: pixels x channels x lanes; default: " + DEFAULT_PRESET)
+
+
+def config_record(name: str, config: NpuConfig) -> dict[str, Any]:
+    """Every parameter of a preset, with `name`, `macs_per_cycle` and other derived numbers."""
+    return {
+        "name": name,
+        "macs_per_cycle": config.macs_per_cycle,
+        "banks": config.banks,
+        "block_channels": config.block_channels,
+        "weight_words": config.weight_words,
+        "scratchpad_words": config.scratchpad_words,
+        **config.to_dict(),
+    }
+
+
+_COLUMNS: dict[str, tuple[str, ...]] = {
+    "MACs/cycle": ("macs_per_cycle",),
+    "grid": ("pixels", "channels", "lanes"),
+    "accumulators": ("accumulator_depth",),
+    "requant/cycle": ("requant_lanes",),
+    "scratchpad KiB": ("scratchpad_kib",),
+    "weights KiB": ("weight_buffer_kib",),
+    "bus bytes": ("bus_bytes",),
+}

@@ -1,0 +1,171 @@
+"""`npu run`: one inference, and what it cost."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from npu.commands.arguments import DEFAULT_CONFIG, ConfigOption, ModelArgument
+from npu.commands.progress import progress_bar
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from npu.golden import Comparison
+    from npu.graph import Graph
+    from npu.result import RunResult
+    from rtl.config import NpuConfig
+    from sim.memory import MemoryConfig
+
+EXIT_NOT_BIT_EXACT = 1
+
+
+class Backend(StrEnum):
+    """What executes the operators that the NPU takes."""
+
+    REFERENCE = "reference"
+    FUNCTIONAL = "functional"
+    RTL = "rtl"
+
+
+def run(
+    model: ModelArgument,
+    input: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--input",
+            metavar="SPEC",
+            help="FILE.npy, FILE.npz:key, an image, or random:SEED; once for each input of the "
+            "network. int8 arrays are taken as they are, floating-point arrays are quantized. "
+            "An image must have the network's height and width; its pixels stand for 0..255, "
+            "-1..1 or 0..1, whichever fits the range of the network's input. Default: random:0.",
+            show_default=False,
+        ),
+    ] = None,
+    config: ConfigOption = DEFAULT_CONFIG,
+    backend: Annotated[
+        Backend, typer.Option(help="kernels only, command stream, or the hardware in Verilator.")
+    ] = Backend.RTL,
+    check: Annotated[
+        bool,
+        typer.Option(
+            "--check",
+            help="Compare every tensor with TensorFlow Lite Micro; exit 1 on a difference.",
+        ),
+    ] = False,
+    json: Annotated[
+        Path | None,
+        typer.Option(metavar="OUT", help="Write the result as JSON; - is standard output."),
+    ] = None,
+    trace: Annotated[
+        Path | None,
+        typer.Option(metavar="OUT", help="Write a waveform (backend rtl only)."),
+    ] = None,
+    clock_mhz: Annotated[
+        float, typer.Option(min=0.001, help="The clock that turns cycles into milliseconds.")
+    ] = 100.0,
+    latency: Annotated[
+        int, typer.Option(metavar="CYCLES", help="Latency of the external memory.")
+    ] = 20,
+    stall_probability: Annotated[
+        float, typer.Option(metavar="P", help="Random stalls of the external memory, 0 to 0.9.")
+    ] = 0.0,
+    stall_seed: Annotated[int, typer.Option(metavar="SEED", help="Seed of these stalls.")] = 0,
+) -> None:
+    """Run a network once and report where each operator ran and what it cost."""
+    from npu.errors import OutputError
+    from npu.inputs import load_inputs
+    from npu.json_report import STDOUT, check_output_path, run_record, write_json
+    from npu.report import make_console, print_comparison, print_run
+    from npu.tflite_reader import read_model
+    from rtl.config import load_config
+    from sim.memory import MemoryConfig
+
+    if trace is not None and backend is not Backend.RTL:
+        raise OutputError(f"--trace needs --backend rtl, {backend.value} has no signals")
+    check_output_path(json, "--json")
+    check_output_path(trace, "--trace")
+    hardware = load_config(config)
+    memory = MemoryConfig(
+        latency_cycles=latency, stall_probability=stall_probability, stall_seed=stall_seed
+    )
+    graph = read_model(model)
+    inputs = load_inputs(input or [], graph)
+    result = _execute(graph, inputs, hardware, backend, memory, keep=check, trace=trace)
+    comparison = _compare(model, graph, inputs, result) if check else None
+
+    # standard output belongs to the JSON when that is where it goes
+    console = make_console(stderr=json == STDOUT)
+    print_run(
+        console,
+        graph,
+        result,
+        macs_per_cycle=hardware.macs_per_cycle,
+        clock_mhz=clock_mhz,
+        setting=_setting(config, backend, latency, stall_probability),
+    )
+    if comparison is not None:
+        print_comparison(console, comparison)
+    if json is not None:
+        record = run_record(
+            graph,
+            result,
+            model=str(model),
+            config=config,
+            backend=backend.value,
+            macs_per_cycle=hardware.macs_per_cycle,
+            bit_exact=None if comparison is None else comparison.bit_exact,
+        )
+        write_json(record, json)
+    if comparison is not None and not comparison.bit_exact:
+        raise typer.Exit(EXIT_NOT_BIT_EXACT)
+
+
+def _execute(
+    graph: "Graph",
+    inputs: "dict[int, NDArray[np.int8]]",
+    hardware: "NpuConfig",
+    backend: Backend,
+    memory: "MemoryConfig",
+    *,
+    keep: bool,
+    trace: Path | None,
+) -> "RunResult":
+    if backend is Backend.REFERENCE:
+        from npu.reference_backend import run_on_reference
+
+        return run_on_reference(graph, inputs)
+    from npu.delegate import run_network
+
+    with progress_bar(f"running on {backend.value}") as progress:
+        return run_network(
+            graph,
+            inputs,
+            config=hardware,
+            backend=backend.value,
+            memory=memory,
+            keep_intermediates=keep,
+            progress=progress,
+            trace=trace,
+        )
+
+
+def _compare(
+    model: Path,
+    graph: "Graph",
+    inputs: "dict[int, NDArray[np.int8]]",
+    result: "RunResult",
+) -> "Comparison":
+    from npu.golden import compare, run_golden
+
+    golden = run_golden(model.read_bytes(), graph, inputs)
+    return compare(graph, golden, {**result.values, **result.outputs})
+
+
+def _setting(config: str, backend: Backend, latency: int, stall_probability: float) -> str:
+    if backend is Backend.REFERENCE:
+        return "backend reference: no NPU is simulated"
+    stalls = f", stalls {stall_probability:g}" if stall_probability else ""
+    return f"{config}, backend {backend.value}, memory latency {latency} cycles{stalls}"

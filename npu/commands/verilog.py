@@ -1,0 +1,31 @@
+"""`npu verilog`: the hardware as one synthesizable file."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from npu.commands.arguments import DEFAULT_CONFIG, ConfigOption
+
+
+def verilog(
+    output: Annotated[
+        Path, typer.Option("-o", "--output", metavar="FILE.v", help="The file to write.")
+    ],
+    config: ConfigOption = DEFAULT_CONFIG,
+) -> None:
+    """Write the NPU as synthesizable Verilog, one file."""
+    from rtl.verilog import write_verilog
+
+    from npu.errors import OutputError
+    from npu.json_report import check_output_path
+    from npu.report import make_console, print_line
+    from rtl.config import load_config
+
+    hardware = load_config(config)
+    check_output_path(output, "--output")
+    try:
+        write_verilog(hardware, output)
+    except OSError as error:
+        raise OutputError(f"cannot write '{output}': {error.strerror or error}") from None
+    print_line(make_console(), f"{output}: {config}, {hardware.macs_per_cycle} MACs/cycle")

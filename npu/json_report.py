@@ -1,0 +1,100 @@
+"""The run of a network as JSON, for programs to read."""
+
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from npu.errors import OutputError
+from npu.graph import Graph
+from npu.result import LayerResult, RunResult, utilization
+
+STDOUT = Path("-")
+
+
+def run_record(
+    graph: Graph,
+    result: RunResult,
+    *,
+    model: str,
+    config: str,
+    backend: str,
+    macs_per_cycle: int,
+    bit_exact: bool | None,
+) -> dict[str, Any]:
+    """The record that `npu run --json` writes.
+
+    `model` and `config` are what the user named; `bit_exact` is None when nothing was compared.
+    `cycles` and `utilization` (0 to 1) are None for a backend that has none.
+    """
+    return {
+        "model": model,
+        "config": config,
+        "backend": backend,
+        "cycles": result.cycles,
+        "macs": result.macs,
+        "macs_per_cycle": macs_per_cycle,
+        "utilization": result.utilization(macs_per_cycle),
+        "bit_exact": bit_exact,
+        "counters": dict(result.counters),
+        "outputs": [_output_record(graph, i, result.outputs) for i in graph.outputs],
+        "layers": [_layer_record(layer, macs_per_cycle) for layer in result.layers],
+    }
+
+
+def check_output_path(path: Path | None, option: str) -> None:
+    """Refuse early, before a long run, a file that cannot be written to; None and `-` can.
+
+    Raises `OutputError`, naming the command-line `option`.
+    """
+    if path is None or path == STDOUT:
+        return
+    if path.is_dir():
+        raise OutputError(f"{option} '{path}' is a folder, a file expected")
+    if not path.parent.is_dir():
+        raise OutputError(f"{option} '{path}': the folder '{path.parent}' does not exist")
+
+
+def write_json(record: Mapping[str, Any] | list[Any], path: Path) -> None:
+    """Write `record` to `path`, or to standard output for `-`.
+
+    Raises `OutputError` when the file cannot be written.
+    """
+    text = json.dumps(record, indent=2) + "\n"
+    if path == STDOUT:
+        sys.stdout.write(text)
+        return
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise OutputError(f"cannot write '{path}': {error.strerror or error}") from None
+
+
+def _output_record(graph: Graph, index: int, outputs: Mapping[int, NDArray[Any]]) -> dict[str, Any]:
+    tensor = graph.tensors[index]
+    value = np.asarray(outputs[index])
+    quantization = tensor.quantization
+    return {
+        "name": tensor.name,
+        "shape": list(value.shape),
+        "dtype": value.dtype.name,
+        "scale": None if quantization is None else quantization.scale,
+        "zero_point": None if quantization is None else quantization.zero_point,
+        "data": value.tolist(),
+    }
+
+
+def _layer_record(layer: LayerResult, macs_per_cycle: int) -> dict[str, Any]:
+    return {
+        "index": layer.index,
+        "op": layer.kind,
+        "placed": layer.placed,
+        "reason": layer.reason,
+        "macs": layer.macs,
+        "cycles": layer.cycles,
+        "utilization": utilization(layer.macs, layer.cycles, macs_per_cycle),
+    }
