@@ -33,6 +33,17 @@ class CommandSlot(wiring.Component):
     waiting : a whole command is held but must wait. empty : not even a part of one is held.
     """
 
+    beats: stream.Interface
+    done: wiring.PureInterface
+    halt: Signal
+    clear: Signal
+    valid: Signal
+    ready: Signal
+    command: Signal
+    index: Signal
+    waiting: Signal
+    empty: Signal
+
     def __init__(self, engine: Engine) -> None:
         self.lengths = {int(f.opcode): f.beats for f in COMMANDS.values() if f.engine == engine}
         self.max_beats = max(self.lengths.values())
@@ -51,7 +62,7 @@ class CommandSlot(wiring.Component):
             }
         )
 
-    def elaborate(self, _platform: object) -> Module:
+    def elaborate(self, platform: object) -> Module:
         m = Module()
         position = Signal(range(self.max_beats + 2))
         length = Signal(range(self.max_beats + 1), init=self.max_beats)

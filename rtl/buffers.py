@@ -1,0 +1,118 @@
+"""On-chip memories that the load engine fills and the grid and the output stage read."""
+
+from amaranth.hdl import Module, Signal, unsigned
+from amaranth.lib import data, memory, wiring
+from amaranth.lib.wiring import In, Out
+
+from rtl.config import PARAMETER_BYTES, NpuConfig
+from rtl.interfaces import ParameterWrite, WeightWrite
+from rtl.isa import ADDRESS_BITS
+
+
+class WeightBuffer(wiring.Component):
+    """Weight words of K x C bytes, written in units of C bytes: one block RAM per column.
+
+    Latency: `words` one cycle after `address` with `enable`. Throughput: a word read and a unit
+    written per cycle. Addresses must be in range; readers and writers check.
+
+    Members
+    -------
+    write : units from the load engine; unit u is column `u % K` of word `u // K`.
+    enable, address : read request. columns : K x C bytes, byte c of column k at `columns[k]`.
+    """
+
+    write: wiring.PureInterface
+    enable: Signal
+    address: Signal
+    columns: data.View
+
+    def __init__(self, config: NpuConfig) -> None:
+        self.config = config
+        super().__init__(
+            {
+                "write": In(WeightWrite(config)),
+                "enable": In(1),
+                "address": In(ADDRESS_BITS),
+                "columns": Out(data.ArrayLayout(config.lanes * 8, config.channels)),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        columns = self.config.channels
+        select = (columns - 1).bit_length()
+        for k in range(columns):
+            ram = memory.Memory(
+                shape=unsigned(self.config.lanes * 8), depth=self.config.weight_words, init=[]
+            )
+            m.submodules[f"column{k}"] = ram
+            read = ram.read_port()
+            write = ram.write_port()
+            m.d.comb += [
+                read.addr.eq(self.address),
+                read.en.eq(self.enable),
+                self.columns[k].eq(read.data),
+                write.addr.eq(self.write.address >> select),
+                write.data.eq(self.write.data),
+                write.en.eq(self.write.valid & (self.write.address[:select] == k)),
+            ]
+        return m
+
+
+class ParameterLayout(data.StructLayout):
+    """Post-processing of one output channel."""
+
+    def __init__(self) -> None:
+        super().__init__({"bias": 32, "multiplier": 32, "shift": 8})
+        assert self.size == 8 * PARAMETER_BYTES
+
+
+class ParameterBuffer(wiring.Component):
+    """Bias, multiplier and shift in blocks of C channels: one memory per byte plane.
+
+    Latency: `channels` one cycle after `address` with `enable`. Throughput: a block read and a
+    plane written per cycle.
+
+    Members
+    -------
+    write : byte planes from the load engine. enable, address : read request.
+    channels : the block's parameters, one `ParameterLayout` per channel.
+    """
+
+    write: wiring.PureInterface
+    enable: Signal
+    address: Signal
+    channels: data.View
+
+    def __init__(self, config: NpuConfig) -> None:
+        self.config = config
+        super().__init__(
+            {
+                "write": In(ParameterWrite(config)),
+                "enable": In(1),
+                "address": In(14),
+                "channels": Out(data.ArrayLayout(ParameterLayout(), config.lanes)),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        lanes = self.config.lanes
+        for plane in range(PARAMETER_BYTES):
+            ram = memory.Memory(
+                shape=unsigned(lanes * 8), depth=self.config.parameter_blocks, init=[]
+            )
+            m.submodules[f"plane{plane}"] = ram
+            read = ram.read_port()
+            write = ram.write_port()
+            m.d.comb += [
+                read.addr.eq(self.address),
+                read.en.eq(self.enable),
+                write.addr.eq(self.write.block),
+                write.data.eq(self.write.data),
+                write.en.eq(self.write.valid & (self.write.plane == plane)),
+            ]
+            for c in range(lanes):
+                channel = self.channels[c].as_value()
+                m.d.comb += channel.word_select(plane, 8).eq(read.data.word_select(c, 8))
+        return m

@@ -1,0 +1,331 @@
+"""Executes CONV, DEPTHWISE, MAX_POOL and ADD: from scratchpad through the grid and back."""
+
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out, connect, flipped
+
+from rtl.accumulators import Accumulators
+from rtl.adder import ElementwiseAdd
+from rtl.buffers import ParameterLayout
+from rtl.command_slot import CommandSlot
+from rtl.config import NpuConfig
+from rtl.grid import Grid, GridMode
+from rtl.interfaces import DoneCounts, EngineStatus, ErrorReport
+from rtl.isa import ADDRESS_BITS, BEAT_BITS, COMMANDS, Engine, Opcode
+from rtl.mac_control import MacControl
+from rtl.output_stage import Drain, Requantize
+from rtl.registers import ErrorCode
+from rtl.scratchpad import OutputWrite, WindowFetch
+from rtl.sequencer import Sequencer
+from rtl.window import WindowQueue
+
+ABORT_CYCLES = 16
+"""Cycles after a fault until nothing of the aborted command is under way."""
+
+
+class ComputeEngine(wiring.Component):
+    """One command at a time: check its fields, run it, report.
+
+    Latency: a command starts one cycle after its dependencies are met, its first grid operation is
+    issued `6 + words per block` cycles later, its last word is written
+    `Grid.LATENCY + Requantizer.LATENCY + 2` cycles after its last operation plus the drain of the
+    last group. A fault aborts the command within `ABORT_CYCLES`; its remaining results are dropped.
+
+    Parameters
+    ----------
+    config : the hardware.
+
+    Members
+    -------
+    beats, done_counts, halt, clear, status, error : as for every engine.
+    fetch, output : scratchpad ports.
+    weight_enable, weight_address, weight_columns : weight buffer port, data one cycle later.
+    parameter_enable, parameter_address, parameters : parameter buffer port, likewise.
+    mac_active, mac_wait_window, mac_wait_accumulator, output_active, fetch_active : events.
+    """
+
+    def __init__(self, config: NpuConfig) -> None:
+        self.config = config
+        super().__init__(
+            {
+                "beats": In(stream.Signature(BEAT_BITS)),
+                "done_counts": In(DoneCounts()),
+                "halt": In(1),
+                "clear": In(1),
+                "status": Out(EngineStatus()),
+                "error": Out(ErrorReport()),
+                "fetch": Out(WindowFetch(config)),
+                "output": Out(OutputWrite(config)),
+                "weight_enable": Out(1),
+                "weight_address": Out(ADDRESS_BITS),
+                "weight_columns": In(data.ArrayLayout(config.lanes * 8, config.channels)),
+                "parameter_enable": Out(1),
+                "parameter_address": Out(14),
+                "parameters": In(data.ArrayLayout(ParameterLayout(), config.lanes)),
+                "mac_active": Out(1),
+                "mac_wait_window": Out(1),
+                "mac_wait_accumulator": Out(1),
+                "output_active": Out(1),
+                "fetch_active": Out(1),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        config = self.config
+        m.submodules.slot = slot = CommandSlot(Engine.COMPUTE)
+        m.submodules.sequencer = sequencer = Sequencer(config)
+        m.submodules.windows = windows = WindowQueue(config)
+        m.submodules.mac = mac = MacControl(config)
+        m.submodules.grid = grid = Grid(config)
+        m.submodules.accumulators = accumulators = Accumulators(
+            config, grid.sum_bits, grid.column_bits
+        )
+        m.submodules.drain = drain = Drain(config)
+        m.submodules.requantize = requantize = Requantize(config)
+        m.submodules.adder = adder = ElementwiseAdd(config)
+
+        connect(m, flipped(self.beats), slot.beats)
+        connect(m, flipped(self.done_counts), slot.done)
+        connect(m, sequencer.steps, windows.steps)
+        connect(m, windows.fetch, flipped(self.fetch))
+        connect(m, requantize.write, flipped(self.output))
+
+        # the command being executed, decoded both ways
+        grid_layout = COMMANDS[Opcode.CONV].layout
+        add_layout = COMMANDS[Opcode.ADD].layout
+        current = Signal(BEAT_BITS * slot.max_beats)
+        command = Signal(grid_layout)
+        add_command = Signal(add_layout)
+        opcode = Signal(8)
+        is_add = Signal()
+        block_words = Signal(6)
+        running = Signal()
+        check = Signal()
+        start = Signal()
+        abort_left = Signal(range(ABORT_CYCLES + 1))
+        aborting = Signal()
+        part_bits = (config.groups_per_word - 1).bit_length()
+        m.d.comb += [
+            command.eq(current[: grid_layout.size]),
+            add_command.eq(current[: add_layout.size]),
+            opcode.eq(current[:8]),
+            is_add.eq(opcode == Opcode.ADD),
+            block_words.eq(Mux(is_add, 1, command.depth >> part_bits)),
+            aborting.eq(abort_left != 0),
+            slot.halt.eq(self.halt),
+            slot.clear.eq(self.clear),
+            slot.ready.eq(~self.status.busy),
+            self.status.start.eq(slot.valid & slot.ready),
+            self.status.waiting.eq(slot.waiting),
+            self.status.idle.eq(slot.empty & ~self.status.busy & ~self.beats.valid),
+            self.error.command.eq(self.status.index),
+        ]
+        with m.If(self.status.start):
+            m.d.sync += [
+                current.eq(slot.command),
+                self.status.index.eq(slot.index),
+                self.status.busy.eq(1),
+                check.eq(1),
+            ]
+
+        legal = self._legal(m, command, add_command, opcode)
+        finish = Signal()
+        fault = Signal()
+        m.d.comb += self.status.done.eq(finish)
+        with m.If(check):
+            m.d.sync += check.eq(0)
+            with m.If(legal):
+                m.d.comb += start.eq(1)
+                m.d.sync += running.eq(1)
+            with m.Else():
+                m.d.comb += [
+                    self.error.valid.eq(1),
+                    self.error.code.eq(ErrorCode.ILLEGAL_FIELD),
+                    finish.eq(1),
+                ]
+
+        # a fault while running drops everything under way
+        parameters_out = Signal()
+        m.d.comb += [
+            parameters_out.eq(drain.valid & (drain.parameter_block >= config.parameter_blocks)),
+            fault.eq(
+                running
+                & (
+                    windows.out_of_range
+                    | requantize.out_of_range
+                    | mac.out_of_range
+                    | parameters_out
+                )
+            ),
+        ]
+        with m.If(fault):
+            m.d.comb += [
+                self.error.valid.eq(1),
+                self.error.code.eq(
+                    Mux(
+                        mac.out_of_range | parameters_out,
+                        ErrorCode.BUFFER_BOUNDS,
+                        ErrorCode.SCRATCHPAD_BOUNDS,
+                    )
+                ),
+            ]
+            m.d.sync += [running.eq(0), abort_left.eq(ABORT_CYCLES)]
+        with m.Elif(running & requantize.done):
+            m.d.comb += finish.eq(1)
+        with m.If(aborting):
+            m.d.sync += abort_left.eq(abort_left - 1)
+            with m.If(abort_left == 1):
+                m.d.comb += finish.eq(1)
+        with m.If(finish):
+            m.d.sync += [self.status.busy.eq(0), running.eq(0)]
+
+        drop = Signal()
+        m.d.comb += [
+            drop.eq(aborting | self.clear),
+            sequencer.start.eq(start),
+            sequencer.abort.eq(drop),
+            sequencer.opcode.eq(opcode),
+            sequencer.grid.eq(command),
+            sequencer.add.eq(add_command),
+            sequencer.block_words.eq(block_words),
+            windows.zero_point.eq(command.ifm_zero_point),
+            windows.clear.eq(drop),
+            windows.pop.eq(mac.pop),
+            windows.pop_both.eq(adder.pop_both),
+            mac.start.eq(start),
+            mac.clear.eq(drop),
+            mac.depth.eq(command.depth),
+            mac.weight_base.eq(command.weight_base),
+            mac.head_valid.eq(windows.head_valid & ~is_add),
+            mac.head_step.eq(windows.head_step),
+            mac.take.eq(drain.take),
+            mac.take_buffer.eq(drain.take_buffer),
+            mac.release.eq(drain.release),
+            grid.issue.eq(mac.issue),
+            grid.window.eq(windows.head),
+            grid.stride_two.eq(command.window_stride == 2),
+            grid.tag.eq(mac.tag),
+            grid.weight_columns.eq(self.weight_columns),
+            self.weight_enable.eq(mac.issue),
+            self.weight_address.eq(mac.weight_address),
+            accumulators.valid.eq(grid.valid),
+            accumulators.tag.eq(grid.result_tag),
+            accumulators.sums.eq(grid.sums),
+            accumulators.columns.eq(grid.columns),
+            accumulators.read_slot.eq(drain.slot),
+            accumulators.read_pixels.eq(drain.pixel_group),
+            drain.ready.eq(mac.ready),
+            drain.groups.eq(mac.groups),
+            drain.clear.eq(drop),
+            drain.block_words.eq(block_words),
+            drain.plane_pitch.eq(command.ofm_plane_pitch),
+            self.parameter_enable.eq(drain.valid),
+            self.parameter_address.eq(drain.parameter_block),
+            adder.enable.eq(is_add & running),
+            adder.command.eq(add_command),
+            adder.both_valid.eq(windows.head_valid & windows.next_valid),
+            adder.head.eq(windows.head),
+            adder.next.eq(windows.next),
+            adder.step.eq(windows.head_step),
+            adder.clear.eq(drop),
+        ]
+        with m.Switch(opcode):
+            with m.Case(Opcode.DEPTHWISE):
+                m.d.comb += mac.mode.eq(GridMode.DEPTHWISE)
+            with m.Case(Opcode.MAX_POOL):
+                m.d.comb += mac.mode.eq(GridMode.MAX_POOL)
+            with m.Default():
+                m.d.comb += mac.mode.eq(GridMode.CONV)
+
+        # one register between accumulators and requantizers, while parameters are read
+        values = Signal(data.ArrayLayout(signed(32), config.requant_lanes))
+        mask = Signal(config.requant_words)
+        address = Signal(ADDRESS_BITS)
+        last = Signal()
+        m.d.sync += [
+            mask.eq(Mux(drain.valid & ~drop, drain.mask, 0)),
+            address.eq(drain.address),
+            last.eq(drain.last & ~drop),
+        ]
+        with m.If(drain.valid):
+            m.d.sync += values.eq(accumulators.values)
+        m.d.comb += [
+            requantize.values.eq(values),
+            requantize.parameters.eq(self.parameters),
+            requantize.mask.eq(mask),
+            requantize.address.eq(address),
+            requantize.last.eq(last),
+            requantize.add_valid.eq(adder.valid),
+            requantize.add_values.eq(adder.values),
+            requantize.add_biases.eq(adder.biases),
+            requantize.add_address.eq(adder.address),
+            requantize.add_last.eq(adder.last),
+            requantize.add_multiplier.eq(add_command.ofm_multiplier),
+            requantize.add_shift.eq(add_command.ofm_shift),
+            requantize.zero_point.eq(
+                Mux(is_add, add_command.ofm_zero_point, command.ofm_zero_point)
+            ),
+            requantize.minimum.eq(Mux(is_add, add_command.activation_min, command.activation_min)),
+            requantize.maximum.eq(Mux(is_add, add_command.activation_max, command.activation_max)),
+            requantize.clear.eq(drop),
+            self.mac_active.eq(mac.issue),
+            self.mac_wait_window.eq(running & ~is_add & mac.wait_window),
+            self.mac_wait_accumulator.eq(running & mac.wait_accumulator),
+            self.output_active.eq(requantize.write.mask.any()),
+            self.fetch_active.eq(windows.fetching),
+        ]
+        with m.If(self.clear):
+            m.d.sync += [
+                self.status.busy.eq(0),
+                running.eq(0),
+                check.eq(0),
+                abort_left.eq(0),
+            ]
+        return m
+
+    def _legal(
+        self, m: Module, command: data.View, add_command: data.View, opcode: Signal
+    ) -> Signal:
+        """Whether this hardware supports the fields of the current command."""
+        config = self.config
+        part_bits = (config.groups_per_word - 1).bit_length()
+        grid_rules = [
+            command[name] != 0
+            for name in (
+                "ofm_height",
+                "ofm_width",
+                "ifm_height",
+                "ifm_width",
+                "kernel_height",
+                "kernel_width",
+                "channel_steps",
+                "blocks",
+                "depth",
+                "window_stride",
+                "group_pixels",
+            )
+        ]
+        grid_rules += [
+            command.window_stride != 3,
+            command.group_pixels <= config.pixels,
+            command.depth <= config.accumulator_depth,
+            command.depth[:part_bits] == 0,
+        ]
+        grid_rules += [
+            command[name] == 0 for name, _ in command.shape() if name.startswith("reserved")
+        ]
+        one_word = [command.depth == config.groups_per_word, command.channel_steps == 1]
+        add_rules = [add_command.words != 0]
+        add_rules += [
+            add_command[name] == 0 for name, _ in add_command.shape() if name.startswith("reserved")
+        ]
+        legal = Signal()
+        with m.Switch(opcode):
+            with m.Case(Opcode.ADD):
+                m.d.comb += legal.eq(Cat(add_rules).all())
+            with m.Case(Opcode.CONV):
+                m.d.comb += legal.eq(Cat(grid_rules).all())
+            with m.Default():
+                m.d.comb += legal.eq(Cat(grid_rules, one_word).all())
+        return legal

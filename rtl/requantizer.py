@@ -1,0 +1,139 @@
+"""Requantization as TensorFlow Lite Micro does it, with two roundings, fully pipelined."""
+
+from amaranth.hdl import Cat, Module, Mux, Signal, signed, unsigned
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+
+class RequantInput(data.StructLayout):
+    """One value with its channel's parameters."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            {
+                "value": signed(32),
+                "bias": signed(32),
+                "multiplier": unsigned(32),
+                "shift": signed(8),
+            }
+        )
+
+
+class Requantizer(wiring.Component):
+    """One lane: `clamp(requantize(value + bias, multiplier, shift) + zero_point)`.
+
+    `requantize` is TFLM's `MultiplyByQuantizedMultiplier`: with `ls = max(shift, 0)` and
+    `rs = max(-shift, 0)`, first `t = (int32(x << ls) * multiplier + 2**30) >> 31`, then a rounding
+    right shift of t by rs, ties away from zero. All sums wrap at 32 bits like the C code.
+
+    Latency: `LATENCY` cycles. Throughput: one value per cycle. Never stalls. Stage s computes only
+    when `stages[s]` is set, so that an idle lane does not switch.
+
+    Members
+    -------
+    stages : which pipeline stages hold a value to be processed in this cycle.
+    input : value and parameters, at stage 0.
+    zero_point, minimum, maximum : of the command; constant while values are under way.
+    output : int8, `LATENCY` cycles later.
+    """
+
+    LATENCY = 8
+
+    stages: Signal
+    input: data.View
+    zero_point: Signal
+    minimum: Signal
+    maximum: Signal
+    output: Signal
+
+    def __init__(self) -> None:
+        super().__init__(
+            {
+                "stages": In(self.LATENCY),
+                "input": In(RequantInput()),
+                "zero_point": In(signed(8)),
+                "minimum": In(signed(8)),
+                "maximum": In(signed(8)),
+                "output": Out(signed(8)),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        biased = Signal(signed(32))
+        left = Signal(5)
+        multipliers = [Signal(32, name=f"multiplier{i}") for i in range(2)]
+        rights = [Signal(5, name=f"right{i}") for i in range(6)]
+        with m.If(self.stages[0]):
+            shift = self.input.shift
+            m.d.sync += [
+                biased.eq(self.input.value + self.input.bias),
+                left.eq(Mux(shift < 0, 0, shift)),
+                rights[0].eq(Mux(shift < 0, -shift, 0)),
+                multipliers[0].eq(self.input.multiplier),
+            ]
+
+        shifted = Signal(signed(32))
+        with m.If(self.stages[1]):
+            m.d.sync += [
+                shifted.eq(biased << left),
+                multipliers[1].eq(multipliers[0]),
+                rights[1].eq(rights[0]),
+            ]
+
+        # 32 x 32 bits as four 16 x 16 products, each one DSP block
+        low, high = shifted[:16], shifted[16:].as_signed()
+        m_low, m_high = multipliers[1][:16], multipliers[1][16:]
+        low_low = Signal(32)
+        low_high = Signal(32)
+        high_low = Signal(signed(33))
+        high_high = Signal(signed(33))
+        with m.If(self.stages[2]):
+            m.d.sync += [
+                low_low.eq(low * m_low),
+                low_high.eq(low * m_high),
+                high_low.eq(high * m_low),
+                high_high.eq(high * m_high),
+                rights[2].eq(rights[1]),
+            ]
+
+        middle = Signal(signed(35))
+        outer = Signal(signed(65))
+        with m.If(self.stages[3]):
+            m.d.sync += [
+                middle.eq(low_high + high_low),
+                outer.eq(Cat(low_low, high_high).as_signed()),
+                rights[3].eq(rights[2]),
+            ]
+
+        product = Signal(signed(66))
+        rounded = Signal(signed(33))
+        m.d.comb += product.eq(outer + (middle << 16) + (1 << 30))
+        with m.If(self.stages[4]):
+            m.d.sync += [rounded.eq(product >> 31), rights[4].eq(rights[3])]
+
+        # second rounding: ties away from zero
+        nudged = Signal(signed(34))
+        half = Signal(unsigned(32))
+        m.d.comb += half.eq((1 << rights[4]) >> 1)
+        with m.If(self.stages[5]):
+            m.d.sync += rights[5].eq(rights[4])
+            with m.If(rights[4] == 0):
+                m.d.sync += nudged.eq(rounded)
+            with m.Else():
+                m.d.sync += nudged.eq(rounded + half - (rounded < 0))
+
+        scaled = Signal(signed(33))
+        with m.If(self.stages[6]):
+            m.d.sync += scaled.eq(nudged >> rights[5])
+
+        total = Signal(signed(34))
+        m.d.comb += total.eq(scaled + self.zero_point)
+        with m.If(self.stages[7]):
+            with m.If(total < self.minimum):
+                m.d.sync += self.output.eq(self.minimum)
+            with m.Elif(total > self.maximum):
+                m.d.sync += self.output.eq(self.maximum)
+            with m.Else():
+                m.d.sync += self.output.eq(total)
+        return m

@@ -1,0 +1,134 @@
+"""The activation memory: F banks, each a block RAM with one read and one write port."""
+
+from amaranth.hdl import Array, Module, Mux, Signal, unsigned
+from amaranth.lib import data, memory, wiring
+from amaranth.lib.wiring import In, Out
+
+from rtl.config import NpuConfig
+from rtl.interfaces import ScratchpadRead, ScratchpadWrite
+from rtl.isa import ADDRESS_BITS
+
+
+class WindowFetch(wiring.Signature):
+    """F consecutive words at once: a request transfers when valid & ready; `words[j]`, the word at
+    `address + j`, is present in the following cycle and only then."""
+
+    def __init__(self, config: NpuConfig) -> None:
+        super().__init__(
+            {
+                "valid": Out(1),
+                "ready": In(1),
+                "address": Out(ADDRESS_BITS),
+                "words": In(data.ArrayLayout(config.lanes * 8, config.banks)),
+            }
+        )
+
+
+class OutputWrite(wiring.Signature):
+    """Q consecutive words at once, always accepted. `mask[q]` enables the word at `address + q`."""
+
+    def __init__(self, config: NpuConfig) -> None:
+        super().__init__(
+            {
+                "mask": Out(config.requant_words),
+                "address": Out(ADDRESS_BITS),
+                "words": Out(data.ArrayLayout(config.lanes * 8, config.requant_words)),
+            }
+        )
+
+
+class Scratchpad(wiring.Component):
+    """Software-managed activation memory; word address a lives in bank `a mod F`.
+
+    Reads: a window fetch uses all banks, a store read one; when both ask, they alternate.
+    Writes: output words have priority; a load write waits only when its bank is taken.
+    Latency: read data one cycle after the request, writes visible to reads of the next cycle.
+    Throughput: one window (or one store word) read, and Q output words plus one load word written
+    per cycle. Addresses must be in range; words of a window that are not may hold anything.
+
+    Parameters
+    ----------
+    config : sets the number, width and depth of the banks.
+    """
+
+    fetch: wiring.PureInterface
+    store: wiring.PureInterface
+    output: wiring.PureInterface
+    load: wiring.PureInterface
+
+    def __init__(self, config: NpuConfig) -> None:
+        self.config = config
+        super().__init__(
+            {
+                "fetch": In(WindowFetch(config)),
+                "store": In(ScratchpadRead(config)),
+                "output": In(OutputWrite(config)),
+                "load": In(ScratchpadWrite(config)),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        banks = self.config.banks
+        select = (banks - 1).bit_length()
+        row_bits = ADDRESS_BITS - select
+
+        fetch_won = Signal()
+        m.d.comb += [
+            self.store.ready.eq(~self.fetch.valid | fetch_won),
+            self.fetch.ready.eq(~(self.store.valid & self.store.ready)),
+        ]
+        m.d.sync += fetch_won.eq(self.fetch.valid & self.fetch.ready)
+
+        fetch_low, fetch_row = self.fetch.address[:select], self.fetch.address[select:]
+        store_low, store_row = self.store.address[:select], self.store.address[select:]
+        load_low, load_row = self.load.address[:select], self.load.address[select:]
+        out_low, out_row = self.output.address[:select], self.output.address[select:]
+        fetching = self.fetch.valid & self.fetch.ready
+
+        read_data = []
+        taken = Signal(banks)
+        for bank in range(banks):
+            ram = memory.Memory(
+                shape=unsigned(self.config.lanes * 8), depth=self.config.bank_depth, init=[]
+            )
+            m.submodules[f"bank{bank}"] = ram
+            read = ram.read_port()
+            write = ram.write_port()
+
+            row = Signal(row_bits, name=f"read_row{bank}")
+            m.d.comb += [
+                row.eq(Mux(fetching, fetch_row + (fetch_low > bank), store_row)),
+                read.addr.eq(row),
+                read.en.eq(fetching | (self.store.valid & (store_low == bank))),
+            ]
+            read_data.append(read.data)
+
+            out_data = Signal(self.config.lanes * 8, name=f"out_data{bank}")
+            m.d.comb += out_data.eq(self.output.words[0])
+            for q in range(self.config.requant_words):
+                with m.If(self.output.mask[q] & ((out_low + q)[:select] == bank)):
+                    m.d.comb += [taken[bank].eq(1), out_data.eq(self.output.words[q])]
+            write_row = Signal(row_bits, name=f"write_row{bank}")
+            m.d.comb += [
+                write_row.eq(Mux(taken[bank], out_row + (out_low > bank), load_row)),
+                write.addr.eq(write_row),
+                write.data.eq(Mux(taken[bank], out_data, self.load.data)),
+                write.en.eq(taken[bank] | (self.load.valid & (load_low == bank))),
+            ]
+        m.d.comb += self.load.ready.eq(~taken.bit_select(load_low, 1))
+
+        rotation = Signal(select)
+        store_bank = Signal(select)
+        m.d.sync += [rotation.eq(fetch_low), store_bank.eq(store_low)]
+        level = read_data
+        for bit in range(select):
+            rotated = []
+            for j in range(banks):
+                word = Signal(self.config.lanes * 8, name=f"rotate{bit}_{j}")
+                m.d.comb += word.eq(Mux(rotation[bit], level[(j + (1 << bit)) % banks], level[j]))
+                rotated.append(word)
+            level = rotated
+        m.d.comb += [self.fetch.words[j].eq(level[j]) for j in range(banks)]
+        m.d.comb += self.store.data.eq(Array(read_data)[store_bank])
+        return m
