@@ -115,10 +115,11 @@ def _split_key(spec: str) -> tuple[Path, str | None]:
 
 def _load_array(path: Path, key: str | None) -> NDArray[Any]:
     try:
-        loaded = np.load(path, allow_pickle=False)
-        if isinstance(loaded, np.ndarray):
-            return loaded
-        with loaded:
+        # numpy leaves a broken file open when it opens it itself
+        with path.open("rb") as file:
+            loaded = np.load(file, allow_pickle=False)
+            if isinstance(loaded, np.ndarray):
+                return loaded
             names = loaded.files
             if key is None and len(names) == 1:
                 key = names[0]

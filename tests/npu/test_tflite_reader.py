@@ -8,6 +8,9 @@ from typing import Any
 import flatbuffers  # type: ignore[import-untyped]
 import numpy as np
 import pytest
+from tflite_micro.tensorflow.lite.micro.python import (  # type: ignore[import-untyped]
+    schema_py_generated as schema,
+)
 
 from npu.errors import ModelError
 from npu.options import Activation, Conv2DOptions, Padding, PoolOptions, SoftmaxOptions
@@ -15,7 +18,7 @@ from npu.tflite_reader import read_model, read_model_bytes
 from tests.npu.small_model import classifier
 from tests.support.shared_models import NETWORKS, shared_model
 from tests.support.tflite_builder import ModelBuilder
-from tests.support.tflite_file import ModelFile, schema
+from tests.support.tflite_file import ModelFile
 
 
 def edited(data: bytes, change: Callable[[Any], None]) -> bytes:
@@ -57,7 +60,9 @@ def test_tensors_and_quantization() -> None:
     assert graph.inputs == (x.index,)
     assert graph.outputs == (y.index,)
     picture = graph.tensors[x.index]
-    assert (picture.name, picture.shape, picture.dtype) == ("picture", (1, 4, 4, 2), np.int8)
+    assert picture.name == "picture"
+    assert picture.shape == (1, 4, 4, 2)
+    assert picture.dtype == np.int8
     assert picture.data is None
     assert picture.quantization is not None
     assert (picture.quantization.scale, picture.quantization.zero_point) == (0.5, -3)
@@ -76,7 +81,7 @@ def test_tensors_and_quantization() -> None:
     assert not w.data.flags.writeable
     assert w.quantization is not None
     assert w.quantization.axis == 0
-    np.testing.assert_array_equal(w.quantization.scales, np.float32([0.1, 0.2, 0.3]))
+    np.testing.assert_array_equal(w.quantization.scales, np.array([0.1, 0.2, 0.3], np.float32))
     with pytest.raises(ValueError, match="size 1"):
         _ = w.quantization.scale
 
