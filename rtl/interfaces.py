@@ -1,12 +1,15 @@
 """Signatures shared by the NPU's blocks, seen from the initiator's side."""
 
-from amaranth.lib import wiring
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from rtl.config import NpuConfig
-from rtl.isa import ADDRESS_BITS, WAIT_BITS
+from rtl.isa import ADDRESS_BITS, BEAT_BITS, REGIONS, WAIT_BITS
 
 INDEX_BITS = 16
+
+REGION_TABLE = data.ArrayLayout(data.StructLayout({"base": 32, "size": 32}), REGIONS)
+"""External memory regions: bus address of the first byte, and size in bytes (0 = unusable)."""
 
 
 class DoneCounts(wiring.Signature):
@@ -102,3 +105,29 @@ class ParameterWrite(wiring.Signature):
                 "data": Out(config.lanes * 8),
             }
         )
+
+
+class ReadClient(wiring.Signature):
+    """One user of the AXI read channels.
+
+    Members
+    -------
+    request : a burst of `beats` beats from the beat-aligned bus address `address`, inside one
+        4 KiB page. `tag` comes back with each of its beats.
+    beats : the data, in request order. `last` ends a burst; `error`: the bus reported one.
+    """
+
+    def __init__(self, config: NpuConfig, tag_bits: int) -> None:
+        request = data.StructLayout(
+            {"address": 32, "beats": range(config.burst_beats + 1), "tag": tag_bits}
+        )
+        beat = data.StructLayout(
+            {"data": config.bus_bytes * 8, "last": 1, "error": 1, "tag": tag_bits}
+        )
+        super().__init__(
+            {"request": Out(stream.Signature(request)), "beats": In(stream.Signature(beat))}
+        )
+
+
+FETCHED_WORD = data.StructLayout({"beat": BEAT_BITS, "error": 1})
+"""64 bits of the command stream; `error`: the bus could not deliver them."""
