@@ -61,7 +61,9 @@ def run(
     ] = None,
     trace: Annotated[
         Path | None,
-        typer.Option(metavar="OUT", help="Write a waveform (backend rtl only)."),
+        typer.Option(
+            metavar="OUT", help="Write when each command started and ended (backend rtl only)."
+        ),
     ] = None,
     clock_mhz: Annotated[
         float, typer.Option(min=0.001, help="The clock that turns cycles into milliseconds.")
