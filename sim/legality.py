@@ -1,0 +1,114 @@
+"""Which commands the hardware refuses before executing them (ILLEGAL_FIELD).
+
+Stated apart from the RTL on purpose: the tests compare the two.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rtl.config import NpuConfig
+from rtl.isa import Destination, Opcode
+from sim.command_table import CommandTable, Records
+
+MAX_FOLD_WORDS = 4
+"""Words that a folding LOAD cuts a pixel from at most (bytes and step)."""
+
+Rule = Callable[[NpuConfig, Records], NDArray[np.bool_]]
+
+_GRID_OPCODES = (Opcode.CONV, Opcode.DEPTHWISE, Opcode.MAX_POOL)
+
+_COUNTS: dict[Opcode, tuple[str, ...]] = {
+    Opcode.LOAD: ("rows", "row_bytes", "pixels", "pixel_bytes", "pixel_step", "pixel_words"),
+    Opcode.STORE: ("rows", "pixels", "pixel_bytes", "pixel_words"),
+    Opcode.ADD: ("words",),
+    **dict.fromkeys(
+        _GRID_OPCODES,
+        (
+            *("ifm_height", "ifm_width", "ofm_height", "ofm_width"),
+            *("kernel_height", "kernel_width", "channel_steps", "blocks", "depth"),
+            *("window_stride", "group_pixels"),
+        ),
+    ),
+}
+
+
+def _words(config: NpuConfig, records: Records) -> NDArray[np.bool_]:
+    expected = -(-records["pixel_bytes"] // config.lanes)
+    return np.asarray(records["pixel_words"] != expected)
+
+
+def _folding(config: NpuConfig, records: Records) -> NDArray[np.bool_]:
+    limit = MAX_FOLD_WORDS * config.lanes
+    wide = (records["pixel_bytes"] > limit) | (records["pixel_step"] > limit)
+    plain = records["pixel_step"] != records["pixel_bytes"]
+    return np.where(records["fold"] == 1, wide, plain)
+
+
+def _buffer_units(config: NpuConfig, records: Records) -> NDArray[np.bool_]:
+    units = (
+        (records["rows"] == 1)
+        & (records["pixel_words"] == 1)
+        & (records["pixel_bytes"] == config.lanes)
+        & (records["row_pitch"] == 0)
+        & (records["plane_pitch"] == 0)
+    )
+    return np.asarray((records["destination"] != Destination.SCRATCHPAD) & ~units)
+
+
+def _depth(config: NpuConfig, records: Records) -> NDArray[np.bool_]:
+    depth = records["depth"]
+    return np.asarray((depth % config.groups_per_word != 0) | (depth > config.accumulator_depth))
+
+
+def _single_word(config: NpuConfig, records: Records) -> NDArray[np.bool_]:
+    whole = (records["depth"] == config.groups_per_word) & (records["channel_steps"] == 1)
+    return np.asarray(~whole)
+
+
+_SINGLE_WORD = "depth must be lanes / channels and channel_steps 1"
+
+_RULES: dict[Opcode, list[tuple[str, Rule]]] = {
+    Opcode.LOAD: [
+        ("destination must be 0, 1 or 2", lambda _, r: np.asarray(r["destination"] > 2)),
+        ("pixel_words must be pixel_bytes / lanes, rounded up", _words),
+        (
+            "pixel_step must equal pixel_bytes, or with fold both be at most"
+            f" {MAX_FOLD_WORDS} * lanes",
+            _folding,
+        ),
+        (
+            "weights and parameters need rows = 1, pixel_words = 1, pixel_bytes = lanes, pitches 0",
+            _buffer_units,
+        ),
+    ],
+    Opcode.STORE: [("pixel_words must be pixel_bytes / lanes, rounded up", _words)],
+    Opcode.CONV: [
+        ("depth must be a multiple of lanes / channels, at most accumulator_depth", _depth)
+    ],
+    Opcode.DEPTHWISE: [(_SINGLE_WORD, _single_word)],
+    Opcode.MAX_POOL: [(_SINGLE_WORD, _single_word)],
+}
+
+_GRID_RULES: list[tuple[str, Rule]] = [
+    ("window_stride must be 1 or 2", lambda _, r: np.asarray(r["window_stride"] > 2)),
+    ("group_pixels must be at most pixels", lambda c, r: np.asarray(r["group_pixels"] > c.pixels)),
+]
+
+
+def illegal_commands(config: NpuConfig, table: CommandTable) -> dict[int, str]:
+    """Indices of the commands that the hardware refuses with ILLEGAL_FIELD, each with the rule."""
+    found: dict[int, str] = {}
+    for opcode, records in table.records.items():
+        indices = np.flatnonzero(table.opcodes == opcode)
+        rules: list[tuple[str, NDArray[np.bool_]]] = [
+            ("a reserved bit is set", table.reserved[opcode])
+        ]
+        rules += [(f"{name} must not be 0", records[name] == 0) for name in _COUNTS.get(opcode, ())]
+        checks = _RULES.get(opcode, []) + (_GRID_RULES if opcode in _GRID_OPCODES else [])
+        rules += [(text, rule(config, records)) for text, rule in checks]
+        for text, broken in rules:
+            for row in np.flatnonzero(broken):
+                found.setdefault(int(indices[row]), f"{opcode.name}: {text}")
+    return found

@@ -1,0 +1,379 @@
+"""Random legal programs: LOADs, one compute command of odd geometry, STORE; several in a row.
+
+Everything is a function of the configuration, the kinds and the seed.
+"""
+
+import random
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rtl.config import PARAMETER_BYTES, NpuConfig
+from rtl.isa import Command, Destination, Opcode, Region, encode_all
+from sim.program import Program, TensorBinding
+
+KINDS = (Opcode.LOAD, Opcode.CONV, Opcode.DEPTHWISE, Opcode.MAX_POOL, Opcode.ADD)
+"""LOAD stands for a copy: LOAD and STORE alone."""
+
+INPUT, OUTPUT = 0, 1
+"""Tensor indices: all inputs in one flat tensor, all outputs in another."""
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """A tensor in the scratchpad, addresses in words."""
+
+    base: int
+    height: int
+    width: int
+    words: int
+    row_pitch: int
+    plane_pitch: int
+
+
+class OutOfMemoryError(Exception):
+    """The drawn sizes do not fit; draw again."""
+
+
+class RandomProgram:
+    """Builds one program.
+
+    Parameters
+    ----------
+    config : the hardware.
+    seed : all choices.
+    size : largest height, width and kernel extents, about.
+    """
+
+    def __init__(self, config: NpuConfig, seed: int, size: int = 6) -> None:
+        self.config = config
+        self.rng = random.Random(seed)
+        self.size = size
+        self.commands = [Command(Opcode.CONFIG, {"config_id": config.config_id})]
+        self.constants = bytearray()
+        self.inputs = bytearray()
+        self.output_bytes = 0
+        self.done = {"wait_load": 0, "wait_compute": 0, "wait_store": 0}
+        self.stores: list[int] = []
+        self.free()
+
+    def free(self) -> None:
+        """Start over with empty memories; later LOADs wait for all that came before."""
+        self.next_word = self.next_unit = self.next_block = 0
+        self.barrier = dict(self.done)
+
+    def emit(self, counter: str, opcode: Opcode, fields: dict[str, int], **waits: int) -> None:
+        self.commands.append(Command(opcode, {**fields, **waits}))
+        self.done[counter] += 1
+
+    def allocate(self, height: int, width: int, words: int) -> Tensor:
+        rng = self.rng
+        row_pitch = width + rng.choice([0, 0, 1, 3])
+        plane_pitch = height * row_pitch + rng.choice([0, 0, 1, 5])
+        base = self.next_word + rng.randrange(5)
+        self.next_word = base + words * plane_pitch
+        if self.next_word > self.config.scratchpad_words:
+            raise OutOfMemoryError
+        return Tensor(base, height, width, words, row_pitch, plane_pitch)
+
+    def random_bytes(self, count: int) -> bytes:
+        kind = self.rng.choice(["any", "any", "any", "extreme"])
+        if kind == "extreme":
+            return bytes(self.rng.choices([0x80, 0x7F, 0x81, 0, 255], k=count))
+        return self.rng.randbytes(count)
+
+    def place(self, memory: bytearray, data: bytes) -> int:
+        """Append at an odd offset; returns it."""
+        memory.extend(bytes(self.rng.randrange(9)))
+        memory.extend(data)
+        return len(memory) - len(data)
+
+    def load_tensor(self, height: int, width: int, words: int) -> Tensor:
+        """LOAD a new tensor of random contents, plain or folded."""
+        rng, lanes = self.rng, self.config.lanes
+        tensor = self.allocate(height, width, words)
+        pixel_bytes = (words - 1) * lanes + rng.randint(1, lanes)
+        fold = int(words <= 4 and rng.random() < 0.4)
+        step = rng.randint(1, 4 * lanes) if fold else pixel_bytes
+        needed = (width - 1) * step + pixel_bytes
+        pad_left = min(rng.choice([0, 0, 1, lanes, rng.randrange(20)]), 255)
+        row_bytes = max(1, needed - pad_left + rng.choice([0, 0, -step, -1, 3, 2 * lanes]))
+        row_stride = row_bytes + rng.choice([0, 0, 1, 7])
+        data = self.random_bytes((height - 1) * row_stride + row_bytes)
+        self.emit(
+            "wait_load",
+            Opcode.LOAD,
+            {
+                "offset": self.place(self.inputs, data),
+                "region": Region.ARENA,
+                "destination": Destination.SCRATCHPAD,
+                "rows": height,
+                "pad_value": rng.choice([0, -128, rng.randint(-128, 127)]),
+                "row_bytes": row_bytes,
+                "row_stride": row_stride,
+                "pad_left": pad_left,
+                "fold": fold,
+                "pixels": width,
+                "pixel_bytes": pixel_bytes,
+                "pixel_step": step,
+                "pixel_words": words,
+                "base": tensor.base,
+                "row_pitch": tensor.row_pitch,
+                "plane_pitch": tensor.plane_pitch,
+            },
+            **self.barrier,
+        )
+        return tensor
+
+    def load_units(self, destination: Destination, base: int, data: bytes) -> None:
+        """LOAD weights or parameters."""
+        lanes = self.config.lanes
+        self.emit(
+            "wait_load",
+            Opcode.LOAD,
+            {
+                "offset": self.place(self.constants, data),
+                "region": Region.CONSTANTS,
+                "destination": destination,
+                "rows": 1,
+                "pad_value": 0,
+                "row_bytes": len(data),
+                "row_stride": self.rng.choice([0, len(data)]),
+                "pad_left": 0,
+                "fold": 0,
+                "pixels": len(data) // lanes,
+                "pixel_bytes": lanes,
+                "pixel_step": lanes,
+                "pixel_words": 1,
+                "base": base,
+                "row_pitch": 0,
+                "plane_pitch": 0,
+            },
+            **self.barrier,
+        )
+
+    def load_weights(self, words: int, used_columns: int) -> int:
+        """LOAD random weight words; columns from `used_columns` on are zero. Returns the base."""
+        base = self.next_unit + self.rng.randrange(3)
+        self.next_unit = base + words
+        if self.next_unit > self.config.weight_words:
+            raise OutOfMemoryError
+        channels, lanes = self.config.channels, self.config.lanes
+        data = np.frombuffer(self.random_bytes(words * channels * lanes), np.uint8).copy()
+        data.reshape(words, channels, lanes)[:, used_columns:] = 0
+        self.load_units(Destination.WEIGHTS, base * channels, data.tobytes())
+        return base
+
+    def load_parameters(self, blocks: int, terms: int, identity: bool = False) -> int:
+        """LOAD random output parameters for sums of `terms` products; returns the first block."""
+        rng, lanes = self.rng, self.config.lanes
+        base = self.next_block + rng.randrange(2)
+        self.next_block = base + blocks
+        if self.next_block > self.config.parameter_blocks:
+            raise OutOfMemoryError
+        planes = np.zeros((blocks, PARAMETER_BYTES, lanes), np.uint8)
+        typical = 6 - (int(74 * 74 * terms**0.5) + 1).bit_length()
+        for block in range(blocks):
+            for lane in range(lanes):
+                bias = rng.randint(-(2**12), 2**12)
+                multiplier = rng.randint(2**30, 2**31 - 1)
+                shift = typical + rng.choice([0, 0, 1, -1, -2])
+                if rng.random() < 0.1:
+                    bias = rng.choice([rng.randint(-(2**31), 2**31 - 1), 2**31 - 1, -(2**31)])
+                    multiplier = rng.choice([2**30, 2**31 - 1, 0])
+                    shift = rng.randint(-31, 30)
+                if identity:
+                    bias, multiplier, shift = 0, 2**30, 1
+                raw = bias.to_bytes(4, "little", signed=True) + multiplier.to_bytes(4, "little")
+                raw += shift.to_bytes(1, "little", signed=True)
+                planes[block, :, lane] = np.frombuffer(raw, np.uint8)
+        self.load_units(Destination.PARAMETERS, base, planes.tobytes())
+        return base
+
+    def store(self, tensor: Tensor) -> None:
+        """STORE a tensor, with some lanes of its last word left out."""
+        rng, lanes = self.rng, self.config.lanes
+        pixel_bytes = (tensor.words - 1) * lanes + rng.randint(1, lanes)
+        row_stride = tensor.width * pixel_bytes + rng.choice([0, 0, 1, 5])
+        offset = self.output_bytes + rng.randrange(9)
+        self.output_bytes = offset + tensor.height * row_stride
+        self.stores.append(len(self.commands))
+        self.emit(
+            "wait_store",
+            Opcode.STORE,
+            {
+                "offset": offset,
+                "region": Region.ARENA,
+                "rows": tensor.height,
+                "pixel_words": tensor.words,
+                "row_stride": row_stride,
+                "pixels": tensor.width,
+                "pixel_bytes": pixel_bytes,
+                "base": tensor.base,
+                "row_pitch": tensor.row_pitch,
+                "plane_pitch": tensor.plane_pitch,
+            },
+            wait_load=self.done["wait_load"],
+            wait_compute=self.done["wait_compute"],
+        )
+
+    def clamp(self) -> dict[str, int]:
+        low, high = sorted(self.rng.choices(range(-128, 128), k=2))
+        if self.rng.random() < 0.7:
+            low, high = -128, 127
+        return {"activation_min": low, "activation_max": high}
+
+    def compute(self, opcode: Opcode, fields: dict[str, int]) -> None:
+        self.emit("wait_compute", opcode, fields, wait_load=self.done["wait_load"])
+
+    def add_piece(self, kind: Opcode) -> None:
+        """Append one kind's LOADs, compute command and STORE."""
+        if kind == Opcode.LOAD:
+            rng = self.rng
+            size = self.size
+            self.store(
+                self.load_tensor(rng.randint(1, size), rng.randint(1, 3 * size), rng.randint(1, 5))
+            )
+        elif kind == Opcode.ADD:
+            self.add_elementwise()
+        else:
+            self.add_grid(kind)
+
+    def add_elementwise(self) -> None:
+        rng = self.rng
+        words = rng.choice([1, rng.randint(1, 100), self.config.banks * rng.randint(1, 3)])
+        first = self.load_tensor(1, words, 1)
+        second = first if rng.random() < 0.1 else self.load_tensor(1, words, 1)
+        ofm = self.allocate(1, words, 1)
+        fields = {
+            "ifm_base": first.base,
+            "ifm2_base": second.base,
+            "ofm_base": ofm.base,
+            "words": words,
+            "ofm_multiplier": rng.randint(2**30, 2**31 - 1),
+            "ofm_shift": rng.choice([-19, -20, -20, -20, -21, rng.randint(-31, 2)]),
+            "ofm_zero_point": rng.randint(-128, 127),
+            **self.clamp(),
+        }
+        for name in ("ifm", "ifm2"):
+            fields[f"{name}_multiplier"] = rng.choice([2**30, rng.randint(2**30, 2**31 - 1)])
+            fields[f"{name}_right_shift"] = rng.choice([0, 0, 0, 1, 2, rng.randint(0, 31)])
+            fields[f"{name}_zero_point"] = rng.choice([-128, 127, rng.randint(-128, 127)])
+        self.compute(Opcode.ADD, fields)
+        self.store(ofm)
+
+    def add_grid(self, kind: Opcode) -> None:
+        rng, cfg, size = self.rng, self.config, self.size
+        kernel_height, kernel_columns = rng.choices([1, 1, 2, 3, 3, 5, 7], k=2)
+        stride_x, stride_y = rng.choices([1, 1, 1, 2, 2, 3, 4], k=2)
+        dilation_x, dilation_y = rng.choices([1, 1, 1, 2, 3], k=2)
+        pad_top = rng.randint(0, (kernel_height - 1) * dilation_y + 1)
+        pad_left = rng.randint(0, (kernel_columns - 1) * dilation_x + 1)
+        ofm_height, ofm_width = rng.randint(1, size), rng.randint(1, 2 * cfg.pixels + 3)
+        window_stride = stride_x if stride_x <= 2 else rng.choice([1, 2])
+        group_pixels = cfg.pixels if stride_x <= 2 else 1
+
+        tap_step, taps = dilation_x, 1
+        if kind == Opcode.DEPTHWISE and dilation_x == 1:
+            taps = tap_step = cfg.taps_per_step(window_stride)
+        kernel_width = -(-kernel_columns // taps)
+        # the image may end before the last window does, by up to one pixel more than padding needs
+        ifm_height = (ofm_height - 1) * stride_y + (kernel_height - 1) * dilation_y + 1 - pad_top
+        ifm_width = (ofm_width - 1) * stride_x + (kernel_columns - 1) * dilation_x + 1 - pad_left
+        ifm_height = max(1, ifm_height - rng.choice([0, 0, 1, 2, -1]))
+        ifm_width = max(1, ifm_width - rng.choice([0, 0, 1, 2, -1]))
+
+        if kind == Opcode.CONV:
+            blocks, channel_steps = rng.randint(1, 3), rng.randint(1, 4)
+            depth = cfg.groups_per_word * rng.randint(1, cfg.block_words)
+            steps = kernel_height * kernel_width * channel_steps
+            weight_base = self.load_weights(blocks * steps * depth, cfg.channels)
+            terms = steps * cfg.lanes
+        else:
+            blocks, channel_steps, depth = rng.randint(1, 4), 1, cfg.groups_per_word
+            terms, weight_base = kernel_height * kernel_columns, 0
+            if kind == Opcode.DEPTHWISE:
+                words = blocks * kernel_height * kernel_width
+                weight_base = self.load_weights(words, taps)
+        ofm_words = blocks * depth // cfg.groups_per_word
+        identity = kind == Opcode.MAX_POOL and rng.random() < 0.7
+        parameter_base = self.load_parameters(ofm_words, terms, identity)
+        ifm_words = channel_steps if kind == Opcode.CONV else blocks
+        ifm = self.load_tensor(ifm_height, ifm_width, ifm_words)
+        ofm = self.allocate(ofm_height, ofm_width, ofm_words)
+        fields = {
+            "ifm_origin": (ifm.base - pad_top * ifm.row_pitch - pad_left) % 2**20,
+            "ifm_plane_pitch": ifm.plane_pitch,
+            "ifm_row_step": stride_y * ifm.row_pitch,
+            "ifm_tap_row_step": dilation_y * ifm.row_pitch,
+            "group_step": group_pixels * stride_x,
+            "tap_step": tap_step,
+            "window_stride": window_stride,
+            "group_pixels": group_pixels,
+            "ifm_zero_point": -128 if identity else rng.randint(-128, 127),
+            "ifm_height": ifm_height,
+            "ifm_width": ifm_width,
+            "ofm_height": ofm_height,
+            "ofm_width": ofm_width,
+            "kernel_height": kernel_height,
+            "kernel_width": kernel_width,
+            "channel_steps": channel_steps,
+            "blocks": blocks,
+            "depth": depth,
+            "stride_y": stride_y,
+            "dilation_y": dilation_y,
+            "pad_top": pad_top,
+            "pad_left": pad_left,
+            "weight_base": weight_base,
+            "parameter_base": parameter_base,
+            "ofm_base": ofm.base,
+            "ofm_plane_pitch": ofm.plane_pitch,
+            "ofm_row_pitch": ofm.row_pitch,
+            "ofm_zero_point": rng.randint(-128, 127),
+            **self.clamp(),
+        }
+        self.compute(kind, fields)
+        self.store(ofm)
+
+    def build(self) -> Program:
+        """The program; its arena is the input bytes followed by the output bytes."""
+        start = len(self.inputs)
+        for index in self.stores:
+            command = self.commands[index]
+            self.commands[index] = Command(
+                command.opcode, {**command.fields, "offset": command["offset"] + start}
+            )
+        end = Command(Opcode.END, {})
+        binding = TensorBinding("inputs", INPUT, 0, (start,))
+        output = TensorBinding("outputs", OUTPUT, start, (self.output_bytes,))
+        return Program(
+            config=self.config,
+            commands=encode_all([*self.commands, end]),
+            constants=np.frombuffer(bytes(self.constants), np.uint8),
+            arena_bytes=start + self.output_bytes,
+            inputs=(binding,),
+            outputs=(output,),
+        )
+
+
+def random_program(
+    config: NpuConfig, seed: int, kinds: tuple[Opcode, ...], size: int = 6
+) -> tuple[Program, dict[int, NDArray[np.int8]]]:
+    """A program with one piece for each of `kinds` (one of KINDS), and its inputs.
+
+    When the memories are full they are reused, behind waits for everything before. A single piece
+    that does not fit is drawn again, smaller.
+    """
+    for attempt in range(20):
+        builder = RandomProgram(config, seed * 1000 + attempt, max(1, size - attempt // 4))
+        try:
+            for kind in kinds:
+                if builder.next_word > config.scratchpad_words // 2:
+                    builder.free()
+                builder.add_piece(kind)
+        except OutOfMemoryError:
+            continue
+        data = np.frombuffer(bytes(builder.inputs), np.int8)
+        return builder.build(), {INPUT: data}
+    raise OutOfMemoryError(f"no program of {kinds} fits {config}, seed {seed}")
