@@ -1,0 +1,25 @@
+"""The backend without hardware: the whole network on the reference kernels."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from numpy.typing import NDArray
+
+from npu.graph import Graph
+from npu.reference import run_reference
+from npu.result import LayerResult, RunResult
+
+REASON = "reference kernels"
+
+
+def run_on_reference(graph: Graph, inputs: Mapping[int, NDArray[Any]]) -> RunResult:
+    """Run `graph` on `inputs` by tensor index; every tensor is kept, nothing is timed.
+
+    Raises `UnsupportedOperatorError` for an operator without a kernel, before anything runs.
+    """
+    values = run_reference(graph, inputs)
+    layers = tuple(
+        LayerResult(index=op.index, kind=op.kind, placed="CPU", reason=REASON, macs=graph.macs(op))
+        for op in graph.operators
+    )
+    return RunResult(outputs={i: values[i] for i in graph.outputs}, values=values, layers=layers)
