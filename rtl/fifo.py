@@ -1,0 +1,75 @@
+"""A stream FIFO whose storage maps to LUT RAM."""
+
+from typing import Any
+
+from amaranth.hdl import Module, Mux, Signal
+from amaranth.lib import memory, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+
+class StreamFifo(wiring.Component):
+    """First in, first out.
+
+    Latency: what is written in one cycle can be read in the next. Throughput: one item per cycle,
+    also when full (an item leaves in the cycle before the next one enters). Stalls: `i.ready` is
+    low while `depth` items are held; neither side's handshake depends on the other's
+    combinationally.
+
+    Parameters
+    ----------
+    shape : of the items.
+    depth : capacity in items, a power of two.
+
+    Members
+    -------
+    i : input stream. o : output stream. level : items held.
+
+    Raises
+    ------
+    ValueError : a depth that is not a power of two.
+    """
+
+    i: Any
+    o: Any
+    level: Signal
+
+    def __init__(self, shape: Any, depth: int) -> None:
+        if depth < 1 or depth & (depth - 1):
+            raise ValueError(f"FIFO depth must be a power of two, got {depth}")
+        self.shape = shape
+        self.depth = depth
+        super().__init__(
+            {
+                "i": In(stream.Signature(shape)),
+                "o": Out(stream.Signature(shape)),
+                "level": Out(range(depth + 1)),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        storage: Any = memory.Memory(shape=self.shape, depth=self.depth, init=[])
+        m.submodules.storage = storage
+        write = storage.write_port()
+        read = storage.read_port(domain="comb")
+        write_index = Signal(range(self.depth))
+        read_index = Signal(range(self.depth))
+        push = Signal()
+        pop = Signal()
+        m.d.comb += [
+            self.i.ready.eq(self.level != self.depth),
+            self.o.valid.eq(self.level != 0),
+            push.eq(self.i.valid & self.i.ready),
+            pop.eq(self.o.valid & self.o.ready),
+            write.addr.eq(write_index),
+            write.data.eq(self.i.payload),
+            write.en.eq(push),
+            read.addr.eq(read_index),
+            self.o.payload.eq(read.data),
+        ]
+        m.d.sync += [
+            write_index.eq(write_index + push),
+            read_index.eq(read_index + pop),
+            self.level.eq(Mux(push == pop, self.level, Mux(push, self.level + 1, self.level - 1))),
+        ]
+        return m
