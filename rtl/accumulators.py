@@ -31,11 +31,11 @@ class Accumulators(wiring.Component):
 
     valid: Signal
     tag: data.View
-    sums: data.View
-    columns: data.View
+    sums: list[Signal]
+    columns: list[Signal]
     read_slot: Signal
     read_pixels: Signal
-    values: data.View
+    values: list[Signal]
 
     def __init__(self, config: NpuConfig, sum_bits: int, column_bits: int) -> None:
         self.config = config
@@ -44,11 +44,11 @@ class Accumulators(wiring.Component):
             {
                 "valid": In(1),
                 "tag": In(GridTag(config)),
-                "sums": In(data.ArrayLayout(signed(sum_bits), p * k)),
-                "columns": In(data.ArrayLayout(signed(column_bits), p * c)),
+                "sums": In(signed(sum_bits)).array(p * k),
+                "columns": In(signed(column_bits)).array(p * c),
                 "read_slot": In(range(2 * config.block_words)),
                 "read_pixels": In(range(max(config.pixels // config.requant_words, 2))),
-                "values": Out(data.ArrayLayout(signed(32), config.requant_words * c)),
+                "values": Out(signed(32)).array(config.requant_words * c),
             }
         )
 

@@ -1,7 +1,7 @@
 """Control and operand path of the elementwise addition."""
 
-from amaranth.hdl import Array, Module, Signal, signed
-from amaranth.lib import data, wiring
+from amaranth.hdl import Array, Cat, Module, Signal, signed
+from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from rtl.config import NpuConfig
@@ -31,22 +31,20 @@ class ElementwiseAdd(wiring.Component):
 
     def __init__(self, config: NpuConfig) -> None:
         self.config = config
-        words = data.ArrayLayout(config.lanes * 8, config.banks)
-        scaled = data.ArrayLayout(signed(32), config.lanes)
         super().__init__(
             {
                 "enable": In(1),
                 "command": In(COMMANDS[Opcode.ADD].layout),
                 "both_valid": In(1),
-                "head": In(words),
-                "next": In(words),
+                "head": In(config.lanes * 8).array(config.banks),
+                "next": In(config.lanes * 8).array(config.banks),
                 "step": In(StepLayout(config)),
                 "pop_both": Out(1),
                 "issue": Out(1),
                 "clear": In(1),
                 "valid": Out(1),
-                "values": Out(scaled),
-                "biases": Out(scaled),
+                "values": Out(signed(32)).array(config.lanes),
+                "biases": Out(signed(32)).array(config.lanes),
                 "address": Out(ADDRESS_BITS),
                 "last": Out(1),
             }
@@ -70,7 +68,7 @@ class ElementwiseAdd(wiring.Component):
         words = [Signal(config.lanes * 8, name=f"word{i}") for i in range(2)]
         with m.If(self.issue):
             for word, window in zip(words, (self.head, self.next), strict=True):
-                m.d.sync += word.eq(Array(window[j] for j in range(config.banks))[index])
+                m.d.sync += word.eq(Array(window)[index])
 
         settings = [
             (
@@ -86,9 +84,11 @@ class ElementwiseAdd(wiring.Component):
                 self.biases,
             ),
         ]
+        scalers = []
         for i, (zero_point, multiplier, right_shift, result) in enumerate(settings):
             for c in range(config.lanes):
                 scaler = OperandScaler()
+                scalers.append(scaler)
                 m.submodules[f"scaler{i}_{c}"] = scaler
                 m.d.comb += [
                     scaler.operand.eq(words[i].word_select(c, 8)),
@@ -112,6 +112,7 @@ class ElementwiseAdd(wiring.Component):
                 lasts[i + 1].eq(lasts[i] & ~self.clear),
                 addresses[i + 1].eq(addresses[i]),
             ]
+        m.d.comb += [scaler.stages.eq(Cat(valids[1:delay])) for scaler in scalers]
         m.d.comb += [
             self.valid.eq(valids[delay]),
             self.last.eq(lasts[delay]),

@@ -24,7 +24,7 @@ class WeightBuffer(wiring.Component):
     write: wiring.PureInterface
     enable: Signal
     address: Signal
-    columns: data.View
+    columns: list[Signal]
 
     def __init__(self, config: NpuConfig) -> None:
         self.config = config
@@ -33,7 +33,7 @@ class WeightBuffer(wiring.Component):
                 "write": In(WeightWrite(config)),
                 "enable": In(1),
                 "address": In(ADDRESS_BITS),
-                "columns": Out(data.ArrayLayout(config.lanes * 8, config.channels)),
+                "columns": Out(config.lanes * 8).array(config.channels),
             }
         )
 
@@ -82,7 +82,7 @@ class ParameterBuffer(wiring.Component):
     write: wiring.PureInterface
     enable: Signal
     address: Signal
-    channels: data.View
+    channels: list[data.View]
 
     def __init__(self, config: NpuConfig) -> None:
         self.config = config
@@ -91,7 +91,7 @@ class ParameterBuffer(wiring.Component):
                 "write": In(ParameterWrite(config)),
                 "enable": In(1),
                 "address": In(14),
-                "channels": Out(data.ArrayLayout(ParameterLayout(), config.lanes)),
+                "channels": Out(ParameterLayout()).array(config.lanes),
             }
         )
 

@@ -1,5 +1,8 @@
 """Executes CONV, DEPTHWISE, MAX_POOL and ADD: from scratchpad through the grid and back."""
 
+from collections.abc import Sequence
+from typing import Any
+
 from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
@@ -21,6 +24,11 @@ from rtl.window import WindowQueue
 
 ABORT_CYCLES = 16
 """Cycles after a fault until nothing of the aborted command is under way."""
+
+
+def _each(targets: Sequence[Any], sources: Sequence[Any]) -> list[Any]:
+    """Connect two buses element by element."""
+    return [target.eq(source) for target, source in zip(targets, sources, strict=True)]
 
 
 class ComputeEngine(wiring.Component):
@@ -58,10 +66,10 @@ class ComputeEngine(wiring.Component):
                 "output": Out(OutputWrite(config)),
                 "weight_enable": Out(1),
                 "weight_address": Out(ADDRESS_BITS),
-                "weight_columns": In(data.ArrayLayout(config.lanes * 8, config.channels)),
+                "weight_columns": In(config.lanes * 8).array(config.channels),
                 "parameter_enable": Out(1),
                 "parameter_address": Out(14),
-                "parameters": In(data.ArrayLayout(ParameterLayout(), config.lanes)),
+                "parameters": In(ParameterLayout()).array(config.lanes),
                 "mac_active": Out(1),
                 "mac_wait_window": Out(1),
                 "mac_wait_accumulator": Out(1),
@@ -203,16 +211,12 @@ class ComputeEngine(wiring.Component):
             mac.take_buffer.eq(drain.take_buffer),
             mac.release.eq(drain.release),
             grid.issue.eq(mac.issue),
-            grid.window.eq(windows.head),
             grid.stride_two.eq(command.window_stride == 2),
             grid.tag.eq(mac.tag),
-            grid.weight_columns.eq(self.weight_columns),
             self.weight_enable.eq(mac.issue),
             self.weight_address.eq(mac.weight_address),
             accumulators.valid.eq(grid.valid),
             accumulators.tag.eq(grid.result_tag),
-            accumulators.sums.eq(grid.sums),
-            accumulators.columns.eq(grid.columns),
             accumulators.read_slot.eq(drain.slot),
             accumulators.read_pixels.eq(drain.pixel_group),
             drain.ready.eq(mac.ready),
@@ -225,8 +229,6 @@ class ComputeEngine(wiring.Component):
             adder.enable.eq(is_add & running),
             adder.command.eq(add_command),
             adder.both_valid.eq(windows.head_valid & windows.next_valid),
-            adder.head.eq(windows.head),
-            adder.next.eq(windows.next),
             adder.step.eq(windows.head_step),
             adder.clear.eq(drop),
         ]
@@ -239,7 +241,10 @@ class ComputeEngine(wiring.Component):
                 m.d.comb += mac.mode.eq(GridMode.CONV)
 
         # one register between accumulators and requantizers, while parameters are read
-        values = Signal(data.ArrayLayout(signed(32), config.requant_lanes))
+        values = [
+            Signal(signed(32), name=f"value{i}", reset_less=True)
+            for i in range(config.requant_lanes)
+        ]
         mask = Signal(config.requant_words)
         address = Signal(ADDRESS_BITS)
         last = Signal()
@@ -249,16 +254,26 @@ class ComputeEngine(wiring.Component):
             last.eq(drain.last & ~drop),
         ]
         with m.If(drain.valid):
-            m.d.sync += values.eq(accumulators.values)
+            m.d.sync += _each(values, accumulators.values)
+        buses = [
+            (grid.window, windows.head),
+            (grid.weight_columns, self.weight_columns),
+            (accumulators.sums, grid.sums),
+            (accumulators.columns, grid.columns),
+            (adder.head, windows.head),
+            (adder.next, windows.next),
+            (requantize.values, values),
+            (requantize.parameters, self.parameters),
+            (requantize.add_values, adder.values),
+            (requantize.add_biases, adder.biases),
+        ]
+        for target, source in buses:
+            m.d.comb += _each(target, source)
         m.d.comb += [
-            requantize.values.eq(values),
-            requantize.parameters.eq(self.parameters),
             requantize.mask.eq(mask),
             requantize.address.eq(address),
             requantize.last.eq(last),
             requantize.add_valid.eq(adder.valid),
-            requantize.add_values.eq(adder.values),
-            requantize.add_biases.eq(adder.biases),
             requantize.add_address.eq(adder.address),
             requantize.add_last.eq(adder.last),
             requantize.add_multiplier.eq(add_command.ofm_multiplier),

@@ -16,12 +16,14 @@ class OperandScaler(wiring.Component):
 
     Members
     -------
+    stages : which pipeline stages hold a value to be processed in this cycle.
     operand, zero_point : int8. multiplier : Q31. right_shift : 0 to 31.
     output : int32.
     """
 
     LATENCY = 4
 
+    stages: Signal
     operand: Signal
     zero_point: Signal
     multiplier: Signal
@@ -31,6 +33,7 @@ class OperandScaler(wiring.Component):
     def __init__(self) -> None:
         super().__init__(
             {
+                "stages": In(self.LATENCY),
                 "operand": In(signed(8)),
                 "zero_point": In(signed(8)),
                 "multiplier": In(32),
@@ -41,19 +44,22 @@ class OperandScaler(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        difference = Signal(signed(9))
-        product = Signal(signed(42))
-        nudged = Signal(signed(33))
+        difference = Signal(signed(9), reset_less=True)
+        product = Signal(signed(42), reset_less=True)
+        nudged = Signal(signed(33), reset_less=True)
         half = Signal(unsigned(32))
         rounded = Signal(signed(32))
         m.d.comb += [
             rounded.eq((product + (1 << 10)) >> 11),
             half.eq((1 << self.right_shift) >> 1),
         ]
-        m.d.sync += [
-            difference.eq(self.operand - self.zero_point),
-            product.eq(difference * self.multiplier),
-            nudged.eq(Mux(self.right_shift == 0, rounded, rounded + half - (rounded < 0))),
-            self.output.eq(nudged >> self.right_shift),
-        ]
+        with m.If(self.stages[0]):
+            m.d.sync += difference.eq(self.operand - self.zero_point)
+        with m.If(self.stages[1]):
+            m.d.sync += product.eq(difference * self.multiplier)
+        with m.If(self.stages[2]):
+            exact = self.right_shift == 0
+            m.d.sync += nudged.eq(Mux(exact, rounded, rounded + half - (rounded < 0)))
+        with m.If(self.stages[3]):
+            m.d.sync += self.output.eq(nudged >> self.right_shift)
         return m

@@ -1,6 +1,6 @@
 """The multipliers: P x K x C products per cycle and the two ways of adding them up."""
 
-from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.hdl import Module, Mux, Signal, Value, signed
 from amaranth.lib import data, enum, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -35,20 +35,12 @@ class GridTag(data.StructLayout):
         )
 
 
-def add_tree(m: Module, name: str, terms: list[Signal]) -> Signal:
-    """Sum signed terms of equal width in a balanced tree; the result cannot overflow."""
+def add_tree(terms: list[Value]) -> Value:
+    """Sum signed terms in a balanced tree; the width grows, so that nothing overflows."""
     level = list(terms)
-    depth = 0
     while len(level) > 1:
-        sums = []
-        for i in range(0, len(level) - 1, 2):
-            total = Signal(signed(len(level[i]) + 1), name=f"{name}_{depth}_{i}")
-            m.d.comb += total.eq(level[i] + level[i + 1])
-            sums.append(total)
-        if len(level) % 2:
-            sums.append(level[-1])
-        level = sums
-        depth += 1
+        pairs = [level[i] + level[i + 1] for i in range(0, len(level) - 1, 2)]
+        level = pairs + level[2 * len(pairs) :]
     return level[0]
 
 
@@ -76,14 +68,14 @@ class Grid(wiring.Component):
     LATENCY = 3
 
     issue: Signal
-    window: data.View
+    window: list[Signal]
     stride_two: Signal
     tag: data.View
-    weight_columns: data.View
+    weight_columns: list[Signal]
     valid: Signal
     result_tag: data.View
-    sums: data.View
-    columns: data.View
+    sums: list[Signal]
+    columns: list[Signal]
 
     def __init__(self, config: NpuConfig) -> None:
         self.config = config
@@ -93,14 +85,14 @@ class Grid(wiring.Component):
         super().__init__(
             {
                 "issue": In(1),
-                "window": In(data.ArrayLayout(c * 8, config.banks)),
+                "window": In(c * 8).array(config.banks),
                 "stride_two": In(1),
                 "tag": In(GridTag(config)),
-                "weight_columns": In(data.ArrayLayout(c * 8, k)),
+                "weight_columns": In(c * 8).array(k),
                 "valid": Out(1),
                 "result_tag": Out(GridTag(config)),
-                "sums": Out(data.ArrayLayout(signed(self.sum_bits), p * k)),
-                "columns": Out(data.ArrayLayout(signed(self.column_bits), p * c)),
+                "sums": Out(signed(self.sum_bits)).array(p * k),
+                "columns": Out(signed(self.column_bits)).array(p * c),
             }
         )
 
@@ -124,28 +116,29 @@ class Grid(wiring.Component):
             for k in range(config.channels):
                 operand = self._operand(m, p, k)
                 for c in range(config.lanes):
-                    product = Signal(signed(16), name=f"product_{p}_{k}_{c}")
+                    product = Signal(signed(16), name=f"product_{p}_{k}_{c}", reset_less=True)
                     activation = operand.word_select(c, 8).as_signed()
                     weight = self.weight_columns[k].word_select(c, 8).as_signed()
                     with m.If(valid[0]):
                         m.d.sync += product.eq(activation * weight)
                     products[p, k, c] = product
                     if k == 0:
-                        passed[p, c] = Signal(signed(8), name=f"passed_{p}_{c}")
+                        passed[p, c] = Signal(signed(8), name=f"passed_{p}_{c}", reset_less=True)
                         with m.If(valid[0]):
                             m.d.sync += passed[p, c].eq(activation)
 
+        is_conv = tags[1].mode == GridMode.CONV
         is_max = tags[1].mode == GridMode.MAX_POOL
         for p in range(config.pixels):
             for k in range(config.channels):
                 terms = [products[p, k, c] for c in range(config.lanes)]
-                total = add_tree(m, f"sum_{p}_{k}", terms)
-                with m.If(valid[1]):
+                total = add_tree(terms)
+                with m.If(valid[1] & is_conv):
                     m.d.sync += self.sums[p * config.channels + k].eq(total)
             for c in range(config.lanes):
                 terms = [products[p, k, c] for k in range(config.channels)]
-                total = add_tree(m, f"column_{p}_{c}", terms)
-                with m.If(valid[1]):
+                total = add_tree(terms)
+                with m.If(valid[1] & ~is_conv):
                     m.d.sync += self.columns[p * config.lanes + c].eq(
                         Mux(is_max, passed[p, c], total)
                     )
@@ -154,7 +147,7 @@ class Grid(wiring.Component):
     def _operand(self, m: Module, p: int, k: int) -> Signal:
         """Register the window word that PE(p, k) multiplies."""
         last = self.config.banks - 1
-        operand = Signal(self.config.lanes * 8, name=f"operand_{p}_{k}")
+        operand = Signal(self.config.lanes * 8, name=f"operand_{p}_{k}", reset_less=True)
         shifted = self.tag.mode == GridMode.DEPTHWISE
         near = Mux(shifted, self.window[min(p + k, last)], self.window[p])
         far = Mux(shifted, self.window[min(2 * p + k, last)], self.window[2 * p])

@@ -165,14 +165,14 @@ class Requantize(wiring.Component):
         c = config.lanes
         super().__init__(
             {
-                "values": In(data.ArrayLayout(signed(32), config.requant_words * c)),
-                "parameters": In(data.ArrayLayout(ParameterLayout(), c)),
+                "values": In(signed(32)).array(config.requant_words * c),
+                "parameters": In(ParameterLayout()).array(c),
                 "mask": In(config.requant_words),
                 "address": In(ADDRESS_BITS),
                 "last": In(1),
                 "add_valid": In(1),
-                "add_values": In(data.ArrayLayout(signed(32), c)),
-                "add_biases": In(data.ArrayLayout(signed(32), c)),
+                "add_values": In(signed(32)).array(c),
+                "add_biases": In(signed(32)).array(c),
                 "add_address": In(ADDRESS_BITS),
                 "add_last": In(1),
                 "add_multiplier": In(32),

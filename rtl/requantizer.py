@@ -25,6 +25,7 @@ class Requantizer(wiring.Component):
     `requantize` is TFLM's `MultiplyByQuantizedMultiplier`: with `ls = max(shift, 0)` and
     `rs = max(-shift, 0)`, first `t = (int32(x << ls) * multiplier + 2**30) >> 31`, then a rounding
     right shift of t by rs, ties away from zero. All sums wrap at 32 bits like the C code.
+    Multipliers are Q31 and not negative: bit 31 is ignored.
 
     Latency: `LATENCY` cycles. Throughput: one value per cycle. Never stalls. Stage s computes only
     when `stages[s]` is set, so that an idle lane does not switch.
@@ -60,10 +61,10 @@ class Requantizer(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        biased = Signal(signed(32))
-        left = Signal(5)
-        multipliers = [Signal(32, name=f"multiplier{i}") for i in range(2)]
-        rights = [Signal(5, name=f"right{i}") for i in range(6)]
+        biased = Signal(signed(32), reset_less=True)
+        left = Signal(5, reset_less=True)
+        multipliers = [Signal(32, name=f"multiplier{i}", reset_less=True) for i in range(2)]
+        rights = [Signal(5, name=f"right{i}", reset_less=True) for i in range(6)]
         with m.If(self.stages[0]):
             shift = self.input.shift
             m.d.sync += [
@@ -73,7 +74,7 @@ class Requantizer(wiring.Component):
                 multipliers[0].eq(self.input.multiplier),
             ]
 
-        shifted = Signal(signed(32))
+        shifted = Signal(signed(32), reset_less=True)
         with m.If(self.stages[1]):
             m.d.sync += [
                 shifted.eq(biased << left),
@@ -83,11 +84,11 @@ class Requantizer(wiring.Component):
 
         # 32 x 32 bits as four 16 x 16 products, each one DSP block
         low, high = shifted[:16], shifted[16:].as_signed()
-        m_low, m_high = multipliers[1][:16], multipliers[1][16:]
-        low_low = Signal(32)
-        low_high = Signal(32)
-        high_low = Signal(signed(33))
-        high_high = Signal(signed(33))
+        m_low, m_high = multipliers[1][:16], multipliers[1][16:31]
+        low_low = Signal(32, reset_less=True)
+        low_high = Signal(32, reset_less=True)
+        high_low = Signal(signed(33), reset_less=True)
+        high_high = Signal(signed(32), reset_less=True)
         with m.If(self.stages[2]):
             m.d.sync += [
                 low_low.eq(low * m_low),
@@ -97,8 +98,8 @@ class Requantizer(wiring.Component):
                 rights[2].eq(rights[1]),
             ]
 
-        middle = Signal(signed(35))
-        outer = Signal(signed(65))
+        middle = Signal(signed(35), reset_less=True)
+        outer = Signal(signed(64), reset_less=True)
         with m.If(self.stages[3]):
             m.d.sync += [
                 middle.eq(low_high + high_low),
@@ -106,14 +107,14 @@ class Requantizer(wiring.Component):
                 rights[3].eq(rights[2]),
             ]
 
-        product = Signal(signed(66))
-        rounded = Signal(signed(33))
+        product = Signal(signed(64))
+        rounded = Signal(signed(33), reset_less=True)
         m.d.comb += product.eq(outer + (middle << 16) + (1 << 30))
         with m.If(self.stages[4]):
             m.d.sync += [rounded.eq(product >> 31), rights[4].eq(rights[3])]
 
         # second rounding: ties away from zero
-        nudged = Signal(signed(34))
+        nudged = Signal(signed(34), reset_less=True)
         half = Signal(unsigned(32))
         m.d.comb += half.eq((1 << rights[4]) >> 1)
         with m.If(self.stages[5]):
@@ -123,7 +124,7 @@ class Requantizer(wiring.Component):
             with m.Else():
                 m.d.sync += nudged.eq(rounded + half - (rounded < 0))
 
-        scaled = Signal(signed(33))
+        scaled = Signal(signed(33), reset_less=True)
         with m.If(self.stages[6]):
             m.d.sync += scaled.eq(nudged >> rights[5])
 

@@ -1,7 +1,7 @@
 """The activation memory: F banks, each a block RAM with one read and one write port."""
 
 from amaranth.hdl import Array, Module, Mux, Signal, unsigned
-from amaranth.lib import data, memory, wiring
+from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 
 from rtl.config import NpuConfig
@@ -19,7 +19,7 @@ class WindowFetch(wiring.Signature):
                 "valid": Out(1),
                 "ready": In(1),
                 "address": Out(ADDRESS_BITS),
-                "words": In(data.ArrayLayout(config.lanes * 8, config.banks)),
+                "words": In(config.lanes * 8).array(config.banks),
             }
         )
 
@@ -32,7 +32,7 @@ class OutputWrite(wiring.Signature):
             {
                 "mask": Out(config.requant_words),
                 "address": Out(ADDRESS_BITS),
-                "words": Out(data.ArrayLayout(config.lanes * 8, config.requant_words)),
+                "words": Out(config.lanes * 8).array(config.requant_words),
             }
         )
 

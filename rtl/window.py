@@ -36,10 +36,10 @@ class WindowQueue(wiring.Component):
     zero_point: Signal
     clear: Signal
     head_valid: Signal
-    head: data.View
+    head: list[Signal]
     head_step: data.View
     next_valid: Signal
-    next: data.View
+    next: list[Signal]
     pop: Signal
     pop_both: Signal
     fetching: Signal
@@ -47,7 +47,6 @@ class WindowQueue(wiring.Component):
 
     def __init__(self, config: NpuConfig) -> None:
         self.config = config
-        words = data.ArrayLayout(config.lanes * 8, config.banks)
         super().__init__(
             {
                 "steps": In(stream.Signature(StepLayout(config))),
@@ -55,10 +54,10 @@ class WindowQueue(wiring.Component):
                 "zero_point": In(signed(8)),
                 "clear": In(1),
                 "head_valid": Out(1),
-                "head": Out(words),
+                "head": Out(config.lanes * 8).array(config.banks),
                 "head_step": Out(StepLayout(config)),
                 "next_valid": Out(1),
-                "next": Out(words),
+                "next": Out(config.lanes * 8).array(config.banks),
                 "pop": In(1),
                 "pop_both": In(1),
                 "fetching": Out(1),
@@ -104,7 +103,7 @@ class WindowQueue(wiring.Component):
         with m.If(self.fetching):
             m.d.sync += arriving_step.eq(step)
 
-        incoming = Signal(data.ArrayLayout(config.lanes * 8, config.banks))
+        incoming = [Signal(config.lanes * 8, name=f"incoming{j}") for j in range(config.banks)]
         padding = self.zero_point.as_unsigned().replicate(config.lanes)
         for j in range(config.banks):
             inside = (arriving_step.low <= j) & (arriving_step.high > j)
@@ -112,12 +111,15 @@ class WindowQueue(wiring.Component):
 
         # the head is refilled from the second place, or directly when nothing stays before it
         with m.If(self.pop & self.next_valid & ~self.pop_both):
-            m.d.sync += [self.head.eq(self.next), self.head_step.eq(next_step)]
+            m.d.sync += self.head_step.eq(next_step)
+            m.d.sync += [self.head[j].eq(self.next[j]) for j in range(config.banks)]
         with m.If(arriving):
             with m.If(stay_head | stay_next):
-                m.d.sync += [self.next.eq(incoming), next_step.eq(arriving_step)]
+                m.d.sync += next_step.eq(arriving_step)
+                m.d.sync += [self.next[j].eq(incoming[j]) for j in range(config.banks)]
             with m.Else():
-                m.d.sync += [self.head.eq(incoming), self.head_step.eq(arriving_step)]
+                m.d.sync += self.head_step.eq(arriving_step)
+                m.d.sync += [self.head[j].eq(incoming[j]) for j in range(config.banks)]
         m.d.sync += [
             self.head_valid.eq(stay_head | stay_next | arriving),
             self.next_valid.eq(stay_head & stay_next | arriving & (stay_head | stay_next)),
