@@ -21,12 +21,18 @@ from kernels.checks import (
     check_zero_point,
 )
 from kernels.fully_connected import dot_rows
-from kernels.requantize import requantize_to_int8
+from kernels.image import (
+    TILE_SLACK,
+    copy_tile,
+    fold_zero_point,
+    pad_image,
+    padded_size,
+    window_origins,
+)
+from kernels.requantize import requantize_tile
 from kernels.tiles import EXACT_TAPS, LANES, NARROW, WIDE, narrow_tile, wide_tile
 
 WIDE_OUTPUTS = WIDE[1] * LANES
-# a tile that begins at the last pixel reads this many origins behind it
-TILE_SLACK = max(WIDE[0], NARROW[0])
 # taps that are transposed together, so that the lines written stay in the first-level cache
 PACK_BLOCK = 64
 
@@ -112,22 +118,16 @@ def _conv2d(
     ifm_channels = group_channels * groups
     outputs = channels // groups
     taps = kernel_h * kernel_w * group_channels
-    padded = np.empty(
-        (
-            (ofm_h - 1) * stride[0] + (kernel_h - 1) * dilation[0] + 1,
-            (ofm_w - 1) * stride[1] + (kernel_w - 1) * dilation[1] + 1,
-            ifm_channels,
-        ),
-        np.float32,
-    )
+    rows, columns = padded_size(ofm.shape[1:3], (kernel_h, kernel_w), stride, dilation)
+    padded = np.empty((rows, columns, ifm_channels), np.float32)
     x = padded.reshape(padded.size)
-    runs = _tap_runs(kernel_h, kernel_w, group_channels, groups, dilation, padded.shape[1])
-    origins = _window_origins(ofm_h, ofm_w, stride, padded.shape[1] * ifm_channels, ifm_channels)
+    runs = _tap_runs(kernel_h, kernel_w, group_channels, groups, dilation, columns)
+    origins = window_origins(ofm_h, ofm_w, stride, columns * ifm_channels, ifm_channels)
     folded = np.empty(channels, np.int32)
-    _fold_zero_point(weights.reshape(channels, taps), bias, ifm_zero_point, folded)
+    fold_zero_point(weights.reshape(channels, taps), bias, ifm_zero_point, folded)
     panels = _pack_panels(weights.reshape(channels, taps), groups)
     for n in range(batches):
-        _pad_image(ifm[n], padding, ifm_zero_point, padded)
+        pad_image(ifm[n], padding, ifm_zero_point, padded)
         pixels = ofm[n].reshape(ofm_h * ofm_w, channels)
         for group in range(groups):
             base = group * group_channels
@@ -173,11 +173,12 @@ def _multiply_panel(
 ) -> None:
     """All output pixels of up to `width` channels."""
     rows = WIDE[0] if width == WIDE_OUTPUTS else NARROW[0]
-    acc = np.zeros((rows, width), np.int32)
+    acc = np.empty((rows, width), np.int32)
+    initial = np.zeros(acc.shape, np.int32)
+    initial[:, : bias.size] = bias
     count = origins.size - TILE_SLACK
     for pixel in range(0, count, rows):
-        for r in range(rows):
-            acc[r, : bias.size] = bias
+        copy_tile(initial, acc)
         offsets = origins[pixel : pixel + rows]
         for i in range(runs.shape[0]):
             first = base + runs[i, 0]
@@ -185,16 +186,15 @@ def _multiply_panel(
                 wide_tile(x, offsets, first, panel, runs[i, 1], runs[i, 2], acc)
             else:
                 narrow_tile(x, offsets, first, panel, runs[i, 1], runs[i, 2], acc)
-        for r in range(min(rows, count - pixel)):
-            for k in range(bias.size):
-                pixels[pixel + r, k] = requantize_to_int8(
-                    acc[r, k],
-                    multiplier[k],
-                    shift[k],
-                    ofm_zero_point,
-                    activation_min,
-                    activation_max,
-                )
+        requantize_tile(
+            acc,
+            multiplier,
+            shift,
+            ofm_zero_point,
+            activation_min,
+            activation_max,
+            pixels[pixel : pixel + rows],
+        )
 
 
 @njit(cache=True, nogil=True)
@@ -235,33 +235,6 @@ def _tap_runs(
 
 
 @njit(cache=True, nogil=True)
-def _window_origins(
-    ofm_h: int, ofm_w: int, stride: Pair, row_pitch: int, pixel_pitch: int
-) -> NDArray[np.int64]:
-    """Offset of each output pixel's window in the padded image, and slack to fill up a tile."""
-    origins = np.zeros(ofm_h * ofm_w + TILE_SLACK, np.int64)
-    for y in range(ofm_h):
-        for x in range(ofm_w):
-            origins[y * ofm_w + x] = y * stride[0] * row_pitch + x * stride[1] * pixel_pitch
-    return origins
-
-
-@njit(cache=True, nogil=True)
-def _fold_zero_point(
-    weights: NDArray[np.int8],
-    bias: NDArray[np.int32],
-    zero_point: int,
-    folded: NDArray[np.int32],
-) -> None:
-    """`bias - zero_point * sum(weights)` of each channel."""
-    for c in range(weights.shape[0]):
-        total = np.int64(0)
-        for t in range(weights.shape[1]):
-            total += np.int64(weights[c, t])
-        folded[c] = np.int32(np.int64(bias[c]) - np.int64(zero_point) * total)
-
-
-@njit(cache=True, nogil=True)
 def _pack_panels(weights: NDArray[np.int8], groups: int) -> NDArray[np.float32]:
     """Weights (O, taps) as float32 panels (taps, width), one after the other; zeros at the end."""
     channels, taps = weights.shape
@@ -281,25 +254,3 @@ def _pack_panels(weights: NDArray[np.int8], groups: int) -> NDArray[np.float32]:
             start += taps * width
             done += width
     return panels
-
-
-@njit(cache=True, nogil=True)
-def _pad_image(
-    ifm: NDArray[np.int8], padding: Pair, zero_point: int, padded: NDArray[np.float32]
-) -> None:
-    """One image (H, W, C) as float32, with padding and without what no window reaches."""
-    height, width, channels = ifm.shape
-    rows, columns, _ = padded.shape
-    left = min(padding[1], columns)
-    right = min(columns, left + width)
-    for row in range(rows):
-        y = row - padding[0]
-        if y < 0 or y >= height:
-            padded[row] = np.float32(zero_point)
-            continue
-        padded[row, :left] = np.float32(zero_point)
-        padded[row, right:] = np.float32(zero_point)
-        target = padded[row, left:right].reshape((right - left) * channels)
-        source = ifm[y].reshape(width * channels)
-        for i in range(target.size):
-            target[i] = np.float32(source[i])

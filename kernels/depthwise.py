@@ -13,7 +13,9 @@ from kernels.checks import (
     check_placement,
     check_zero_point,
 )
-from kernels.requantize import requantize_to_int8
+from kernels.image import copy_tile, fold_zero_point, pad_image, padded_size, window_origins
+from kernels.requantize import requantize_tile
+from kernels.tiles import DEPTHWISE_PIXELS, EXACT_TAPS, LANES, depthwise_tile
 
 
 def depthwise_conv2d(
@@ -57,7 +59,8 @@ def depthwise_conv2d(
     check_placement((height, width), (kernel_h, kernel_w), stride, dilation, padding, ofm_hw)
     ofm = np.empty((batches, *ofm_hw, channels), np.int8)
     # with every input channel repeated, a depth multiplier is the plain case
-    expanded = np.repeat(ifm, channels // ifm_channels, axis=3)
+    repeats = channels // ifm_channels
+    expanded = ifm if repeats == 1 else np.repeat(ifm, repeats, axis=3)
     _depthwise(
         np.ascontiguousarray(expanded),
         np.ascontiguousarray(weights[0]),
@@ -92,30 +95,55 @@ def _depthwise(
     activation_max: int,
     ofm: NDArray[np.int8],
 ) -> None:
-    batches, height, width, channels = ifm.shape
+    batches, ofm_h, ofm_w, channels = ofm.shape
     kernel_h, kernel_w, _ = weights.shape
-    acc = np.empty(channels, np.int32)
+    rows, columns = padded_size((ofm_h, ofm_w), (kernel_h, kernel_w), stride, dilation)
+    # the last block of channels is read whole, beyond the last channel
+    x = np.zeros(rows * columns * channels + LANES, np.float32)
+    padded = x[: rows * columns * channels].reshape(rows, columns, channels)
+    origins = window_origins(ofm_h, ofm_w, stride, columns * channels, channels)
+    offsets, panels = _pack_taps(weights, dilation, columns * channels)
+    folded = np.empty(channels, np.int32)
+    fold_zero_point(weights.reshape(kernel_h * kernel_w, channels).T, bias, ifm_zero_point, folded)
+    acc = np.empty((DEPTHWISE_PIXELS, LANES), np.int32)
+    initial = np.zeros(acc.shape, np.int32)
+    count = ofm_h * ofm_w
     for n in range(batches):
-        for oy in range(ofm.shape[1]):
-            for ox in range(ofm.shape[2]):
-                acc[:] = bias
-                for ky in range(kernel_h):
-                    y = oy * stride[0] - padding[0] + ky * dilation[0]
-                    if y < 0 or y >= height:
-                        continue
-                    for kx in range(kernel_w):
-                        x = ox * stride[1] - padding[1] + kx * dilation[1]
-                        if x < 0 or x >= width:
-                            continue
-                        for c in range(channels):
-                            value = np.int32(ifm[n, y, x, c]) - np.int32(ifm_zero_point)
-                            acc[c] = np.int32(acc[c] + value * np.int32(weights[ky, kx, c]))
-                for c in range(channels):
-                    ofm[n, oy, ox, c] = requantize_to_int8(
-                        acc[c],
-                        multiplier[c],
-                        shift[c],
-                        ofm_zero_point,
-                        activation_min,
-                        activation_max,
-                    )
+        pad_image(ifm[n], padding, ifm_zero_point, padded)
+        pixels = ofm[n].reshape(count, channels)
+        for first in range(0, channels, LANES):
+            last = min(first + LANES, channels)
+            panel = panels[first // LANES]
+            initial[:, : last - first] = folded[first:last]
+            for pixel in range(0, count, DEPTHWISE_PIXELS):
+                windows = origins[pixel : pixel + DEPTHWISE_PIXELS]
+                copy_tile(initial, acc)
+                for t in range(0, offsets.size, EXACT_TAPS):
+                    taps = min(EXACT_TAPS, offsets.size - t)
+                    depthwise_tile(x, windows, first, offsets, panel, t, taps, acc)
+                requantize_tile(
+                    acc,
+                    multiplier[first:last],
+                    shift[first:last],
+                    ofm_zero_point,
+                    activation_min,
+                    activation_max,
+                    pixels[pixel : pixel + DEPTHWISE_PIXELS, first:last],
+                )
+
+
+@njit(cache=True, nogil=True)
+def _pack_taps(
+    weights: NDArray[np.int8], dilation: Pair, row_pitch: int
+) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
+    """(Offset of each tap in the padded image, float32 weights (blocks, taps, LANES))."""
+    kernel_h, kernel_w, channels = weights.shape
+    offsets = np.empty(kernel_h * kernel_w, np.int64)
+    panels = np.zeros(((channels + LANES - 1) // LANES, offsets.size, LANES), np.float32)
+    for ky in range(kernel_h):
+        for kx in range(kernel_w):
+            t = ky * kernel_w + kx
+            offsets[t] = ky * dilation[0] * row_pitch + kx * dilation[1] * channels
+            for c in range(channels):
+                panels[c // LANES, t, c % LANES] = np.float32(weights[ky, kx, c])
+    return offsets, panels

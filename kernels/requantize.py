@@ -72,9 +72,30 @@ def requantize_to_int8(
     low: Integer,
     high: Integer,
 ) -> np.int64:
-    """The int8 output of an accumulator: multiply, add `zero_point`, clamp to [low, high]."""
+    """The int8 output of an accumulator: multiply, add `zero_point`, clamp to [low, high].
+
+    The addition wraps at 32 bits, as in the C code; only a left shift gets anywhere near.
+    """
     value = multiply_by_quantized_multiplier(acc, multiplier, shift) + np.int64(zero_point)
-    return min(max(value, np.int64(low)), np.int64(high))
+    return min(max(np.int64(np.int32(value)), np.int64(low)), np.int64(high))
+
+
+@njit(cache=True, nogil=True)
+def requantize_tile(
+    acc: NDArray[np.int32],
+    multiplier: NDArray[np.int32],
+    shift: NDArray[np.int32],
+    zero_point: int,
+    low: int,
+    high: int,
+    ofm: NDArray[np.int8],
+) -> None:
+    """`requantize_to_int8` of as much of `acc` (pixels, channels) as `ofm` has room for."""
+    for p in range(ofm.shape[0]):
+        for c in range(ofm.shape[1]):
+            ofm[p, c] = requantize_to_int8(
+                acc[p, c], multiplier[c], shift[c], zero_point, low, high
+            )
 
 
 @njit(cache=True, nogil=True)
