@@ -1,0 +1,5 @@
+"""Runs programs on the RTL, compiled by Verilator, behind a C++ memory and register bus."""
+
+from sim.rtl_runner.runner import BusFaults, RtlSimulator
+
+__all__ = ["BusFaults", "RtlSimulator"]
