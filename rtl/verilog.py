@@ -26,8 +26,8 @@ _PASSES = (
     "memory_collect",
 )
 
-# memories have no reset value in silicon; Amaranth emits one assignment per word
-_MEMORY_INIT = re.compile(r"^  initial begin\n(?:    [^\n]+\[\d+\] = [^\n]*;\n)+  end\n", re.M)
+# memories have no initial contents in silicon; Amaranth emits all of them as zeros
+_MEMORY_INIT = re.compile(r"^ *cell \$meminit_v2 .*?\n  end\n", re.M | re.S)
 
 
 class VerilogError(NpuError):
@@ -37,6 +37,7 @@ class VerilogError(NpuError):
 def verilog_text(config: NpuConfig) -> str:
     """Verilog of module `npu` and everything below it; the same text for the same design."""
     design = rtlil.convert(Npu(config), name=TOP_NAME, emit_src=False)
+    design = _MEMORY_INIT.sub("", design)
     remove = " ".join(f"-remove {name}" for name in _CLEANED_ATTRIBUTES.split())
     script = [
         f"read_rtlil <<rtlil\n{design}\nrtlil",
@@ -47,7 +48,7 @@ def verilog_text(config: NpuConfig) -> str:
     ]
     yosys = find_yosys(lambda version: version >= (0, 40))
     text = yosys.run(["-q", "-"], "\n".join(script), ignore_warnings=True)
-    return _MEMORY_INIT.sub("", str(text))
+    return str(text)
 
 
 def write_verilog(config: NpuConfig, path: str | Path) -> None:
