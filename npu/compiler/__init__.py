@@ -1,0 +1,1 @@
+"""From a graph to programs: partition, lowering, scheduling, allocation, command emission."""

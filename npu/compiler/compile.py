@@ -1,0 +1,157 @@
+"""Compiles a segment to a program."""
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from npu.compiler.allocate import Request, allocate
+from npu.compiler.commands import Prepared, grid
+from npu.compiler.constants import ConstantRing, lay_out
+from npu.compiler.emit import CommandStream, Stream
+from npu.compiler.layout import parameter_bytes, weight_bytes
+from npu.compiler.plan import SegmentPlan, plan_segment
+from npu.compiler.schedule import GridStep, Step, schedule
+from npu.compiler.segment import LoweredSegment, Segment, lower_segment
+from npu.graph import Graph
+from rtl.config import NpuConfig
+from rtl.isa import COMMANDS, Destination, Engine, encode_all
+from sim.program import Program, ProgramLayer, TensorBinding
+
+ARENA_ALIGNMENT = 64
+"""Bytes to which tensors in the arena are aligned, so that bursts are."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompilerOptions:
+    """What the user chooses.
+
+    Parameters
+    ----------
+    keep_intermediates : store every tensor that the NPU computes to the arena, so that a run can
+        be checked tensor by tensor; costs cycles and arena.
+    """
+
+    keep_intermediates: bool = False
+
+
+def compile_segment(
+    graph: Graph,
+    segment: Segment,
+    config: NpuConfig,
+    options: CompilerOptions | None = None,
+) -> Program:
+    """Compile a segment of `graph`; a pure function of its arguments.
+
+    Raises
+    ------
+    CompileError : an operator does not fit the hardware; `partition` chooses operators that do.
+    """
+    options = options or CompilerOptions()
+    lowered = lower_segment(graph, segment)
+    external = frozenset(lowered.roots[t] for t in segment.inputs)
+    plan = plan_segment(lowered.operators, external, config)
+    kept = {lowered.roots[t] for t in segment.outputs}
+    if options.keep_intermediates:
+        kept |= {op.target for op in lowered.operators}
+    produced = {op.target for op in lowered.operators}
+    stored = frozenset(t for t in kept & produced if t not in plan.spilled)
+    offsets, arena_bytes = _arena(graph, lowered, plan, external | kept)
+    steps = list(schedule(plan, offsets, stored, config))
+    stream, constants, positions = _emit(steps, config)
+
+    def bind(tensor: int) -> TensorBinding:
+        t = graph.tensors[tensor]
+        return TensorBinding(t.name, tensor, offsets[lowered.roots[tensor]], t.shape or (1,))
+
+    in_arena = [
+        t
+        for t, root in lowered.roots.items()
+        if t not in lowered.folded and root in external | kept
+    ]
+    layers = []
+    for position, op in enumerate(lowered.operators):
+        commands = sorted(stream.positions[number] for number in positions.get(position, ()))
+        layers.append(ProgramLayer(op.index, op.kind, op.macs, tuple(commands)))
+    return Program(
+        config=config,
+        commands=encode_all(stream.commands),
+        constants=constants,
+        arena_bytes=arena_bytes,
+        inputs=tuple(bind(t) for t in segment.inputs),
+        outputs=tuple(bind(t) for t in segment.outputs),
+        tensors=tuple(bind(t) for t in in_arena),
+        layers=tuple(layers),
+    )
+
+
+def _arena(
+    graph: Graph, lowered: LoweredSegment, plan: SegmentPlan, kept: frozenset[int] | set[int]
+) -> tuple[dict[int, int], int]:
+    """Byte offsets by tensor: those in `kept` for the whole run, spilled ones while needed."""
+    last = len(lowered.operators)
+    lives = {tensor: (-1, last) for tensor in sorted(kept)}
+    for position, op in enumerate(lowered.operators):
+        for tensor in op.sources:
+            if tensor in plan.spilled and tensor not in kept:
+                lives[tensor] = (lives[tensor][0], position)
+        if op.target in plan.spilled and op.target not in kept:
+            lives[op.target] = (position, position)
+    requests = [
+        Request(tensor, graph.tensors[tensor].size, *life) for tensor, life in lives.items()
+    ]
+    addresses, size = allocate(requests, ARENA_ALIGNMENT)
+    return {t: addresses[t] for t in lives}, size
+
+
+def _emit(
+    steps: list[Step], config: NpuConfig
+) -> tuple[Stream, NDArray[np.uint8], dict[int, list[int]]]:
+    """The stream, the constants, and by operator position the numbers of its compute commands."""
+    weights: dict[Hashable, NDArray[np.uint8]] = {}
+    parameters: dict[Hashable, NDArray[np.uint8]] = {}
+    grid_steps = [step for step in steps if isinstance(step, GridStep)]
+    for step in grid_steps:
+        if step.key not in parameters:
+            first, end = step.piece.first, step.piece.end(config)
+            parameters[step.key] = parameter_bytes(step.task, first, end, config)
+            if step.task.weights is not None:
+                weights[step.key] = weight_bytes(step.task, first, end, step.piece.depth, config)
+    constants, parameters_offset = lay_out(weights, parameters)
+    weight_uses = [step.key for step in grid_steps if step.key in weights]
+    parameter_uses = [step.key for step in grid_steps]
+    weight_ring = ConstantRing(Destination.WEIGHTS, weights, weight_uses, 0, config)
+    parameter_ring = ConstantRing(
+        Destination.PARAMETERS, parameters, parameter_uses, parameters_offset, config
+    )
+    stream = CommandStream(config.config_id)
+    positions: dict[int, list[int]] = {}
+
+    def put(command: Prepared) -> int:
+        return stream.add(
+            command.opcode,
+            command.fields,
+            reads=command.reads,
+            writes=command.writes,
+            cycles=command.cycles,
+        )
+
+    for step in steps:
+        if not isinstance(step, GridStep):
+            number = put(step.command)
+            if COMMANDS[step.command.opcode].engine == Engine.COMPUTE:
+                positions.setdefault(step.position, []).append(number)
+            continue
+        bases = [0, 0]
+        for index, ring in enumerate((weight_ring, parameter_ring)):
+            if index == 0 and step.key not in weights:
+                continue
+            bases[index], load = ring.require(step.key)
+            if load is not None:
+                put(load)
+        command = grid(
+            step.task, step.piece, step.region, step.ifm, step.ofm, bases[0], bases[1], config
+        )
+        positions.setdefault(step.position, []).append(put(command))
+    return stream.finish(), constants, positions

@@ -1,0 +1,91 @@
+"""Cutting an operator's outputs along channels: what one command computes."""
+
+from dataclasses import dataclass
+
+from npu.compiler.layout import input_planes
+from npu.compiler.tasks import GridTask, LoweredOperator, ceil_div
+from rtl.config import PARAMETER_BYTES, NpuConfig
+from rtl.isa import Opcode
+
+BUFFER_SHARE = 8
+"""A piece's weights and parameters take at most this fraction of their buffers, unless one output
+word alone takes more: pieces behind it then arrive while it is computed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Output words `first .. first + blocks * depth / n` of a task: one command's work."""
+
+    first: int
+    blocks: int
+    depth: int
+
+    def end(self, config: NpuConfig) -> int:
+        """The first word behind the piece."""
+        return self.first + self.blocks * self.depth // config.groups_per_word
+
+
+def weight_words(task: GridTask, piece: Piece, config: NpuConfig) -> int:
+    """Weight buffer words that a piece of a task consumes."""
+    if task.weights is None:
+        return 0
+    steps = piece.blocks * task.kernel_steps(config)
+    if task.opcode == Opcode.DEPTHWISE:
+        return steps
+    low, high = input_planes(task, piece.first, piece.end(config), config)
+    return steps * piece.depth * (high - low)
+
+
+def cut(task: GridTask, count: int, config: NpuConfig) -> tuple[Piece, ...]:
+    """Cut a task into about `count` pieces, more where they would not fit the buffers well."""
+    words = task.ofm.planes(config.lanes)
+    n = config.groups_per_word
+    block_words = config.block_words if task.opcode == Opcode.CONV else 1
+    block_words = min(block_words, words)
+    limit = config.weight_words // BUFFER_SHARE
+    while block_words > 1 and weight_words(task, Piece(0, 1, block_words * n), config) > limit:
+        block_words = ceil_div(block_words, 2)
+    most = _blocks_that_fit(task, block_words, config)
+    if task.groups > 1:
+        most = 1
+    full, rest = divmod(words, block_words)
+    most = min(most, max(ceil_div(full, count), 1))
+    pieces = []
+    for first in range(0, full, most):
+        blocks = min(most, full - first)
+        pieces.append(Piece(first * block_words, blocks, block_words * n))
+    if rest:
+        pieces.append(Piece(full * block_words, 1, rest * n))
+    return tuple(pieces)
+
+
+def _blocks_that_fit(task: GridTask, block_words: int, config: NpuConfig) -> int:
+    block = Piece(0, 1, block_words * config.groups_per_word)
+    most = max(config.parameter_blocks // BUFFER_SHARE // block_words, 1)
+    weights = weight_words(task, block, config)
+    if weights:
+        most = min(most, max(config.weight_words // BUFFER_SHARE // weights, 1))
+    return most
+
+
+def constant_bytes(op: LoweredOperator, config: NpuConfig) -> tuple[int, int]:
+    """Bytes of the weights and of the parameters of an operator."""
+    weights = parameters = 0
+    for task in op.tasks:
+        if isinstance(task, GridTask):
+            words = sum(weight_words(task, piece, config) for piece in cut(task, 1, config))
+            weights += words * config.channels * config.lanes
+            parameters += task.ofm.planes(config.lanes) * config.lanes * PARAMETER_BYTES
+    return weights, parameters
+
+
+def smallest_weights(op: LoweredOperator, config: NpuConfig) -> int:
+    """Bytes of weights of the largest one-word piece: what the weight buffer must hold."""
+    n = config.groups_per_word
+    words = [
+        weight_words(task, Piece(word, 1, n), config)
+        for task in op.tasks
+        if isinstance(task, GridTask)
+        for word in (range(task.ofm.planes(config.lanes)) if task.groups > 1 else (0,))
+    ]
+    return max(words, default=0) * config.channels * config.lanes

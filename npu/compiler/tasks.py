@@ -1,0 +1,200 @@
+"""What an operator becomes before it is scheduled: work in the terms of the hardware.
+
+A feature map is `[height, width, channels]` without a batch. Lowered work refers to feature maps
+by the index of the tensor that holds their bytes: views (RESHAPE, folded PAD) share it.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rtl.config import NpuConfig
+from rtl.isa import Opcode
+
+
+def ceil_div(a: int, b: int) -> int:
+    """`a / b` rounded up."""
+    return -(-a // b)
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """Size of a feature map."""
+
+    height: int
+    width: int
+    channels: int
+
+    @property
+    def pixels(self) -> int:
+        """Pixels of the map."""
+        return self.height * self.width
+
+    @property
+    def size(self) -> int:
+        """Elements of the map, also its bytes in external memory."""
+        return self.height * self.width * self.channels
+
+    def planes(self, lanes: int) -> int:
+        """Scratchpad planes of `lanes` channels."""
+        return ceil_div(self.channels, lanes)
+
+    def words(self, lanes: int) -> int:
+        """Scratchpad words of the whole map."""
+        return self.planes(lanes) * self.pixels
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kernel:
+    """A sliding window: output row `y`, tap `k` reads `y * stride_y - pad_top + k * dilation_y`.
+
+    Padding may be negative: the window then starts inside the map. What it needs behind the
+    last row or column is not stated: anything outside the map reads as the zero point.
+    """
+
+    height: int = 1
+    width: int = 1
+    stride_y: int = 1
+    stride_x: int = 1
+    dilation_y: int = 1
+    dilation_x: int = 1
+    pad_top: int = 0
+    pad_left: int = 0
+
+    @property
+    def pointwise(self) -> bool:
+        """One tap, no stride, no padding: pixels are independent of where they lie."""
+        return self == Kernel()
+
+    @property
+    def extent_y(self) -> int:
+        """Rows that one output row spans."""
+        return (self.height - 1) * self.dilation_y + 1
+
+
+@dataclass(frozen=True, slots=True)
+class Region:
+    """Output rows `y0..y1` and columns `x0..x1` (ends excluded)."""
+
+    y0: int
+    y1: int
+    x0: int
+    x1: int
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class GridTask:
+    """One CONV, DEPTHWISE or MAX_POOL over a region of the output.
+
+    Parameters
+    ----------
+    opcode : what the grid does.
+    ifm, ofm : extents of the maps as this task sees them.
+    kernel, region : where windows lie, which outputs are computed.
+    weights : int8, CONV `[outputs, kh, kw, inputs]` (of a group), DEPTHWISE `[kh, kw, channels]`.
+    groups : CONV: input and output channels fall into this many independent groups.
+    bias, multiplier, shift : int32 `[outputs]`; the IFM's zero point is already in the bias.
+    ifm_zero_point, ofm_zero_point, activation_min, activation_max : int8 values.
+    """
+
+    opcode: Opcode
+    ifm: Extent
+    ofm: Extent
+    kernel: Kernel
+    region: Region
+    weights: NDArray[np.int8] | None
+    groups: int = 1
+    bias: NDArray[np.int32]
+    multiplier: NDArray[np.int32]
+    shift: NDArray[np.int32]
+    ifm_zero_point: int
+    ofm_zero_point: int
+    activation_min: int
+    activation_max: int
+
+    def window_stride(self) -> int:
+        """Distance of neighbouring pixels in the activation window, 1 or 2."""
+        return self.kernel.stride_x if self.kernel.stride_x in (1, 2) else 1
+
+    def group_pixels(self, config: NpuConfig) -> int:
+        """Output pixels computed at once."""
+        return config.pixels if self.kernel.stride_x in (1, 2) else 1
+
+    def taps_per_step(self, config: NpuConfig) -> int:
+        """Kernel columns that one step covers."""
+        if self.opcode != Opcode.DEPTHWISE or self.kernel.dilation_x != 1:
+            return 1
+        return config.taps_per_step(self.window_stride())
+
+    def kernel_steps(self, config: NpuConfig) -> int:
+        """Steps of the grid per output group and input plane."""
+        return self.kernel.height * ceil_div(self.kernel.width, self.taps_per_step(config))
+
+    def input_rows(self, y0: int, y1: int) -> tuple[int, int]:
+        """IFM rows `(first, end)` that output rows `y0..y1` read; never empty."""
+        top = y0 * self.kernel.stride_y - self.kernel.pad_top
+        last = (y1 - 1) * self.kernel.stride_y - self.kernel.pad_top + self.kernel.extent_y
+        first = min(max(top, 0), self.ifm.height - 1)
+        return first, max(min(last, self.ifm.height), first + 1)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AddTask:
+    """ADD of two maps of the same extent; see `rtl/ARCHITECTURE.md` for the arithmetic.
+
+    Each of `multipliers` and `right_shifts` holds one value per operand.
+    """
+
+    extent: Extent
+    multipliers: tuple[int, int]
+    right_shifts: tuple[int, int]
+    zero_points: tuple[int, int]
+    multiplier: int
+    shift: int
+    ofm_zero_point: int
+    activation_min: int
+    activation_max: int
+
+
+@dataclass(frozen=True, eq=False)
+class LoweredOperator:
+    """An operator as tasks that together compute its output.
+
+    Parameters
+    ----------
+    index, kind, macs : the operator's index in the graph, its name, its useful MACs.
+    sources : tensors whose bytes it reads; one, or two for ADD.
+    target : tensor whose bytes it writes.
+    tasks : all with the same extents; their regions cover the output once.
+    """
+
+    index: int
+    kind: str
+    macs: int
+    sources: tuple[int, ...]
+    target: int
+    tasks: tuple[GridTask, ...] | tuple[AddTask] = field(repr=False)
+
+    @property
+    def ifm(self) -> Extent:
+        """Extent of every source."""
+        task = self.tasks[0]
+        return task.extent if isinstance(task, AddTask) else task.ifm
+
+    @property
+    def ofm(self) -> Extent:
+        """Extent of the output."""
+        task = self.tasks[0]
+        return task.extent if isinstance(task, AddTask) else task.ofm
+
+    def input_rows(self, y0: int, y1: int) -> tuple[int, int]:
+        """IFM rows `(first, end)` that output rows `y0..y1` read."""
+        spans = []
+        for task in self.tasks:
+            if isinstance(task, AddTask):
+                return y0, y1
+            low, high = max(y0, task.region.y0), min(y1, task.region.y1)
+            if low < high:
+                spans.append(task.input_rows(low, high))
+        return min(s[0] for s in spans), max(s[1] for s in spans)
