@@ -1,0 +1,256 @@
+"""Walks over the words of a LOAD command: where each comes from and where it goes."""
+
+from typing import Any
+
+from amaranth.hdl import Module, Mux, Signal, Value, signed
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from rtl.bursts import ROW_BITS
+from rtl.config import PARAMETER_BYTES, NpuConfig
+from rtl.isa import ADDRESS_BITS, COMMANDS, Destination, Opcode
+
+POSITION = signed(ROW_BITS + 3)
+"""A byte of a row, counted from lane 0 of the row's first beat. Negative in the left padding; stops
+counting somewhere between 2**25 and 2**26, where all is padding."""
+
+SLOT_BITS = ROW_BITS
+"""Beats are numbered modulo 2**SLOT_BITS, in the order of their arrival; a row of at most
+2**ROW_BITS bytes has at most a quarter of that."""
+
+JOB_FIELDS = (
+    "destination",
+    "rows",
+    "pad_value",
+    "row_bytes",
+    "pad_left",
+    "fold",
+    "pixels",
+    "pixel_bytes",
+    "pixel_step",
+    "pixel_words",
+    "base",
+    "row_pitch",
+    "plane_pitch",
+)
+"""Fields of the LOAD command that its data side needs."""
+
+
+class JobLayout(data.StructLayout):
+    """A LOAD command on its data side: its fields, and the byte lanes at which rows start.
+
+    Members
+    -------
+    lane : of row 0. lane_step : from row to row, modulo the bus width.
+    """
+
+    def __init__(self, config: NpuConfig) -> None:
+        fields = COMMANDS[Opcode.LOAD].fields
+        super().__init__(
+            {
+                "lane": range(config.bus_bytes),
+                "lane_step": range(config.bus_bytes),
+                **{name: fields[name] for name in JOB_FIELDS},
+            }
+        )
+
+
+class WordLayout(data.StructLayout):
+    """One word to cut out of the bytes that arrive.
+
+    Members
+    -------
+    position : of its first byte in its row. hold : of the first byte that is still needed.
+    hold_past : `hold` is behind the row's last byte.
+    low, high : its bytes `low <= k < high` come from memory, the others are `pad_value`.
+    row_slot : number of the row's first beat. end_slot : of the first beat behind the row.
+    row_last : last word of its row. last : last word of its command.
+    destination, address, plane : where it goes; a PARAMETERS word to plane `plane` of block
+        `address`.
+    """
+
+    def __init__(self, config: NpuConfig) -> None:
+        super().__init__(
+            {
+                "position": POSITION,
+                "hold": POSITION,
+                "hold_past": 1,
+                "low": range(config.lanes + 1),
+                "high": range(config.lanes + 1),
+                "row_slot": SLOT_BITS,
+                "end_slot": SLOT_BITS,
+                "row_last": 1,
+                "last": 1,
+                "pad_value": 8,
+                "destination": Destination,
+                "address": ADDRESS_BITS,
+                "plane": range(PARAMETER_BYTES),
+            }
+        )
+
+
+def _clamp(value: Value, limit: int) -> Value:
+    """`value` (signed) limited to 0..limit."""
+    return Mux(value < 0, 0, Mux(value > limit, limit, value))
+
+
+class LoadWalker(wiring.Component):
+    """Walk rows, pixels and words of LOAD commands, one word per cycle, by additions alone.
+
+    Beats are numbered as the unpacker stores them: a row starts at a multiple of
+    `slots_per_unit`.
+
+    Latency: the first word is offered two cycles after its job. Throughput: a word per cycle, one
+    cycle lost between jobs. Stalls: holds the word until it is taken.
+
+    Parameters
+    ----------
+    config : lanes, bus width.
+
+    Members
+    -------
+    jobs : the commands; a job is taken together with its last word. words : what to cut out.
+    """
+
+    jobs: Any
+    words: Any
+
+    def __init__(self, config: NpuConfig) -> None:
+        self.config = config
+        super().__init__(
+            {
+                "jobs": In(stream.Signature(JobLayout(config))),
+                "words": Out(stream.Signature(WordLayout(config))),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        lanes = self.config.lanes
+        bus_bits = self.config.bus_bytes.bit_length() - 1
+        unit_bits = max(self.config.bus_bytes, lanes).bit_length() - 1
+        job = self.jobs.payload
+
+        walking = Signal()
+        rows_left = Signal.like(job.rows)
+        pixels_left = Signal.like(job.pixels)
+        words_left = Signal.like(job.pixel_words)
+        bytes_left = Signal.like(job.pixel_bytes)
+        lane = Signal.like(job.lane)
+        row_end = Signal(ROW_BITS + 1)
+        position = Signal(POSITION)
+        pixel_position = Signal(POSITION)
+        row_slot = Signal(SLOT_BITS)
+        end_slot = Signal(SLOT_BITS)
+        row_address = Signal(ADDRESS_BITS)
+        pixel_address = Signal(ADDRESS_BITS)
+        address = Signal(ADDRESS_BITS)
+        plane = Signal(range(PARAMETER_BYTES))
+
+        pixel_done = Signal()
+        row_done = Signal()
+        job_done = Signal()
+        step = Signal()
+        word = Signal(WordLayout(self.config))
+        hold = Signal(POSITION)
+        m.d.comb += [
+            pixel_done.eq(words_left == 1),
+            row_done.eq(pixel_done & (pixels_left == 1)),
+            job_done.eq(row_done & (rows_left == 1)),
+            step.eq(walking & (~self.words.valid | self.words.ready)),
+            self.jobs.ready.eq(step & job_done),
+            hold.eq(Mux(job.fold, pixel_position, position)),
+            end_slot.eq(
+                row_slot
+                + (((row_end + (1 << unit_bits) - 1) >> unit_bits) << (unit_bits - bus_bits))
+            ),
+        ]
+        tail = Signal(range(lanes + 1))
+        m.d.comb += [
+            tail.eq(_clamp(row_end - position, lanes)),
+            word.position.eq(position),
+            word.hold.eq(hold),
+            word.hold_past.eq(hold >= row_end),
+            word.low.eq(_clamp(lane - position, lanes)),
+            word.high.eq(Mux(bytes_left < tail, bytes_left, tail)),
+            word.row_slot.eq(row_slot),
+            word.end_slot.eq(end_slot),
+            word.row_last.eq(row_done),
+            word.last.eq(job_done),
+            word.pad_value.eq(job.pad_value),
+            word.destination.eq(job.destination),
+            word.address.eq(address),
+            word.plane.eq(plane),
+        ]
+
+        next_lane = Signal.like(lane)
+        next_pixel = Signal(POSITION)
+        next_address = Signal(ADDRESS_BITS)
+        m.d.comb += [
+            next_lane.eq(lane + job.lane_step),
+            next_pixel.eq(self._advance(pixel_position, job.pixel_step)),
+            next_address.eq(pixel_address + 1),
+        ]
+        with m.If(job.destination == Destination.PARAMETERS):
+            m.d.comb += next_address.eq(pixel_address + (plane == PARAMETER_BYTES - 1))
+
+        with m.If(self.words.ready):
+            m.d.sync += self.words.valid.eq(0)
+        with m.If(step):
+            m.d.sync += [
+                self.words.valid.eq(1),
+                self.words.payload.eq(word),
+                words_left.eq(words_left - 1),
+                bytes_left.eq(bytes_left - lanes),
+                position.eq(self._advance(position, lanes)),
+                address.eq(address + job.plane_pitch),
+            ]
+            with m.If(pixel_done):
+                m.d.sync += [
+                    words_left.eq(job.pixel_words),
+                    bytes_left.eq(job.pixel_bytes),
+                    pixels_left.eq(pixels_left - 1),
+                    position.eq(next_pixel),
+                    pixel_position.eq(next_pixel),
+                    address.eq(next_address),
+                    pixel_address.eq(next_address),
+                    plane.eq(Mux(plane == PARAMETER_BYTES - 1, 0, plane + 1)),
+                ]
+            with m.If(row_done):
+                m.d.sync += [
+                    pixels_left.eq(job.pixels),
+                    rows_left.eq(rows_left - 1),
+                    lane.eq(next_lane),
+                    row_end.eq(next_lane + job.row_bytes),
+                    position.eq(next_lane - job.pad_left),
+                    pixel_position.eq(next_lane - job.pad_left),
+                    row_slot.eq(end_slot),
+                    row_address.eq(row_address + job.row_pitch),
+                    pixel_address.eq(row_address + job.row_pitch),
+                    address.eq(row_address + job.row_pitch),
+                ]
+            with m.If(job_done):
+                m.d.sync += walking.eq(0)
+        with m.Elif(~walking & self.jobs.valid):
+            m.d.sync += [
+                walking.eq(1),
+                rows_left.eq(job.rows),
+                pixels_left.eq(job.pixels),
+                words_left.eq(job.pixel_words),
+                bytes_left.eq(job.pixel_bytes),
+                lane.eq(job.lane),
+                row_end.eq(job.lane + job.row_bytes),
+                position.eq(job.lane - job.pad_left),
+                pixel_position.eq(job.lane - job.pad_left),
+                row_address.eq(job.base),
+                pixel_address.eq(job.base),
+                address.eq(job.base),
+                plane.eq(0),
+            ]
+        return m
+
+    @staticmethod
+    def _advance(position: Signal, step: Value | int) -> Value:
+        """`position + step`, but far behind the end of any row the position stays."""
+        far = ~position[-1] & position[-2]
+        return Mux(far, position, position + step)

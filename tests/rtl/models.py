@@ -1,0 +1,62 @@
+"""What LOAD and STORE do, written down from ARCHITECTURE.md byte by byte."""
+
+from dataclasses import dataclass
+
+from rtl.config import PARAMETER_BYTES, NpuConfig
+from rtl.isa import ADDRESS_BITS, Command, Destination
+
+ADDRESS_MASK = (1 << ADDRESS_BITS) - 1
+
+
+@dataclass(frozen=True)
+class Write:
+    """One word that a LOAD writes; `plane` is zero except for PARAMETERS."""
+
+    destination: Destination
+    address: int
+    plane: int
+    data: bytes
+
+
+def load(config: NpuConfig, command: Command, region: bytes) -> list[Write]:
+    """The words that a legal LOAD writes, in order; `region` holds the region's bytes."""
+    destination = Destination(command["destination"])
+    pad = bytes([command["pad_value"] & 0xFF])
+    writes = []
+    for r in range(command["rows"]):
+        start = command["offset"] + r * command["row_stride"]
+        row = pad * command["pad_left"] + region[start : start + command["row_bytes"]]
+        for i in range(command["pixels"]):
+            first = i * command["pixel_step"]
+            size = command["pixel_bytes"]
+            pixel = row[first : first + size]
+            pixel = pixel.ljust(command["pixel_words"] * config.lanes, pad)
+            for j in range(command["pixel_words"]):
+                address, plane = command["base"] + i, 0
+                if destination == Destination.SCRATCHPAD:
+                    address += j * command["plane_pitch"] + r * command["row_pitch"]
+                elif destination == Destination.PARAMETERS:
+                    address = command["base"] + i // PARAMETER_BYTES
+                    plane = i % PARAMETER_BYTES
+                word = pixel[j * config.lanes : (j + 1) * config.lanes]
+                writes.append(Write(destination, address & ADDRESS_MASK, plane, word))
+    return writes
+
+
+def store(config: NpuConfig, command: Command, scratchpad: list[bytes]) -> dict[int, int]:
+    """The bytes that a legal STORE writes, by their offset into the region."""
+    written = {}
+    for r in range(command["rows"]):
+        position = command["offset"] + r * command["row_stride"]
+        for i in range(command["pixels"]):
+            pixel = b"".join(
+                scratchpad[
+                    command["base"] + j * command["plane_pitch"] + r * command["row_pitch"] + i
+                    & ADDRESS_MASK
+                ]
+                for j in range(command["pixel_words"])
+            )
+            for byte in pixel[: command["pixel_bytes"]]:
+                written[position] = byte
+                position += 1
+    return written

@@ -1,0 +1,344 @@
+"""The load engine with the read manager and a small AXI memory, against the byte-by-byte model."""
+
+import random
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pytest
+from amaranth.hdl import Module
+from amaranth.lib import wiring
+
+from rtl.config import NpuConfig
+from rtl.isa import Command, Destination, Opcode, Region, encode
+from rtl.load_engine import LoadEngine
+from rtl.read_manager import ReadManager
+from rtl.registers import ErrorCode
+from tests.rtl import models
+from tests.rtl.bench import AxiMemory, send, simulate
+
+SMALL = NpuConfig(
+    pixels=2,
+    channels=2,
+    lanes=8,
+    accumulator_depth=4,
+    requant_lanes=8,
+    scratchpad_kib=4,
+    weight_buffer_kib=1,
+    parameter_channels=64,
+    burst_beats=16,
+)
+REGION_BASE = 0x4001
+MEMORY_BASE = 0x4000
+MEMORY_BYTES = 0x3000
+REGION_BYTES = MEMORY_BYTES - 64
+
+
+def small_config(lanes: int, bus_bytes: int, **changes: int) -> NpuConfig:
+    return replace(
+        SMALL,
+        lanes=lanes,
+        channels=2,
+        accumulator_depth=lanes,
+        requant_lanes=lanes,
+        bus_bytes=bus_bytes,
+        **changes,
+    )
+
+
+@dataclass
+class Run:
+    """What an engine did."""
+
+    writes: list[models.Write] = field(default_factory=list)
+    done: list[int] = field(default_factory=list)
+    starts: list[int] = field(default_factory=list)
+    errors: list[tuple[int, int]] = field(default_factory=list)
+
+
+def run(
+    config: NpuConfig,
+    commands: list[Command],
+    memory: AxiMemory,
+    *,
+    region_size: int = REGION_BYTES,
+    pause: float = 0.0,
+    seed: int = 0,
+    limit: int = 4000,
+) -> Run:
+    """Execute LOADs until all are done or one failed and the engine has drained."""
+    m = Module()
+    m.submodules.engine = engine = LoadEngine(config)
+    m.submodules.manager = manager = ReadManager(config)
+    wiring.connect(m, engine.read, manager.load)
+    result = Run()
+    rng = random.Random(seed)
+
+    async def feed(ctx: Any) -> None:
+        for index, command in enumerate(commands):
+            beats = [index, *(int(beat) for beat in encode(command))]
+            await send(ctx, engine.beats, beats, rng, pause)
+
+    async def take(ctx: Any) -> None:
+        while True:
+            ctx.set(engine.scratchpad.ready, rng.random() >= pause)
+            _, _, *values = await ctx.tick().sample(
+                engine.scratchpad.valid & engine.scratchpad.ready,
+                engine.scratchpad.address,
+                engine.scratchpad.data,
+                engine.weights.valid,
+                engine.weights.address,
+                engine.weights.data,
+                engine.parameters.valid,
+                engine.parameters.block,
+                engine.parameters.plane,
+                engine.parameters.data,
+            )
+            for destination, valid, address, plane, word in (
+                (Destination.SCRATCHPAD, values[0], values[1], 0, values[2]),
+                (Destination.WEIGHTS, values[3], values[4], 0, values[5]),
+                (Destination.PARAMETERS, values[6], values[7], values[8], values[9]),
+            ):
+                if valid:
+                    word_bytes = word.to_bytes(config.lanes, "little")
+                    result.writes.append(models.Write(destination, address, plane, word_bytes))
+
+    async def watch(ctx: Any) -> None:
+        status, error = engine.status, engine.error
+        while True:
+            _, _, start, done, index, failed, code, command = await ctx.tick().sample(
+                status.start, status.done, status.index, error.valid, error.code, error.command
+            )
+            if start:
+                result.starts.append(index)
+            if done:
+                result.done.append(index)
+                # as the control block does
+                ctx.set(engine.done_counts.load, len(result.done))
+            if failed:
+                result.errors.append((code, command))
+                ctx.set(engine.halt, 1)
+
+    async def main(ctx: Any) -> None:
+        region = engine.regions[Region.CONSTANTS]
+        ctx.set(region.base, REGION_BASE)
+        ctx.set(region.size, region_size)
+        while len(result.done) < len(commands) and not result.errors:
+            await ctx.tick()
+        while ctx.get(engine.status.busy) or not ctx.get(manager.idle):
+            await ctx.tick()
+        await ctx.tick().repeat(2)
+
+    async def reads(ctx: Any) -> None:
+        await memory.reads(ctx, manager.axi)
+
+    simulate(m, main, [feed, take, watch, reads], limit)
+    return result
+
+
+def make_memory(config: NpuConfig, **options: Any) -> AxiMemory:
+    return AxiMemory(
+        MEMORY_BYTES, config.bus_bytes, config.burst_beats, base=MEMORY_BASE, **options
+    )
+
+
+def region_bytes(memory: AxiMemory) -> bytes:
+    return bytes(memory.data[REGION_BASE - MEMORY_BASE :])
+
+
+def load(**fields: int) -> Command:
+    """A LOAD of one row of one byte into scratchpad word 0, with some fields changed."""
+    defaults = dict.fromkeys(("offset", "region", "destination", "pad_value", "row_stride"), 0)
+    defaults |= dict.fromkeys(("pad_left", "fold", "base", "row_pitch", "plane_pitch"), 0)
+    defaults |= dict.fromkeys(("rows", "row_bytes", "pixels", "pixel_bytes", "pixel_step"), 1)
+    defaults |= {"pixel_words": 1, "region": Region.CONSTANTS}
+    return Command(Opcode.LOAD, defaults | fields)
+
+
+def weights(config: NpuConfig, units: int, **fields: int) -> Command:
+    """A LOAD of dense weights."""
+    return load(
+        destination=Destination.WEIGHTS,
+        row_bytes=units * config.lanes,
+        pixels=units,
+        pixel_bytes=config.lanes,
+        pixel_step=config.lanes,
+        **fields,
+    )
+
+
+def random_load(config: NpuConfig, rng: random.Random) -> Command:
+    """Any legal LOAD of at most a few hundred bytes."""
+    lanes = config.lanes
+    kind = rng.choice(["dense", "dense", "fold", "fold", "weights", "parameters"])
+    offset = rng.randrange(1000)
+    if kind == "weights":
+        return replace_fields(
+            weights(config, rng.randint(1, 12)), offset=offset, base=rng.randrange(32)
+        )
+    if kind == "parameters":
+        command = weights(config, 9 * rng.randint(1, 2))
+        return replace_fields(
+            command, destination=Destination.PARAMETERS, offset=offset, base=rng.randrange(2)
+        )
+    rows = rng.randint(1, 4)
+    fold = kind == "fold"
+    pixel_bytes = rng.randint(1, 4 * lanes) if fold else rng.choice([1, 3, lanes, 2 * lanes + 1])
+    pixel_step = rng.randint(1, 4 * lanes) if fold else pixel_bytes
+    row_bytes = rng.choice([0, 1, rng.randint(2, 80), rng.randint(2, 80)])
+    return load(
+        offset=offset,
+        rows=rows,
+        pad_value=rng.randint(-128, 127),
+        row_bytes=row_bytes,
+        row_stride=rng.choice([row_bytes, rng.randrange(200)]),
+        pad_left=rng.choice([0, 0, rng.randrange(20)]),
+        fold=int(fold),
+        pixels=rng.randint(1, 8),
+        pixel_bytes=pixel_bytes,
+        pixel_step=pixel_step,
+        pixel_words=-(-pixel_bytes // lanes),
+        base=rng.randrange(64),
+        row_pitch=rng.randrange(20),
+        plane_pitch=rng.randrange(40),
+    )
+
+
+def replace_fields(command: Command, **fields: int) -> Command:
+    return Command(command.opcode, command.fields | fields)
+
+
+@pytest.mark.parametrize("bus_bytes", [4, 8, 16])
+@pytest.mark.parametrize("lanes", [4, 8, 16])
+@pytest.mark.parametrize(("seed", "pause"), [(1, 0.0), (2, 0.4)])
+def test_random_loads(lanes: int, bus_bytes: int, seed: int, pause: float) -> None:
+    config = small_config(lanes, bus_bytes)
+    rng = random.Random(seed)
+    commands = [random_load(config, rng) for _ in range(16)]
+    memory = make_memory(config, latency=rng.randint(1, 20), pause=pause, seed=seed)
+    result = run(config, commands, memory, pause=pause, seed=seed)
+    expected = [w for c in commands for w in models.load(config, c, region_bytes(memory))]
+    assert result.errors == []
+    assert result.done == result.starts == list(range(len(commands)))
+    assert result.writes == expected
+
+
+@pytest.mark.parametrize("bus_bytes", [4, 8, 16])
+@pytest.mark.parametrize("lanes", [4, 8, 16])
+def test_weight_stream_keeps_the_bus_busy(lanes: int, bus_bytes: int) -> None:
+    config = small_config(lanes, bus_bytes, weight_buffer_kib=4, burst_beats=64)
+    units = 1536 // lanes
+    commands = [weights(config, units), weights(config, units, offset=1536, base=units)]
+    memory = make_memory(config, latency=20)
+    result = run(config, commands, memory)
+    expected = [w for c in commands for w in models.load(config, c, region_bytes(memory))]
+    assert result.writes == expected
+    beats = memory.read_beats
+    cycles = beats[-1] - beats[0] + 1
+    # the output side writes at most `lanes` bytes per cycle
+    best = len(beats) * max(1, bus_bytes // lanes)
+    assert best / cycles > 0.97, f"{len(beats)} beats in {cycles} cycles"
+
+
+def test_outstanding_bursts_are_limited() -> None:
+    config = small_config(8, 8, outstanding_bursts=2, burst_beats=4)
+    memory = make_memory(config, latency=30)
+    run(config, [weights(config, 64)], memory)
+    assert memory.most_outstanding == 2
+
+
+def test_load_waits_for_its_dependencies() -> None:
+    config = small_config(8, 8)
+    memory = make_memory(config)
+    waiting = replace_fields(weights(config, 1), wait_compute=1)
+    with pytest.raises(AssertionError, match="still running after 300 cycles"):
+        run(config, [weights(config, 1), waiting], memory, limit=300)
+    assert len(memory.read_beats) == 2, "an unaligned unit is two beats; the second LOAD none"
+
+
+def test_load_reads_what_an_earlier_load_must_finish_first() -> None:
+    config = small_config(8, 8)
+    commands = [replace_fields(weights(config, 4), wait_load=n) for n in range(4)]
+    memory = make_memory(config, latency=5)
+    assert run(config, commands, memory).done == [0, 1, 2, 3]
+
+
+def error_cases() -> list[Any]:
+    config = small_config(8, 8)
+    dense = weights(config, 4)
+    words = config.scratchpad_words
+    units = config.weight_words * config.channels
+    bad = {
+        "rows": (load(rows=0), ErrorCode.ILLEGAL_FIELD),
+        "pixels": (load(pixels=0), ErrorCode.ILLEGAL_FIELD),
+        "pixel_words": (load(pixel_words=0, pixel_bytes=0), ErrorCode.ILLEGAL_FIELD),
+        "too_few_words": (load(pixel_bytes=9, pixel_step=9), ErrorCode.ILLEGAL_FIELD),
+        "too_many_words": (load(pixel_words=2), ErrorCode.ILLEGAL_FIELD),
+        "destination": (load(destination=3), ErrorCode.ILLEGAL_FIELD),
+        "step": (load(pixel_step=2), ErrorCode.ILLEGAL_FIELD),
+        "fold_bytes": (
+            load(fold=1, pixel_bytes=33, pixel_words=5),
+            ErrorCode.ILLEGAL_FIELD,
+        ),
+        "fold_step": (load(fold=1, pixel_step=33), ErrorCode.ILLEGAL_FIELD),
+        "weights_rows": (replace_fields(dense, rows=2), ErrorCode.ILLEGAL_FIELD),
+        "weights_bytes": (
+            replace_fields(dense, pixel_bytes=7, pixel_step=7),
+            ErrorCode.ILLEGAL_FIELD,
+        ),
+        "region_end": (replace_fields(dense, offset=REGION_BYTES - 31), ErrorCode.REGION_BOUNDS),
+        "region_wrap": (replace_fields(dense, offset=0xFFFFFFF0), ErrorCode.REGION_BOUNDS),
+        "region_far_row": (
+            load(rows=2, row_stride=0xFFFFFF, offset=0),
+            ErrorCode.REGION_BOUNDS,
+        ),
+        "region_unused": (replace_fields(dense, region=5), ErrorCode.REGION_BOUNDS),
+        "scratchpad": (load(base=words), ErrorCode.SCRATCHPAD_BOUNDS),
+        "scratchpad_last": (load(base=words - 1, pixels=2), ErrorCode.SCRATCHPAD_BOUNDS),
+        "weights": (replace_fields(dense, base=units - 3), ErrorCode.BUFFER_BOUNDS),
+        "parameters": (
+            replace_fields(dense, destination=Destination.PARAMETERS, base=config.parameter_blocks),
+            ErrorCode.BUFFER_BOUNDS,
+        ),
+    }
+    return [pytest.param(command, code, id=name) for name, (command, code) in bad.items()]
+
+
+@pytest.mark.parametrize(("command", "code"), error_cases())
+def test_faulty_load(command: Command, code: ErrorCode) -> None:
+    config = small_config(8, 8)
+    good = [weights(config, 20), load(base=7)]
+    memory = make_memory(config, latency=9)
+    result = run(config, [*good, command, weights(config, 8)], memory)
+    assert result.errors == [(code, 2)]
+    assert result.done == [0, 1, 2]
+    before = [w for c in good for w in models.load(config, c, region_bytes(memory))]
+    assert result.writes[: len(before)] == before
+    after = result.writes[len(before) :]
+    if code in (ErrorCode.SCRATCHPAD_BOUNDS, ErrorCode.BUFFER_BOUNDS):
+        legal = models.load(config, command, region_bytes(memory))
+        assert after == legal[: len(after)]
+        assert len(after) < len(legal)
+    else:
+        assert after == []
+    assert memory.outstanding == 0
+
+
+def test_last_byte_of_a_region_is_usable() -> None:
+    config = small_config(8, 8)
+    memory = make_memory(config)
+    command = weights(config, 4, offset=REGION_BYTES - 32)
+    result = run(config, [command], memory)
+    assert result.errors == []
+    assert result.writes == models.load(config, command, region_bytes(memory))
+
+
+@pytest.mark.parametrize("pause", [0.0, 0.5])
+def test_bus_error(pause: float) -> None:
+    config = small_config(8, 8, burst_beats=4)
+    memory = make_memory(config, latency=7, pause=pause)
+    memory.bad_addresses.add(REGION_BASE + 400)
+    commands = [weights(config, 8), weights(config, 40, offset=200), weights(config, 8)]
+    result = run(config, commands, memory, pause=pause)
+    assert result.errors == [(ErrorCode.READ_BUS, 1)]
+    assert memory.outstanding == 0
+    assert result.done == [0, 1]
