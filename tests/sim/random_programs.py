@@ -78,8 +78,7 @@ class RandomProgram:
         return Tensor(base, height, width, words, row_pitch, plane_pitch)
 
     def random_bytes(self, count: int) -> bytes:
-        kind = self.rng.choice(["any", "any", "any", "extreme"])
-        if kind == "extreme":
+        if self.rng.random() < 0.1:
             return bytes(self.rng.choices([0x80, 0x7F, 0x81, 0, 255], k=count))
         return self.rng.randbytes(count)
 
@@ -219,9 +218,9 @@ class RandomProgram:
         )
 
     def clamp(self) -> dict[str, int]:
-        low, high = sorted(self.rng.choices(range(-128, 128), k=2))
-        if self.rng.random() < 0.7:
-            low, high = -128, 127
+        low, high = -128, 127
+        if self.rng.random() < 0.3:
+            low, high = self.rng.randint(-128, -20), self.rng.randint(10, 127)
         return {"activation_min": low, "activation_max": high}
 
     def compute(self, opcode: Opcode, fields: dict[str, int]) -> None:
