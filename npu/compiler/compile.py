@@ -112,15 +112,15 @@ def _emit(
     weights: dict[Hashable, NDArray[np.uint8]] = {}
     parameters: dict[Hashable, NDArray[np.uint8]] = {}
     grid_steps = [step for step in steps if isinstance(step, GridStep)]
-    for step in grid_steps:
-        if step.key not in parameters:
-            first, end = step.piece.first, step.piece.end(config)
-            parameters[step.key] = parameter_bytes(step.task, first, end, config)
-            if step.task.weights is not None:
-                weights[step.key] = weight_bytes(step.task, first, end, step.piece.depth, config)
+    for use in grid_steps:
+        if use.key not in parameters:
+            first, end = use.piece.first, use.piece.end(config)
+            parameters[use.key] = parameter_bytes(use.task, first, end, config)
+            if use.task.weights is not None:
+                weights[use.key] = weight_bytes(use.task, first, end, use.piece.depth, config)
     constants, parameters_offset = lay_out(weights, parameters)
-    weight_uses = [step.key for step in grid_steps if step.key in weights]
-    parameter_uses = [step.key for step in grid_steps]
+    weight_uses = [use.key for use in grid_steps if use.key in weights]
+    parameter_uses = [use.key for use in grid_steps]
     weight_ring = ConstantRing(Destination.WEIGHTS, weights, weight_uses, 0, config)
     parameter_ring = ConstantRing(
         Destination.PARAMETERS, parameters, parameter_uses, parameters_offset, config

@@ -66,7 +66,7 @@ def pack_parameters(
     table[: len(bias), 4:8] = multiplier.astype("<i4").view(np.uint8).reshape(-1, 4)
     table[: len(bias), 8] = shift.astype(np.int8).view(np.uint8)
     split = table.reshape(blocks, config.lanes, PARAMETER_BYTES)
-    return _bytes(split.transpose(0, 2, 1))
+    return np.ascontiguousarray(split.transpose(0, 2, 1)).reshape(-1)
 
 
 def fold_zero_point(
@@ -75,7 +75,7 @@ def fold_zero_point(
     """`bias - zero_point * sum(weights)` per output channel, wrapped to int32 like the grid."""
     axes = tuple(axis for axis in range(weights.ndim) if axis != channel_axis)
     total = weights.sum(axis=axes, dtype=np.int64)
-    folded = bias.astype(np.int64) - np.int64(zero_point) * total
+    folded: NDArray[np.int64] = bias.astype(np.int64) - zero_point * total
     return folded.astype(np.int32)
 
 

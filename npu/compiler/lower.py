@@ -16,6 +16,7 @@ from npu.compiler.tasks import (
     Kernel,
     LoweredOperator,
     Region,
+    Task,
 )
 from npu.graph import Graph, Operator
 from npu.options import (
@@ -83,7 +84,7 @@ def lower_operator(
     return LoweredOperator(op.index, op.kind, graph.macs(op), sources, op.outputs[0], tasks)
 
 
-Tasks = tuple[GridTask, ...] | tuple[AddTask]
+Tasks = tuple[Task, ...]
 Lowering = Callable[[Graph, Operator, Mapping[int, Extent], Mapping[int, tuple[int, int]]], Tasks]
 
 

@@ -9,7 +9,7 @@ from npu.compiler.estimate import COMMAND_CYCLES, MEMORY_CYCLES
 from npu.compiler.pieces import Piece, constant_bytes, cut
 from npu.compiler.plan import SegmentPlan
 from npu.compiler.stripes import Operand, OperatorPlan, Residence, compute_cycles
-from npu.compiler.tasks import AddTask, Extent, GridTask, Region
+from npu.compiler.tasks import AddTask, Extent, GridTask, Region, Task
 from rtl.config import NpuConfig
 
 
@@ -168,7 +168,7 @@ def _operand_view(
 
 def _load(
     operand: Operand,
-    task: GridTask | AddTask,
+    task: Task,
     view: View,
     offset: int,
     rows: tuple[int, int],

@@ -157,6 +157,9 @@ class AddTask:
     activation_max: int
 
 
+Task = GridTask | AddTask
+
+
 @dataclass(frozen=True, eq=False)
 class LoweredOperator:
     """An operator as tasks that together compute its output.
@@ -174,7 +177,7 @@ class LoweredOperator:
     macs: int
     sources: tuple[int, ...]
     target: int
-    tasks: tuple[GridTask, ...] | tuple[AddTask] = field(repr=False)
+    tasks: tuple[Task, ...] = field(repr=False)
 
     @property
     def ifm(self) -> Extent:

@@ -1,0 +1,159 @@
+"""Which operators run on the NPU, and why the others do not."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from npu.compiler.lower import COMPUTE_KINDS, FIELD_LIMIT, VIEW_KINDS, natural_extent, paddings
+from npu.compiler.pieces import smallest_weights
+from npu.compiler.rules import reason_against
+from npu.compiler.segment import Segment, lower_segment, make_segment
+from npu.compiler.stripes import smallest_working_set
+from npu.compiler.tasks import GridTask
+from npu.graph import Graph, Operator
+from npu.quant_params import placement
+from rtl.config import NpuConfig
+
+FOLDABLE_INTO = frozenset({"CONV_2D", "DEPTHWISE_CONV_2D"})
+
+
+@dataclass(frozen=True)
+class Partition:
+    """Where operators run.
+
+    Attributes
+    ----------
+    segments : runs of operators for the NPU, in execution order.
+    reasons : why an operator runs on the CPU, by its index; NPU operators are not among them.
+    """
+
+    segments: tuple[Segment, ...]
+    reasons: Mapping[int, str]
+
+    def on_npu(self, operator: int) -> bool:
+        """Whether the operator with this index runs on the NPU."""
+        return operator not in self.reasons
+
+
+def partition(graph: Graph, config: NpuConfig) -> Partition:
+    """Decide for every operator of `graph`, and join those for the NPU to segments.
+
+    An operator that one rule or one memory is too small for goes to the CPU; that is never an
+    error.
+    """
+    reasons: dict[int, str] = {}
+    for op in graph.operators:
+        reason = reason_against(graph, op)
+        if reason:
+            reasons[op.index] = reason
+    # each decision changes the runs that others depend on, and only ever removes operators
+    while True:
+        runs = _runs(graph, reasons)
+        found = {}
+        for run in runs:
+            found.update(_misplaced(graph, run))
+        if not found:
+            for run in runs:
+                found.update(_too_large(graph, run, config))
+        if not found:
+            break
+        reasons.update(found)
+    segments = tuple(make_segment(graph, run) for run in runs)
+    return Partition(segments, dict(sorted(reasons.items())))
+
+
+def _runs(graph: Graph, reasons: Mapping[int, str]) -> list[tuple[int, ...]]:
+    runs: list[list[int]] = [[]]
+    for op in graph.operators:
+        if op.index in reasons:
+            runs.append([])
+        else:
+            runs[-1].append(op.index)
+    return [tuple(run) for run in runs if run]
+
+
+def _misplaced(graph: Graph, run: tuple[int, ...]) -> dict[int, str]:
+    """Operators of a run that the NPU could only execute among other neighbours."""
+    members = [graph.operators[i] for i in run]
+    if not any(op.kind in COMPUTE_KINDS for op in members):
+        return dict.fromkeys(run, "nothing to compute beside it on the NPU")
+    produced: dict[int, int] = {}
+    found: dict[int, str] = {}
+    for op in members:
+        output = op.outputs[0]
+        if op.kind == "PAD":
+            if not _folds(graph, op, run):
+                found[op.index] = (
+                    "PAD is only folded into convolutions that follow it and whose kernels are"
+                    " larger than the padding"
+                )
+        elif op.kind in VIEW_KINDS:
+            channels = produced.get(op.inputs[0])
+            if channels is not None:
+                produced[output] = channels
+                if not _renames(graph, op, channels, run):
+                    found[op.index] = f"{op.kind} moves data between pixels and channels"
+        else:
+            produced[output] = natural_extent(graph.tensors[output].shape).channels
+    return found
+
+
+def _folds(graph: Graph, op: Operator, run: tuple[int, ...]) -> bool:
+    consumers = graph.consumers(op.outputs[0])
+    if op.outputs[0] in graph.outputs or not consumers:
+        return False
+    amounts = paddings(graph, op)
+    for consumer in consumers:
+        if consumer.kind not in FOLDABLE_INTO or consumer.index not in run:
+            return False
+        windows = placement(graph, consumer)
+        for axis in (0, 1):
+            span = (windows.kernel[axis] - 1) * windows.dilation[axis] + 1
+            before = amounts[1 + axis][0] + windows.padding[axis]
+            if max(before, amounts[1 + axis][1] + windows.padding[axis]) >= span:
+                return False
+            if before > FIELD_LIMIT:
+                return False
+    return True
+
+
+def _renames(graph: Graph, op: Operator, channels: int, run: tuple[int, ...]) -> bool:
+    """Whether all consumers in the run can read the bytes as they lie in the scratchpad."""
+    tensor = graph.tensors[op.outputs[0]]
+    if natural_extent(tensor.shape).channels == channels:
+        return True
+    for consumer in graph.consumers(tensor.index):
+        if consumer.index not in run or consumer.kind in VIEW_KINDS:
+            continue
+        if consumer.kind != "FULLY_CONNECTED":
+            return False
+        if graph.tensors[consumer.inputs[1]].shape[1] != tensor.size:
+            return False
+    return True
+
+
+def _too_large(graph: Graph, run: tuple[int, ...], config: NpuConfig) -> dict[int, str]:
+    """Operators of a run that the memories on chip are too small for."""
+    found: dict[int, str] = {}
+    lowered = lower_segment(graph, make_segment(graph, run))
+    for work in lowered.operators:
+        words = smallest_working_set(work, config)
+        weights = smallest_weights(work, config)
+        kernels = [task.kernel for task in work.tasks if isinstance(task, GridTask)]
+        taps = max((max(kernel.height, kernel.width) for kernel in kernels), default=0)
+        if taps > FIELD_LIMIT:
+            found[work.index] = (
+                f"a map of {work.ifm.height} x {work.ifm.width} pixels is reduced at once, up to"
+                f" {FIELD_LIMIT} x {FIELD_LIMIT} is possible"
+            )
+        elif words > config.scratchpad_words:
+            needed = words * config.lanes / 1024
+            found[work.index] = (
+                f"tensor too large for any tiling: needs {needed:.0f} KiB,"
+                f" scratchpad has {config.scratchpad_kib}"
+            )
+        elif weights > config.weight_buffer_kib * 1024:
+            found[work.index] = (
+                f"weights too large for any tiling: {weights / 1024:.0f} KiB for one word of"
+                f" output channels, weight buffer has {config.weight_buffer_kib}"
+            )
+    return found
