@@ -1,0 +1,226 @@
+"""Runs a network with its segments on a backend of the NPU and the other operators on the kernels.
+
+This is TensorFlow Lite Micro's way of offloading, done ahead of time: runs of supported operators
+become programs, and the interpreter's loop calls a program where it would have called operators.
+"""
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from npu.compiler.compile import CompilerOptions, compile_segment
+from npu.compiler.partition import Partition, partition
+from npu.compiler.segment import Segment
+from npu.graph import Graph
+from npu.reference import require_supported, run_operator
+from npu.result import LayerResult, RunResult
+from rtl.config import NpuConfig
+from rtl.isa import Engine
+from sim.memory import MemoryConfig
+from sim.program import Program
+from sim.result import SimulationResult, TraceEvent
+from sim.trace import write_trace
+
+BackendName = Literal["functional", "rtl"]
+Progress = Callable[[int, int], None]
+Values = dict[int, NDArray[Any]]
+
+_log = logging.getLogger(__name__)
+
+
+class Simulator(Protocol):
+    """What a backend offers: run one program."""
+
+    def __call__(
+        self, program: Program, inputs: Mapping[int, NDArray[np.int8]], progress: Progress | None
+    ) -> SimulationResult: ...
+
+
+@dataclass(frozen=True)
+class CompiledNetwork:
+    """A network divided between NPU and CPU, with the NPU's part compiled.
+
+    Parameters
+    ----------
+    graph, config : the network and the hardware.
+    options : the compiler's options.
+    """
+
+    graph: Graph
+    config: NpuConfig
+    options: CompilerOptions = CompilerOptions()
+
+    @cached_property
+    def partition(self) -> Partition:
+        """Which operators go where."""
+        return partition(self.graph, self.config)
+
+    @cached_property
+    def programs(self) -> dict[Segment, Program]:
+        """The program of each segment, in execution order."""
+        return {
+            segment: compile_segment(self.graph, segment, self.config, self.options)
+            for segment in self.partition.segments
+        }
+
+    def run(
+        self,
+        inputs: Mapping[int, NDArray[Any]],
+        simulate: Simulator,
+        progress: Progress | None = None,
+    ) -> tuple[Values, dict[Segment, SimulationResult]]:
+        """Run once; returns every tensor that is known, and the simulation of each segment.
+
+        Raises
+        ------
+        UnsupportedOperatorError : an operator for the CPU has no kernel; raised before anything
+            runs.
+        SimulationError : the NPU stopped with an error.
+        """
+        first = {segment.operators[0]: segment for segment in self.partition.segments}
+        for op in self.graph.operators:
+            if not self.partition.on_npu(op.index):
+                require_supported(op)
+        values: Values = {t.index: t.data for t in self.graph.tensors if t.data is not None}
+        values.update(inputs)
+        results: dict[Segment, SimulationResult] = {}
+        for op in self.graph.operators:
+            if not self.partition.on_npu(op.index):
+                run_operator(self.graph, op, values)
+            elif op.index in first:
+                segment = first[op.index]
+                operands = {tensor: values[tensor] for tensor in segment.inputs}
+                result = simulate(self.programs[segment], operands, progress)
+                values.update(result.tensors)
+                values.update(result.outputs)
+                results[segment] = result
+        return values, results
+
+
+def run_network(
+    graph: Graph,
+    inputs: Mapping[int, NDArray[Any]],
+    *,
+    config: NpuConfig,
+    backend: BackendName,
+    memory: MemoryConfig | None = None,
+    keep_intermediates: bool = False,
+    progress: Progress | None = None,
+    trace: Path | None = None,
+) -> RunResult:
+    """Compile and run a network.
+
+    Parameters
+    ----------
+    graph : the network.
+    inputs : every input by tensor index.
+    config : the hardware. memory : the external memory's timing (RTL).
+    backend : `functional` executes the command stream, `rtl` the hardware in Verilator.
+    keep_intermediates : also return every intermediate tensor. The NPU's are obtained by a second
+        run of a program that stores them; cycles are those of the plain program.
+    progress : called with commands done and commands in total.
+    trace : write a timeline of all commands there (RTL).
+
+    Raises
+    ------
+    NpuError : the network cannot be run; the message says why.
+    """
+    network = CompiledNetwork(graph, config)
+    simulate = _simulator(config, backend, memory or MemoryConfig())
+    values, results = network.run(inputs, simulate, progress)
+    outputs = {index: values[index] for index in graph.outputs}
+    if keep_intermediates:
+        options = replace(network.options, keep_intermediates=True)
+        everything, _ = CompiledNetwork(graph, config, options).run(inputs, simulate, progress)
+        values = {**everything, **outputs}
+    if trace is not None:
+        write_trace(trace, [(network.programs[s], results[s]) for s in results])
+    return RunResult(
+        outputs=outputs,
+        values=values,
+        layers=_layers(network, results),
+        cycles=_total_cycles(results),
+        counters=_total_counters(results),
+    )
+
+
+def _simulator(config: NpuConfig, backend: BackendName, memory: MemoryConfig) -> Simulator:
+    if backend == "functional":
+        from sim.functional.simulator import FunctionalSimulator
+
+        functional = FunctionalSimulator(config)
+        return lambda program, inputs, progress: functional.run(program, inputs, progress)
+    from sim.rtl_runner.runner import RtlSimulator
+
+    rtl = RtlSimulator(config, memory, _log.info)
+    return lambda program, inputs, progress: rtl.run(program, inputs, progress, trace=True)
+
+
+def _layers(
+    network: CompiledNetwork, results: Mapping[Segment, SimulationResult]
+) -> tuple[LayerResult, ...]:
+    cycles: dict[int, int] = {}
+    for segment, result in results.items():
+        cycles.update(layer_cycles(network.programs[segment], result))
+    reasons = network.partition.reasons
+    return tuple(
+        LayerResult(
+            index=op.index,
+            kind=op.kind,
+            placed="CPU" if op.index in reasons else "NPU",
+            reason=reasons.get(op.index, ""),
+            macs=network.graph.macs(op),
+            cycles=cycles.get(op.index),
+        )
+        for op in network.graph.operators
+    )
+
+
+def layer_cycles(program: Program, result: SimulationResult) -> dict[int, int]:
+    """Cycles per operator: from the completion of the operators before it to its own.
+
+    Engines overlap, so this is how much later the program ends because of an operator. The sum is
+    the program's total: the first operator includes what happens before it, the last the final
+    stores.
+    """
+    if result.cycles is None:
+        return {}
+    completed = _completions(result.events)
+    ends = [
+        max((completed[c] for c in layer.compute_commands), default=0) for layer in program.layers
+    ]
+    if ends:
+        ends[-1] = result.cycles
+    cycles: dict[int, int] = {}
+    before = 0
+    for layer, end in zip(program.layers, ends, strict=True):
+        cycles[layer.operator_index] = max(end - before, 0)
+        before = max(before, end)
+    return cycles
+
+
+def _completions(events: list[TraceEvent]) -> dict[int, int]:
+    return {
+        event.command: event.cycle
+        for event in events
+        if event.engine is Engine.COMPUTE and not event.start
+    }
+
+
+def _total_cycles(results: Mapping[Segment, SimulationResult]) -> int | None:
+    known = [result.cycles for result in results.values() if result.cycles is not None]
+    return sum(known) if known else None
+
+
+def _total_counters(results: Mapping[Segment, SimulationResult]) -> dict[str, int]:
+    totals: dict[str, int] = {}
+    for result in results.values():
+        for name, count in result.counters.items():
+            totals[name] = totals.get(name, 0) + count
+    return totals
