@@ -12,18 +12,15 @@ def transpose(ifm: NDArray[Any], order: Sequence[int]) -> NDArray[Any]:
 
     Raises ValueError when `order` is not a permutation of the dimensions.
     """
-    rank = ifm.ndim
-    if any(not -rank <= i < rank for i in order) or sorted(i % rank for i in order) != list(
-        range(rank)
-    ):
-        raise ValueError(f"order is {list(order)}; allowed is a permutation of {rank} dimensions")
+    if sorted(order) != list(range(ifm.ndim)):
+        raise ValueError(f"order is {list(order)}; allowed is a permutation of 0 to {ifm.ndim - 1}")
     return np.ascontiguousarray(ifm.transpose(tuple(order)))
 
 
 def concatenate(parts: Sequence[NDArray[Any]], axis: int) -> NDArray[Any]:
     """CONCATENATION: `parts` joined along `axis` (negative counts from the last), C-contiguous.
 
-    As TFLM does it, the values are copied whatever the parts' scales are.
+    TFLM demands one quantization of all parts: nothing is rescaled.
     Raises ValueError when shapes (other than along `axis`) or dtypes differ.
     """
     dtypes = sorted({part.dtype.name for part in parts})

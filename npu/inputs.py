@@ -24,6 +24,7 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
+from kernels.quantize import quantize_float
 from npu.errors import InputError
 from npu.graph import Graph, Tensor
 
@@ -69,15 +70,17 @@ def load_inputs(specs: Sequence[str], graph: Graph) -> dict[int, NDArray[np.int8
 def quantize_input(values: NDArray[Any], tensor: Tensor) -> NDArray[np.int8]:
     """Real `values` (any float dtype and shape) as int8 with the tensor's scale and zero point.
 
-    TFLM's QUANTIZE: division in float32, half away from zero, saturating. The tensor must be
-    quantized per tensor.
+    As TFLM's QUANTIZE does it in float32. The tensor must be quantized per tensor.
+
+    Raises `InputError` for values that are not finite, or too large for that.
     """
     scale, zero_point = _parameters(tensor)
-    # the quotient is TFLM's float32; halves are added in float64, where that is exact
-    scaled = (values.astype(np.float32) / np.float32(scale)).astype(np.float64)
-    rounded = np.trunc(scaled + np.copysign(0.5, scaled))
-    quantized: NDArray[np.int8] = np.clip(rounded + zero_point, -128, 127).astype(np.int8)
-    return quantized
+    with np.errstate(over="ignore"):
+        reals = np.ascontiguousarray(values, np.float32)
+    try:
+        return quantize_float(reals, scale=scale, zero_point=zero_point)
+    except ValueError as error:
+        raise InputError(f"values for the network's input {tensor.name!r}: {error}") from None
 
 
 def _load_one(spec: str, tensor: Tensor) -> NDArray[np.int8]:
@@ -152,8 +155,6 @@ def _from_array(array: NDArray[Any], spec: str, tensor: Tensor) -> NDArray[np.in
             f"input {spec!r} is {array.dtype.name}, allowed are int8 (quantized values) and "
             "floating point (real values)"
         )
-    if not np.all(np.isfinite(shaped)):
-        raise InputError(f"input {spec!r} holds NaN or infinity")
     return quantize_input(shaped, tensor)
 
 

@@ -1,7 +1,7 @@
 """The options of each operator kind, as typed records.
 
-Field names follow the `.tflite` schema in snake case. An operator kind without an entry in
-`OPTION_TYPES` carries `NoOptions`.
+Field names follow the `.tflite` schema in snake case. `npu.tflite_options` says which kind has
+which; all others carry `NoOptions`.
 """
 
 from dataclasses import dataclass
@@ -124,18 +124,3 @@ Options = (
     | ReshapeOptions
     | ConcatenationOptions
 )
-
-OPTION_TYPES: dict[str, type[Options]] = {
-    "CONV_2D": Conv2DOptions,
-    "DEPTHWISE_CONV_2D": DepthwiseConv2DOptions,
-    "FULLY_CONNECTED": FullyConnectedOptions,
-    "AVERAGE_POOL_2D": PoolOptions,
-    "MAX_POOL_2D": PoolOptions,
-    "ADD": ElementwiseOptions,
-    "SUB": ElementwiseOptions,
-    "MUL": ElementwiseOptions,
-    "MEAN": ReduceOptions,
-    "SOFTMAX": SoftmaxOptions,
-    "RESHAPE": ReshapeOptions,
-    "CONCATENATION": ConcatenationOptions,
-}

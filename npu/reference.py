@@ -1,15 +1,23 @@
 """Executes a graph on the reference kernels, operator by operator, bit-exact with TFLM."""
 
 from collections.abc import Callable, Mapping, MutableMapping
+from math import prod
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from kernels import quantization as formulas
 from kernels.conv import conv2d
 from kernels.data_movement import concatenate, transpose
 from kernels.depthwise import depthwise_conv2d
+from kernels.elementwise import add
 from kernels.fully_connected import fully_connected
+from kernels.pooling import average_pool2d, max_pool2d
+from kernels.quantize import requantize
+from kernels.reduce import mean
+from kernels.shape import pad
+from kernels.softmax import softmax
 from npu.errors import UnsupportedOperatorError
 from npu.graph import Graph, Operator
 from npu.options import (
@@ -17,13 +25,27 @@ from npu.options import (
     ConcatenationOptions,
     Conv2DOptions,
     DepthwiseConv2DOptions,
+    ElementwiseOptions,
     FullyConnectedOptions,
+    PoolOptions,
+    ReduceOptions,
+    SoftmaxOptions,
 )
-from npu.quant_params import OutputStage, blamed_on, output_stage, placement
-from npu.shape_rules import constant_operand
+from npu.quant_params import (
+    OutputStage,
+    activation_range,
+    blamed_on,
+    output_stage,
+    placement,
+    scale_and_zero_point,
+)
+from npu.shape_rules import constant_operand, reduced_axes
 
 Values = Mapping[int, NDArray[Any]]
 """Tensor values by index; constants need not be among them."""
+
+SOFTMAX_OUTPUT = (1 / 256, -128)
+"""Scale and zero point that TFLM demands of a SOFTMAX output."""
 
 Executor = Callable[[Graph, Operator, Values], NDArray[Any]]
 
@@ -117,8 +139,100 @@ def _fully_connected(graph: Graph, op: Operator, values: Values) -> NDArray[np.i
     return fully_connected(ifm, weights, stage.bias, **_stage_arguments(stage))
 
 
+def _scale_and_zero_point(graph: Graph, op: Operator, position: int) -> tuple[float, int]:
+    return scale_and_zero_point(graph.tensors[op.inputs[position]])
+
+
+def _pool(
+    graph: Graph, op: Operator, values: Values, kernel: Callable[..., NDArray[np.int8]]
+) -> NDArray[np.int8]:
+    windows = placement(graph, op)
+    low, high = activation_range(graph, op, op.options_as(PoolOptions).activation)
+    return kernel(
+        _operand(graph, op, 0, values),
+        window=windows.kernel,
+        stride=windows.stride,
+        padding=windows.padding,
+        ofm_hw=windows.ofm_hw,
+        activation_min=low,
+        activation_max=high,
+    )
+
+
+def _average_pool_2d(graph: Graph, op: Operator, values: Values) -> NDArray[np.int8]:
+    return _pool(graph, op, values, average_pool2d)
+
+
+def _max_pool_2d(graph: Graph, op: Operator, values: Values) -> NDArray[np.int8]:
+    return _pool(graph, op, values, max_pool2d)
+
+
+def _add(graph: Graph, op: Operator, values: Values) -> NDArray[np.int8]:
+    a_scale, a_zero_point = _scale_and_zero_point(graph, op, 0)
+    b_scale, b_zero_point = _scale_and_zero_point(graph, op, 1)
+    ofm_scale, ofm_zero_point = scale_and_zero_point(graph.output_tensor(op))
+    low, high = activation_range(graph, op, op.options_as(ElementwiseOptions).activation)
+    return add(
+        _operand(graph, op, 0, values),
+        _operand(graph, op, 1, values),
+        a_zero_point=a_zero_point,
+        b_zero_point=b_zero_point,
+        ofm_zero_point=ofm_zero_point,
+        parameters=formulas.add_parameters(a_scale, b_scale, ofm_scale),
+        activation_min=low,
+        activation_max=high,
+    )
+
+
+def _mean(graph: Graph, op: Operator, values: Values) -> NDArray[np.int8]:
+    ifm_scale, ifm_zero_point = _scale_and_zero_point(graph, op, 0)
+    ofm_scale, ofm_zero_point = scale_and_zero_point(graph.output_tensor(op))
+    ifm, axes = _operand(graph, op, 0, values), reduced_axes(graph, op)
+    count = prod(ifm.shape[axis] for axis in axes)
+    multiplier, shift = formulas.mean_multiplier(ifm_scale, ofm_scale, count)
+    return mean(
+        ifm,
+        axes,
+        keep_dims=op.options_as(ReduceOptions).keep_dims,
+        ifm_zero_point=ifm_zero_point,
+        ofm_zero_point=ofm_zero_point,
+        multiplier=multiplier,
+        shift=shift,
+    )
+
+
+def _pad(graph: Graph, op: Operator, values: Values) -> NDArray[np.int8]:
+    _, zero_point = scale_and_zero_point(graph.output_tensor(op))
+    amounts = [(int(before), int(after)) for before, after in constant_operand(graph, op, 1)]
+    return pad(_operand(graph, op, 0, values), amounts, value=zero_point)
+
+
+def _softmax(graph: Graph, op: Operator, values: Values) -> NDArray[np.int8]:
+    ifm_scale, _ = _scale_and_zero_point(graph, op, 0)
+    ofm = scale_and_zero_point(graph.output_tensor(op))
+    if ofm != SOFTMAX_OUTPUT:
+        raise ValueError(f"the output has scale and zero point {ofm}; allowed is {SOFTMAX_OUTPUT}")
+    beta = op.options_as(SoftmaxOptions).beta
+    return softmax(
+        _operand(graph, op, 0, values), parameters=formulas.softmax_parameters(beta, ifm_scale)
+    )
+
+
+def _quantize(graph: Graph, op: Operator, values: Values) -> NDArray[np.int8]:
+    ifm_scale, ifm_zero_point = _scale_and_zero_point(graph, op, 0)
+    ofm_scale, ofm_zero_point = scale_and_zero_point(graph.output_tensor(op))
+    multiplier, shift = formulas.rescale_multiplier(ifm_scale, ofm_scale)
+    return requantize(
+        _operand(graph, op, 0, values),
+        ifm_zero_point=ifm_zero_point,
+        ofm_zero_point=ofm_zero_point,
+        multiplier=multiplier,
+        shift=shift,
+    )
+
+
 def _reshape(graph: Graph, op: Operator, values: Values) -> NDArray[Any]:
-    return _operand(graph, op, 0, values).copy()
+    return _operand(graph, op, 0, values)
 
 
 def _transpose(graph: Graph, op: Operator, values: Values) -> NDArray[Any]:
@@ -130,6 +244,13 @@ def _concatenation(graph: Graph, op: Operator, values: Values) -> NDArray[Any]:
     options = op.options_as(ConcatenationOptions)
     if options.activation is not Activation.NONE:
         raise ValueError(f"activation is {options.activation.name}; allowed is NONE")
+    ofm = scale_and_zero_point(graph.output_tensor(op))
+    for i in range(len(op.inputs)):
+        given = _scale_and_zero_point(graph, op, i)
+        if given != ofm:
+            raise ValueError(
+                f"input {i} has scale and zero point {given}; allowed is the output's {ofm}"
+            )
     parts = [_operand(graph, op, i, values) for i in range(len(op.inputs))]
     return concatenate(parts, options.axis)
 
@@ -138,6 +259,13 @@ _EXECUTORS: dict[str, Executor] = {
     "CONV_2D": _conv_2d,
     "DEPTHWISE_CONV_2D": _depthwise_conv_2d,
     "FULLY_CONNECTED": _fully_connected,
+    "AVERAGE_POOL_2D": _average_pool_2d,
+    "MAX_POOL_2D": _max_pool_2d,
+    "ADD": _add,
+    "MEAN": _mean,
+    "PAD": _pad,
+    "SOFTMAX": _softmax,
+    "QUANTIZE": _quantize,
     "RESHAPE": _reshape,
     "SQUEEZE": _reshape,
     "EXPAND_DIMS": _reshape,

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.box import SIMPLE_HEAD
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -74,7 +74,7 @@ def print_line(console: Console, line: str, style: str = "") -> None:
 
 def layer_table(result: RunResult, macs_per_cycle: int) -> Table:
     """One row per operator, and their totals."""
-    table = Table(box=SIMPLE_HEAD, show_footer=True, pad_edge=False)
+    table = Table(box=SIMPLE, show_footer=True, pad_edge=False)
     total = result.utilization(macs_per_cycle)
     on_npu = sum(layer.placed == "NPU" for layer in result.layers)
     table.add_column("#", justify="right")

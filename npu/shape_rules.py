@@ -216,9 +216,10 @@ def _same_size(graph: Graph, op: Operator) -> Shape:
 def _transpose(graph: Graph, op: Operator) -> Shape:
     x = _input(graph, op, 0)
     order = [int(i) for i in constant_operand(graph, op, 1).reshape(-1)]
-    rank = len(x.shape)
-    if sorted(i % rank if -rank <= i < rank else -1 for i in order) != list(range(rank)):
-        raise _error(op, f"{order} is not a permutation of the {rank} dimensions of {x.name!r}")
+    if sorted(order) != list(range(len(x.shape))):
+        raise _error(
+            op, f"{order} is not a permutation of the {len(x.shape)} dimensions of {x.name!r}"
+        )
     return tuple(x.shape[i] for i in order)
 
 

@@ -17,12 +17,12 @@ def configs(
     if json:
         write_json(records, STDOUT)
         return
-    from rich.box import SIMPLE_HEAD
+    from rich.box import SIMPLE
     from rich.table import Table
 
     from npu.report import make_console, print_line
 
-    table = Table(box=SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=SIMPLE, pad_edge=False)
     table.add_column("preset")
     for heading in _COLUMNS:
         table.add_column(heading, justify="right")
