@@ -1,5 +1,7 @@
 """The multipliers: P x K x C products per cycle and the two ways of adding them up."""
 
+from collections.abc import Sequence
+
 from amaranth.hdl import Module, Mux, Signal, Value, signed
 from amaranth.lib import data, enum, wiring
 from amaranth.lib.wiring import In, Out
@@ -35,7 +37,7 @@ class GridTag(data.StructLayout):
         )
 
 
-def add_tree(terms: list[Value]) -> Value:
+def add_tree(terms: Sequence[Value]) -> Value:
     """Sum signed terms in a balanced tree; the width grows, so that nothing overflows."""
     level = list(terms)
     while len(level) > 1:

@@ -53,7 +53,7 @@ class Npu(wiring.Component):
                 ports[f"{prefix}_{name}"] = member
         super().__init__(ports)
 
-    def _buses(self) -> list[tuple[str, wiring.Signature]]:
+    def _buses(self) -> list[tuple[str, Any]]:
         return [
             ("m_axi", AxiRead(self.config)),
             ("m_axi", AxiWrite(self.config)),
@@ -101,7 +101,7 @@ class Npu(wiring.Component):
         connect(m, store.scratchpad, scratchpad.store)
         connect(m, dispatcher.error, control.dispatcher_error)
 
-        engines = (load, compute, store)
+        engines: tuple[Any, ...] = (load, compute, store)
         for name, engine in zip(ENGINE_NAMES, engines, strict=True):
             connect(m, getattr(dispatcher, name), engine.beats)
             connect(m, engine.status, getattr(control, name))
@@ -142,8 +142,8 @@ class Npu(wiring.Component):
         ]
         for column, source in zip(compute.weight_columns, weights.columns, strict=True):
             m.d.comb += column.eq(source)
-        for channel, source in zip(compute.parameters, parameters.channels, strict=True):
-            m.d.comb += channel.eq(source)
+        for channel, block in zip(compute.parameters, parameters.channels, strict=True):
+            m.d.comb += channel.eq(block)
 
         events = {
             Event.LOAD_BUSY: load.status.busy,

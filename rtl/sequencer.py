@@ -110,27 +110,21 @@ class Sequencer(wiring.Component):
                 m.d.sync += [setup.eq(0), running.eq(1)]
 
         # loop counters count down to 1; `more[i]`: loop i has iterations left; innermost first
-        counts = [
-            command.channel_steps,
-            command.kernel_width,
-            command.kernel_height,
-            None,
-            command.ofm_height,
-            command.blocks,
-        ]
-        levels = len(counts)
+        levels = 6
         group_level = 3
+        counts = {
+            0: command.channel_steps,
+            1: command.kernel_width,
+            2: command.kernel_height,
+            4: command.ofm_height,
+            5: command.blocks,
+        }
         width_left = Signal(16)
         more = Signal(levels)
-        counters: list[Signal | None] = []
-        for level, count in enumerate(counts):
-            if count is None:
-                counters.append(None)
-                m.d.comb += more[level].eq(width_left > command.group_pixels)
-            else:
-                counter = Signal(16, name=f"counter{level}")
-                counters.append(counter)
-                m.d.comb += more[level].eq(counter != 1)
+        counters = {level: Signal(16, name=f"counter{level}") for level in counts}
+        m.d.comb += more[group_level].eq(width_left > command.group_pixels)
+        for level, counter in counters.items():
+            m.d.comb += more[level].eq(counter != 1)
 
         advance = Signal(levels)
         for level in range(levels):
@@ -185,17 +179,14 @@ class Sequencer(wiring.Component):
                 parameter_block.eq(command.parameter_base),
                 first.eq(1),
             ]
-            for counter, count in zip(counters, counts, strict=True):
-                if counter is not None:
-                    m.d.sync += counter.eq(count)
+            m.d.sync += [counter.eq(counts[level]) for level, counter in counters.items()]
         with m.If(step & ~is_add):
+            for level, counter in counters.items():
+                with m.If(advance[level]):
+                    m.d.sync += counter.eq(counter - 1)
+                with m.Elif(advance[level + 1 :].any()):
+                    m.d.sync += counter.eq(counts[level])
             for level in range(levels):
-                counter = counters[level]
-                if counter is not None:
-                    with m.If(advance[level]):
-                        m.d.sync += counter.eq(counter - 1)
-                    with m.Elif(advance[level + 1 :].any()):
-                        m.d.sync += counter.eq(counts[level])
                 with m.If(advance[level:].any()):
                     m.d.sync += [
                         addresses[level].eq(next_address),

@@ -2,8 +2,9 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
-from amaranth._toolchain.yosys import find_yosys
+from amaranth._toolchain import yosys as toolchain
 from amaranth.back import rtlil
 
 from rtl.config import NpuConfig
@@ -46,8 +47,10 @@ def verilog_text(config: NpuConfig) -> str:
         f"attrmap -modattr {remove}",
         "write_verilog -norename",
     ]
-    yosys = find_yosys(lambda version: version >= (0, 40))
-    text = yosys.run(["-q", "-"], "\n".join(script), ignore_warnings=True)
+    find_yosys: Any = toolchain.find_yosys
+    text = find_yosys(lambda version: version >= (0, 40)).run(
+        ["-q", "-"], "\n".join(script), ignore_warnings=True
+    )
     return str(text)
 
 
