@@ -13,6 +13,7 @@ namespace {
 
 constexpr int kEngines = 3;
 constexpr int kRegisterTimeout = 1000;
+constexpr int kResetCycles = 4;
 
 }  // namespace
 
@@ -52,9 +53,11 @@ class Harness {
         top_.rst = 1;
         top_.clk = 0;
         top_.eval();
-        for (int i = 0; i < 4; ++i) step();
+        for (int i = 0; i < kResetCycles; ++i) step();
         top_.rst = 0;
         top_.eval();
+        // the NPU registers its reset
+        for (int i = 0; i < kResetCycles; ++i) step();
     }
     ~Harness() { top_.final(); }
 

@@ -275,6 +275,8 @@ class _Session:
             if known is None:
                 raise SimulationError(f"the NPU reports unknown error code {code}")
             text = disassemble(self.table.command(command)) if command < len(self.table) else ""
+            if known == ErrorCode.DEADLOCK:
+                text += f"; {self._describe(self.state())}"
             raise CommandError(known, command, text)
         if Status.DONE not in status:
             raise SimulationError(f"interrupt without DONE or ERROR: STATUS is {status.name or 0}")

@@ -1,0 +1,83 @@
+"""Traces of a run for the Chrome and Perfetto trace viewers (https://ui.perfetto.dev)."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from rtl.isa import Engine
+from sim.command_table import CommandTable, decode_table
+from sim.errors import SimulationError
+from sim.program import Program
+from sim.result import SimulationResult
+
+_ENGINES = (Engine.LOAD, Engine.COMPUTE, Engine.STORE)
+_PROCESS = 1
+
+
+def write_trace(path: str | Path, program: Program, result: SimulationResult) -> None:
+    """Write one slice per command, on a track per engine; a microsecond stands for a cycle.
+
+    Parameters
+    ----------
+    path : the JSON file to write.
+    program : what ran; names operators and commands.
+    result : of a run with tracing.
+
+    Raises
+    ------
+    SimulationError : the run was not traced, or the file cannot be written.
+    """
+    if not result.events:
+        raise SimulationError("the run has no events: run the RTL simulator with trace=True")
+    document = {
+        "traceEvents": [*_tracks(), *_slices(program, result)],
+        "displayTimeUnit": "ms",
+        "otherData": {"cycles": result.cycles, "unit": "1 us = 1 cycle", **result.counters},
+    }
+    try:
+        Path(path).write_text(json.dumps(document, separators=(",", ":")), encoding="utf-8")
+    except OSError as error:
+        raise SimulationError(f"cannot write trace {path}: {error.strerror}") from None
+
+
+def _tracks() -> Iterator[dict[str, Any]]:
+    yield _metadata("process_name", 0, {"name": "NPU"})
+    for engine in _ENGINES:
+        yield _metadata("thread_name", int(engine), {"name": engine.name})
+        yield _metadata("thread_sort_index", int(engine), {"sort_index": int(engine)})
+
+
+def _metadata(name: str, track: int, arguments: dict[str, Any]) -> dict[str, Any]:
+    return {"name": name, "ph": "M", "pid": _PROCESS, "tid": track, "args": arguments}
+
+
+def _slices(program: Program, result: SimulationResult) -> Iterator[dict[str, Any]]:
+    table = decode_table(program.commands)
+    operators = {
+        command: f"{layer.operator_index} {layer.kind}"
+        for layer in program.layers
+        for command in layer.compute_commands
+    }
+    started: dict[Engine, int] = {}
+    for event in result.events:
+        if event.start:
+            started[event.engine] = event.cycle
+        elif event.engine in started:
+            begin = started.pop(event.engine)
+            yield {
+                **_label(table, event.command, operators),
+                "ph": "X",
+                "pid": _PROCESS,
+                "tid": int(event.engine),
+                "ts": begin,
+                "dur": event.cycle - begin,
+            }
+
+
+def _label(table: CommandTable, index: int, operators: dict[int, str]) -> dict[str, Any]:
+    command = table.command(index)
+    operator = operators.get(index)
+    name = command.opcode.name + (f" ({operator})" if operator else "")
+    fields = {field: value for field, value in command.fields.items() if value}
+    return {"name": name, "cat": command.opcode.name, "args": {"command": index, **fields}}
