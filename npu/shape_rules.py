@@ -23,6 +23,9 @@ from npu.options import (
     ReduceOptions,
 )
 
+# kernels hold a whole padded input; only a corrupted dilation or window asks for more
+MAX_PADDED_SIZE = 1 << 28
+
 Shape = tuple[int, ...]
 Rule = Callable[[Graph, Operator], Shape]
 
@@ -118,6 +121,14 @@ def _windows(
         columns = window(x.shape[2], kernel[1], options.stride_w, dilation[1], padding)
     except ValueError as error:
         raise _error(op, str(error)) from None
+    height = rows.before + x.shape[1] + rows.after
+    width = columns.before + x.shape[2] + columns.after
+    if height * width * x.shape[3] > MAX_PADDED_SIZE:
+        raise _error(
+            op,
+            f"its windows span {height} x {width} pixels of {x.shape[3]} channels with padding, "
+            f"at most {MAX_PADDED_SIZE:,} values are supported",
+        )
     return rows.output, columns.output
 
 

@@ -4,19 +4,30 @@ from npu.commands.arguments import DEFAULT_CONFIG, ConfigOption, ModelArgument
 
 
 def disasm(model: ModelArgument, config: ConfigOption = DEFAULT_CONFIG) -> None:
-    """List the commands that a network compiles to, one per line."""
-    from npu.delegate import compile_programs
-    from npu.program_listing import list_program
+    """List the commands that a network compiles to, one per line.
+
+    A line holds the command's index, its waits for other engines (load/compute/store), the
+    operator that it computes, its opcode and its fields.
+    """
+    from npu.compiler.disassemble import disassemble
+    from npu.delegate import CompiledNetwork
     from npu.report import make_console, print_line
     from npu.tflite_reader import read_model
     from rtl.config import load_config
 
-    hardware = load_config(config)
-    programs = compile_programs(read_model(model), hardware)
+    network = CompiledNetwork(read_model(model), load_config(config))
     console = make_console()
-    if not programs:
-        print_line(console, f"no operator of {model} runs on the NPU")
-    for number, program in enumerate(programs, 1):
-        print_line(console, f"segment {number} of {len(programs)} for {config}")
-        for line in list_program(program):
+    for op in network.graph.operators:
+        reason = network.partition.reasons.get(op.index)
+        if reason is not None:
+            print_line(console, f"operator {op.index}:{op.kind} on the CPU: {reason}")
+    for number, (segment, program) in enumerate(network.programs.items(), 1):
+        print_line(
+            console,
+            f"segment {number} of {len(network.programs)} for {config}: operators "
+            f"{segment.operators[0]} to {segment.operators[-1]}, "
+            f"{program.commands.nbytes:,} bytes of commands, "
+            f"{program.constants.size:,} of constants, {program.arena_bytes:,} of arena",
+        )
+        for line in disassemble(program).splitlines():
             print_line(console, line)

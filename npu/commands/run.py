@@ -169,5 +169,7 @@ def _compare(
 def _setting(config: str, backend: Backend, latency: int, stall_probability: float) -> str:
     if backend is Backend.REFERENCE:
         return "backend reference: no NPU is simulated"
+    if backend is Backend.FUNCTIONAL:
+        return f"{config}, backend functional: the command stream, without time"
     stalls = f", stalls {stall_probability:g}" if stall_probability else ""
     return f"{config}, backend {backend.value}, memory latency {latency} cycles{stalls}"

@@ -1,5 +1,7 @@
 """The reference executor: every tensor of whole networks, and single operators, against TFLM."""
 
+from contextlib import suppress
+
 import numpy as np
 import pytest
 
@@ -10,6 +12,7 @@ from npu.inputs import load_inputs
 from npu.reference import run_operator, run_reference
 from npu.reference_backend import run_on_reference
 from npu.tflite_reader import read_model, read_model_bytes
+from rtl.errors import NpuError
 from tests.npu.small_model import classifier
 from tests.support.shared_models import MLPERF, NETWORKS, shared_inputs, shared_model
 from tests.support.tflite_builder import ModelBuilder
@@ -146,6 +149,24 @@ def test_operator_without_kernel_is_refused_before_anything_runs() -> None:
         run_reference(graph, {})
     with pytest.raises(UnsupportedOperatorError, match=expected):
         run_operator(graph, graph.operators[0], {})
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_corrupted_models_run_or_are_refused(seed: int) -> None:
+    """Whatever the reader lets through, kernels neither crash on nor read beyond their arrays."""
+    rng = np.random.default_rng(seed)
+    original = classifier()
+    ran = 0
+    for _ in range(100):
+        data = bytearray(original)
+        for position in rng.integers(0, len(data), rng.integers(1, 4)):
+            data[position] ^= 1 << rng.integers(8)
+        with suppress(NpuError):
+            graph = read_model_bytes(bytes(data), "m")
+            values = run_reference(graph, load_inputs([], graph))
+            assert all(values[t].shape == graph.tensors[t].shape for t in values), f"seed {seed}"
+            ran += 1
+    assert ran > 10, f"seed {seed}"
 
 
 def test_weights_with_a_zero_point_are_refused() -> None:

@@ -69,6 +69,15 @@ def test_window_larger_than_the_input() -> None:
     assert "operator 0 (MAX_POOL_2D): the window spans 3 inputs" in refusal(m)
 
 
+def test_padding_that_fills_the_memory() -> None:
+    m = ModelFile()
+    x, w = m.input((1, 49, 40, 1), scale=0.5), m.constant(np.ones((1, 9, 9, 1), np.int8), scale=0.1)
+    options = {**WINDOW, "dilationHFactor": 50_000, "dilationWFactor": 1_000}
+    y = m.tensor((1, 49, 40, 1), scale=0.5)
+    m.operator("CONV_2D", [x, w], [y], options, options_type="Conv2DOptions")
+    assert "operator 0 (CONV_2D): its windows span 400049 x 8040 pixels of 1 channels" in refusal(m)
+
+
 def test_number_of_operands() -> None:
     m = ModelFile()
     x, y = m.input((1, 4), scale=0.5), m.tensor((1, 4), scale=0.5)
