@@ -42,7 +42,7 @@ class BurstLayout(data.StructLayout):
     address : bus address of its first byte, any alignment.
     beats : its length.
     end_lane : byte lane behind its last byte, in its last beat; 0 when that beat is full.
-    row_last : it ends a row.
+    row_last : it ends a row. last : it ends the transfer.
     """
 
     def __init__(self, bus_bytes: int, burst_bytes: int) -> None:
@@ -52,6 +52,7 @@ class BurstLayout(data.StructLayout):
                 "beats": range(burst_bytes // bus_bytes + 1),
                 "end_lane": range(bus_bytes),
                 "row_last": 1,
+                "last": 1,
             }
         )
 
@@ -120,6 +121,7 @@ class BurstSplitter(wiring.Component):
             self.bursts.payload.beats.eq((end + self.bus_bytes - 1) >> bus_bits),
             self.bursts.payload.end_lane.eq(end[:bus_bits]),
             self.bursts.payload.row_last.eq(row_last),
+            self.bursts.payload.last.eq(row_last & (rows == 1)),
         ]
         with m.FSM():
             with m.State("IDLE"):

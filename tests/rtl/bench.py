@@ -3,12 +3,27 @@
 import random
 from collections import deque
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
 from amaranth.hdl import Elaboratable
 from amaranth.sim import Simulator
 
 from rtl.axi import BOUNDARY_BYTES, Burst, Response
+from rtl.config import NpuConfig
+from rtl.isa import Command
+
+SMALL = NpuConfig(
+    pixels=2,
+    channels=2,
+    lanes=8,
+    accumulator_depth=4,
+    requant_lanes=8,
+    scratchpad_kib=4,
+    weight_buffer_kib=1,
+    parameter_channels=64,
+    burst_beats=16,
+)
 
 Testbench = Callable[[Any], Awaitable[None]]
 
@@ -31,6 +46,24 @@ def simulate(
         simulator.add_testbench(testbench, background=True)
     simulator.run()
     return simulator
+
+
+def small_config(lanes: int, bus_bytes: int, **changes: int) -> NpuConfig:
+    """The smallest NPU with these bus and word widths."""
+    return replace(
+        SMALL,
+        lanes=lanes,
+        channels=2,
+        accumulator_depth=lanes,
+        requant_lanes=lanes,
+        bus_bytes=bus_bytes,
+        **changes,
+    )
+
+
+def changed(command: Command, **fields: int) -> Command:
+    """The command with some fields replaced."""
+    return Command(command.opcode, command.fields | fields)
 
 
 class AxiMemory:

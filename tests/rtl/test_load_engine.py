@@ -1,7 +1,7 @@
 """The load engine with the read manager and a small AXI memory, against the byte-by-byte model."""
 
 import random
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -14,35 +14,12 @@ from rtl.load_engine import LoadEngine
 from rtl.read_manager import ReadManager
 from rtl.registers import ErrorCode
 from tests.rtl import models
-from tests.rtl.bench import AxiMemory, send, simulate
+from tests.rtl.bench import AxiMemory, changed, send, simulate, small_config
 
-SMALL = NpuConfig(
-    pixels=2,
-    channels=2,
-    lanes=8,
-    accumulator_depth=4,
-    requant_lanes=8,
-    scratchpad_kib=4,
-    weight_buffer_kib=1,
-    parameter_channels=64,
-    burst_beats=16,
-)
 REGION_BASE = 0x4001
 MEMORY_BASE = 0x4000
 MEMORY_BYTES = 0x3000
 REGION_BYTES = MEMORY_BYTES - 64
-
-
-def small_config(lanes: int, bus_bytes: int, **changes: int) -> NpuConfig:
-    return replace(
-        SMALL,
-        lanes=lanes,
-        channels=2,
-        accumulator_depth=lanes,
-        requant_lanes=lanes,
-        bus_bytes=bus_bytes,
-        **changes,
-    )
 
 
 @dataclass
@@ -172,12 +149,10 @@ def random_load(config: NpuConfig, rng: random.Random) -> Command:
     kind = rng.choice(["dense", "dense", "fold", "fold", "weights", "parameters"])
     offset = rng.randrange(1000)
     if kind == "weights":
-        return replace_fields(
-            weights(config, rng.randint(1, 12)), offset=offset, base=rng.randrange(32)
-        )
+        return changed(weights(config, rng.randint(1, 12)), offset=offset, base=rng.randrange(32))
     if kind == "parameters":
         command = weights(config, 9 * rng.randint(1, 2))
-        return replace_fields(
+        return changed(
             command, destination=Destination.PARAMETERS, offset=offset, base=rng.randrange(2)
         )
     rows = rng.randint(1, 4)
@@ -201,10 +176,6 @@ def random_load(config: NpuConfig, rng: random.Random) -> Command:
         row_pitch=rng.randrange(20),
         plane_pitch=rng.randrange(40),
     )
-
-
-def replace_fields(command: Command, **fields: int) -> Command:
-    return Command(command.opcode, command.fields | fields)
 
 
 @pytest.mark.parametrize("bus_bytes", [4, 8, 16])
@@ -249,7 +220,7 @@ def test_outstanding_bursts_are_limited() -> None:
 def test_load_waits_for_its_dependencies() -> None:
     config = small_config(8, 8)
     memory = make_memory(config)
-    waiting = replace_fields(weights(config, 1), wait_compute=1)
+    waiting = changed(weights(config, 1), wait_compute=1)
     with pytest.raises(AssertionError, match="still running after 300 cycles"):
         run(config, [weights(config, 1), waiting], memory, limit=300)
     assert len(memory.read_beats) == 2, "an unaligned unit is two beats; the second LOAD none"
@@ -257,7 +228,7 @@ def test_load_waits_for_its_dependencies() -> None:
 
 def test_load_reads_what_an_earlier_load_must_finish_first() -> None:
     config = small_config(8, 8)
-    commands = [replace_fields(weights(config, 4), wait_load=n) for n in range(4)]
+    commands = [changed(weights(config, 4), wait_load=n) for n in range(4)]
     memory = make_memory(config, latency=5)
     assert run(config, commands, memory).done == [0, 1, 2, 3]
 
@@ -280,23 +251,23 @@ def error_cases() -> list[Any]:
             ErrorCode.ILLEGAL_FIELD,
         ),
         "fold_step": (load(fold=1, pixel_step=33), ErrorCode.ILLEGAL_FIELD),
-        "weights_rows": (replace_fields(dense, rows=2), ErrorCode.ILLEGAL_FIELD),
+        "weights_rows": (changed(dense, rows=2), ErrorCode.ILLEGAL_FIELD),
         "weights_bytes": (
-            replace_fields(dense, pixel_bytes=7, pixel_step=7),
+            changed(dense, pixel_bytes=7, pixel_step=7),
             ErrorCode.ILLEGAL_FIELD,
         ),
-        "region_end": (replace_fields(dense, offset=REGION_BYTES - 31), ErrorCode.REGION_BOUNDS),
-        "region_wrap": (replace_fields(dense, offset=0xFFFFFFF0), ErrorCode.REGION_BOUNDS),
+        "region_end": (changed(dense, offset=REGION_BYTES - 31), ErrorCode.REGION_BOUNDS),
+        "region_wrap": (changed(dense, offset=0xFFFFFFF0), ErrorCode.REGION_BOUNDS),
         "region_far_row": (
             load(rows=2, row_stride=0xFFFFFF, offset=0),
             ErrorCode.REGION_BOUNDS,
         ),
-        "region_unused": (replace_fields(dense, region=5), ErrorCode.REGION_BOUNDS),
+        "region_unused": (changed(dense, region=5), ErrorCode.REGION_BOUNDS),
         "scratchpad": (load(base=words), ErrorCode.SCRATCHPAD_BOUNDS),
         "scratchpad_last": (load(base=words - 1, pixels=2), ErrorCode.SCRATCHPAD_BOUNDS),
-        "weights": (replace_fields(dense, base=units - 3), ErrorCode.BUFFER_BOUNDS),
+        "weights": (changed(dense, base=units - 3), ErrorCode.BUFFER_BOUNDS),
         "parameters": (
-            replace_fields(dense, destination=Destination.PARAMETERS, base=config.parameter_blocks),
+            changed(dense, destination=Destination.PARAMETERS, base=config.parameter_blocks),
             ErrorCode.BUFFER_BOUNDS,
         ),
     }

@@ -1,0 +1,253 @@
+"""The store engine with a small scratchpad and AXI memory, against the byte-by-byte model."""
+
+import random
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from rtl.config import NpuConfig
+from rtl.isa import Command, Opcode, Region, encode
+from rtl.registers import ErrorCode
+from rtl.store_engine import StoreEngine
+from tests.rtl import models
+from tests.rtl.bench import AxiMemory, changed, send, simulate, small_config
+
+REGION_BASE = 0x4001
+MEMORY_BASE = 0x4000
+MEMORY_BYTES = 0x3000
+REGION_BYTES = MEMORY_BYTES - 64
+
+
+@dataclass
+class Run:
+    """What an engine did."""
+
+    done: list[int] = field(default_factory=list)
+    starts: list[int] = field(default_factory=list)
+    errors: list[tuple[int, int]] = field(default_factory=list)
+    beats: list[int] = field(default_factory=list)
+
+
+def scratchpad_words(config: NpuConfig, seed: int = 5) -> list[bytes]:
+    rng = random.Random(seed)
+    return [rng.randbytes(config.lanes) for _ in range(config.scratchpad_words)]
+
+
+def run(
+    config: NpuConfig,
+    commands: list[Command],
+    memory: AxiMemory,
+    *,
+    pause: float = 0.0,
+    seed: int = 0,
+    limit: int = 4000,
+) -> Run:
+    """Execute STOREs until all are done or one failed and the engine has drained."""
+    engine = StoreEngine(config)
+    words = scratchpad_words(config)
+    result = Run()
+    rng = random.Random(seed)
+
+    async def feed(ctx: Any) -> None:
+        for index, command in enumerate(commands):
+            beats = [index, *(int(beat) for beat in encode(command))]
+            await send(ctx, engine.beats, beats, rng, pause)
+
+    async def source(ctx: Any) -> None:
+        read = engine.scratchpad
+        while True:
+            ctx.set(read.ready, rng.random() >= pause)
+            _, _, taken, address = await ctx.tick().sample(read.valid & read.ready, read.address)
+            # the data lasts for one cycle only
+            word = words[address] if taken else rng.randbytes(config.lanes)
+            ctx.set(read.data, int.from_bytes(word, "little"))
+
+    async def watch(ctx: Any) -> None:
+        status, error, axi = engine.status, engine.error, engine.axi
+        cycle = 0
+        while True:
+            _, _, start, done, index, failed, code, command, beat = await ctx.tick().sample(
+                status.start,
+                status.done,
+                status.index,
+                error.valid,
+                error.code,
+                error.command,
+                axi.wvalid & axi.wready,
+            )
+            cycle += 1
+            if beat:
+                result.beats.append(cycle)
+            if start:
+                result.starts.append(index)
+            if done:
+                result.done.append(index)
+                ctx.set(engine.done_counts.store, len(result.done))
+            if failed:
+                result.errors.append((code, command))
+                ctx.set(engine.halt, 1)
+
+    async def main(ctx: Any) -> None:
+        region = engine.regions[Region.ARENA]
+        ctx.set(region.base, REGION_BASE)
+        ctx.set(region.size, REGION_BYTES)
+        while len(result.done) < len(commands) and not result.errors:
+            await ctx.tick()
+        while ctx.get(engine.status.busy):
+            await ctx.tick()
+        await ctx.tick().repeat(2)
+
+    async def writes(ctx: Any) -> None:
+        await memory.writes(ctx, engine.axi)
+
+    simulate(engine, main, [feed, source, watch, writes], limit)
+    return result
+
+
+def make_memory(config: NpuConfig, **options: Any) -> AxiMemory:
+    return AxiMemory(
+        MEMORY_BYTES, config.bus_bytes, config.burst_beats, base=MEMORY_BASE, **options
+    )
+
+
+def store(**fields: int) -> Command:
+    """A STORE of one byte of scratchpad word 0 to offset 1000, with some fields changed."""
+    defaults = dict.fromkeys(("row_stride", "base", "row_pitch", "plane_pitch"), 0)
+    defaults |= dict.fromkeys(("rows", "pixels", "pixel_bytes", "pixel_words"), 1)
+    return Command(Opcode.STORE, defaults | {"region": Region.ARENA, "offset": 1000} | fields)
+
+
+def random_store(config: NpuConfig, rng: random.Random) -> Command:
+    """Any legal STORE of at most a few hundred bytes, its rows apart."""
+    lanes = config.lanes
+    pixel_bytes = rng.choice([1, 3, lanes, 2 * lanes, 2 * lanes + 1, rng.randint(1, 40)])
+    pixels = rng.randint(1, 1 + 60 // pixel_bytes)
+    row_bytes = pixels * pixel_bytes
+    return store(
+        offset=rng.randrange(1000),
+        rows=rng.randint(1, 4),
+        row_stride=rng.choice([row_bytes, row_bytes + rng.randrange(50)]),
+        pixels=pixels,
+        pixel_bytes=pixel_bytes,
+        pixel_words=-(-pixel_bytes // lanes),
+        base=rng.randrange(64),
+        row_pitch=rng.randrange(20),
+        plane_pitch=rng.randrange(16),
+    )
+
+
+def expected_memory(config: NpuConfig, memory: AxiMemory, commands: list[Command]) -> bytes:
+    expected = bytearray(memory.data)
+    for command in commands:
+        for offset, byte in models.store(config, command, scratchpad_words(config)).items():
+            expected[REGION_BASE - MEMORY_BASE + offset] = byte
+    return bytes(expected)
+
+
+@pytest.mark.parametrize("bus_bytes", [4, 8, 16])
+@pytest.mark.parametrize("lanes", [4, 8, 16])
+@pytest.mark.parametrize(("seed", "pause"), [(1, 0.0), (2, 0.4)])
+def test_random_stores(lanes: int, bus_bytes: int, seed: int, pause: float) -> None:
+    config = small_config(lanes, bus_bytes)
+    rng = random.Random(seed)
+    commands = [random_store(config, rng) for _ in range(12)]
+    memory = make_memory(config, latency=rng.randint(1, 20), pause=pause, seed=seed)
+    expected = expected_memory(config, memory, commands)
+    result = run(config, commands, memory, pause=pause, seed=seed)
+    assert result.errors == []
+    assert result.done == result.starts == list(range(len(commands)))
+    assert memory.data == expected
+
+
+@pytest.mark.parametrize("lead", [0, 3])
+@pytest.mark.parametrize("bus_bytes", [4, 8, 16])
+@pytest.mark.parametrize("lanes", [4, 8, 16])
+def test_dense_store_moves_a_beat_or_a_word_per_cycle(
+    lanes: int, bus_bytes: int, lead: int
+) -> None:
+    config = small_config(lanes, bus_bytes, burst_beats=64)
+    words = 1024 // lanes
+    command = store(offset=lead, pixels=words, pixel_bytes=lanes)
+    memory = make_memory(config, latency=20)
+    expected = expected_memory(config, memory, [command])
+    result = run(config, [command], memory)
+    assert memory.data == expected
+    cycles = result.beats[-1] - result.beats[0] + 1
+    best = max(len(result.beats), words)
+    assert best / cycles > 0.97, f"{len(result.beats)} beats in {cycles} cycles"
+
+
+def test_outstanding_bursts_are_limited() -> None:
+    config = small_config(8, 8, outstanding_bursts=2, burst_beats=4)
+    memory = make_memory(config, latency=30)
+    run(config, [store(pixels=64, pixel_bytes=8)], memory)
+    assert memory.most_outstanding == 2
+
+
+def error_cases() -> list[Any]:
+    words = small_config(8, 8).scratchpad_words
+    bad = {
+        "rows": (store(rows=0), ErrorCode.ILLEGAL_FIELD),
+        "pixels": (store(pixels=0), ErrorCode.ILLEGAL_FIELD),
+        "pixel_words": (store(pixel_words=0, pixel_bytes=0), ErrorCode.ILLEGAL_FIELD),
+        "too_few_words": (store(pixel_bytes=9), ErrorCode.ILLEGAL_FIELD),
+        "too_many_words": (store(pixel_words=2), ErrorCode.ILLEGAL_FIELD),
+        "row_too_long": (store(pixels=1 << 16, pixel_bytes=256, pixel_words=32), None),
+        "region_end": (store(offset=REGION_BYTES), ErrorCode.REGION_BOUNDS),
+        "region_far_row": (store(rows=2, row_stride=0xFFFFFF), ErrorCode.REGION_BOUNDS),
+        "region_unused": (store(region=5), ErrorCode.REGION_BOUNDS),
+        "scratchpad": (store(base=words), ErrorCode.SCRATCHPAD_BOUNDS),
+        "scratchpad_last": (
+            store(base=words - 20, pixels=30, pixel_bytes=7),
+            ErrorCode.SCRATCHPAD_BOUNDS,
+        ),
+    }
+    return [
+        pytest.param(command, code or ErrorCode.ILLEGAL_FIELD, id=name)
+        for name, (command, code) in bad.items()
+    ]
+
+
+@pytest.mark.parametrize(("command", "code"), error_cases())
+@pytest.mark.parametrize("pause", [0.0, 0.5])
+def test_faulty_store(command: Command, code: ErrorCode, pause: float) -> None:
+    config = small_config(8, 8, burst_beats=4)
+    good = [store(offset=9, pixels=50, pixel_bytes=3), store(offset=300, rows=2, row_stride=3)]
+    memory = make_memory(config, latency=9, pause=pause)
+    expected = bytearray(expected_memory(config, memory, good))
+    result = run(config, [*good, command, store()], memory)
+    assert result.errors == [(code, 2)]
+    assert result.done == [0, 1, 2]
+    assert memory.outstanding == 0
+    # what the faulty command may have written before it failed
+    allowed = {
+        ErrorCode.ILLEGAL_FIELD: range(0),
+        ErrorCode.REGION_BOUNDS: range(1000, 1001),
+        ErrorCode.SCRATCHPAD_BOUNDS: range(1000, 1000 + 20 * 7),
+    }[code]
+    for offset in allowed:
+        expected[REGION_BASE - MEMORY_BASE + offset] = 0
+        memory.data[REGION_BASE - MEMORY_BASE + offset] = 0
+    assert memory.data == expected
+
+
+@pytest.mark.parametrize("pause", [0.0, 0.5])
+def test_bus_error(pause: float) -> None:
+    config = small_config(8, 8, burst_beats=4)
+    memory = make_memory(config, latency=7, pause=pause)
+    memory.bad_addresses.add(REGION_BASE + 300)
+    dense = store(pixels=8, pixel_bytes=8)
+    commands = [dense, changed(dense, offset=200, pixels=40), dense]
+    result = run(config, commands, memory, pause=pause)
+    assert result.errors == [(ErrorCode.WRITE_BUS, 1)]
+    assert memory.outstanding == 0
+    assert result.done == [0, 1]
+
+
+def test_store_waits_for_its_dependencies() -> None:
+    config = small_config(8, 8)
+    memory = make_memory(config)
+    with pytest.raises(AssertionError, match="still running after 200 cycles"):
+        run(config, [store(), store(wait_load=1)], memory, limit=200)
+    assert len(memory.written) == 1
