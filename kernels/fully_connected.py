@@ -22,8 +22,8 @@ def fully_connected(
 ) -> NDArray[np.int8]:
     """FULLY_CONNECTED of `ifm` (rows, inputs) with `weights` (outputs, inputs), to (rows, outputs).
 
-    `bias`, `multiplier` and `shift` have shape (outputs,), int32; with per-tensor weights the two
-    are constant, see `kernels.quantization.fully_connected_multipliers`. An IFM of any other rank
+    `bias`, `multiplier` and `shift` have shape (outputs,), int32; with per-tensor weights the last
+    two are constant, see `kernels.quantization.conv_multipliers`. An IFM of any other rank
     is reshaped to rows of `inputs` values. Bit-exact with TFLM's
     `reference_integer_ops::FullyConnected`.
     Raises ValueError for a wrong dtype, shape or range.

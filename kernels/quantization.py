@@ -123,10 +123,10 @@ def conv_multipliers(
     ofm_scale: float,
     channels: int | None = None,
 ) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """Per-channel (multipliers, shifts), int32 each, of CONV_2D and DEPTHWISE_CONV_2D.
+    """Per-channel (multipliers, shifts), int32 each, of everything with weights.
 
-    Also of FULLY_CONNECTED with per-channel weights. One scale is repeated for all `channels`.
-    Source: `PopulateConvolutionQuantizationParams`.
+    One scale is repeated for all `channels`. Source: `PopulateConvolutionQuantizationParams`;
+    FULLY_CONNECTED agrees, though some versions of TFLM round its product of scales to float32.
     Raises ValueError for a bad scale, or a number of scales that is neither 1 nor `channels`.
     """
     scales = np.atleast_1d(np.asarray(weight_scales, np.float32))
@@ -140,35 +140,6 @@ def conv_multipliers(
     table = np.array(pairs, np.int32).reshape(scales.size, 2)
     multipliers, shifts = np.broadcast_to(table, (count, 2)).T
     return np.ascontiguousarray(multipliers), np.ascontiguousarray(shifts)
-
-
-def fully_connected_multiplier(
-    ifm_scale: float, weight_scale: float, ofm_scale: float
-) -> tuple[int, int]:
-    """(multiplier, shift) of FULLY_CONNECTED with one scale for all weights.
-
-    Unlike the convolutions, the product of the two scales is rounded to float32. Source:
-    `GetQuantizedConvolutionMultipler`. Raises ValueError for a bad scale.
-    """
-    product = float(
-        np.float32(scale_float32(ifm_scale, "IFM scale"))
-        * np.float32(scale_float32(weight_scale, "weight scale"))
-    )
-    return quantize_multiplier(product / scale_float32(ofm_scale, "OFM scale"))
-
-
-def fully_connected_multipliers(
-    ifm_scale: float, weight_scales: ArrayLike, ofm_scale: float, outputs: int
-) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """(multipliers, shifts), int32 of shape (outputs,), of FULLY_CONNECTED.
-
-    One scale follows `fully_connected_multiplier`, several follow `conv_multipliers`.
-    """
-    scales = np.atleast_1d(np.asarray(weight_scales, np.float32))
-    if scales.shape != (1,):
-        return conv_multipliers(ifm_scale, scales, ofm_scale, outputs)
-    multiplier, shift = fully_connected_multiplier(ifm_scale, float(scales[0]), ofm_scale)
-    return np.full(outputs, multiplier, np.int32), np.full(outputs, shift, np.int32)
 
 
 def add_parameters(scale_a: float, scale_b: float, ofm_scale: float) -> AddParameters:

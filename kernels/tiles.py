@@ -208,7 +208,7 @@ def _interpreted_depthwise_tile(
 # depthwise_tile(x, origins, base, offsets, panel, start, count, acc), panel (taps, LANES):
 #   acc[p, k] += sum over start <= t < start + count of
 #                x[base + origins[p] + offsets[t] + k] * panel[t, k]
-if config.DISABLE_JIT:  # type: ignore[attr-defined]
+if getattr(config, "DISABLE_JIT", False):
     wide_tile = narrow_tile = _interpreted_matrix_tile
     depthwise_tile = _interpreted_depthwise_tile
 else:

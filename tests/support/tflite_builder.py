@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from tflite_micro.tensorflow.lite.micro.python import (  # type: ignore[import-untyped]
+from tflite_micro.tensorflow.lite.micro.python import (
     schema_py_generated as schema,
 )
 
@@ -261,12 +261,13 @@ class ModelBuilder(ModelFile):
         bias: NDArray[np.int32] | None,
         weight_scales: ArrayLike,
         channel_dimension: int,
-    ) -> tuple[Tensor, Tensor | None]:
+    ) -> list[Tensor]:
         w = self.constant(weights, scale=weight_scales, quantized_dimension=channel_dimension)
         if bias is None:
-            return w, None
+            # not an omitted third input: DEPTHWISE_CONV_2D of TFLM crashes on that
+            return [w]
         scale = np.float32(x.scale) * w.scales if x.dtype in QUANTIZED else None
-        return w, self.constant(bias, scale=scale)
+        return [w, self.constant(bias, scale=scale)]
 
 
 def output_size(size: int, kernel: int, stride: int, dilation: int, padding: str) -> int:

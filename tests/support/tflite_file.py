@@ -7,7 +7,7 @@ from typing import Any
 import flatbuffers  # type: ignore[import-untyped]
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
-from tflite_micro.tensorflow.lite.micro.python import (  # type: ignore[import-untyped]
+from tflite_micro.tensorflow.lite.micro.python import (
     schema_py_generated as schema,
 )
 

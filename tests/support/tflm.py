@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from tflite.Model import Model  # type: ignore[import-untyped]
-from tflite_micro import runtime  # type: ignore[import-untyped]
+from tflite.Model import Model
+from tflite_micro import runtime
 
 # the arena lives for one call only, so a generous one costs nothing
 MIN_ARENA_BYTES = 1 << 20

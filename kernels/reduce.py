@@ -1,0 +1,73 @@
+"""MEAN, int8, over any axes."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from kernels.checks import check_array, check_scalar_multiplier, check_zero_point
+from kernels.quantization import INT8_MAX, INT8_MIN, resolve_axes
+from kernels.requantize import requantize_to_int8
+
+
+def mean(
+    ifm: NDArray[np.int8],
+    axes: Sequence[int],
+    *,
+    keep_dims: bool,
+    ifm_zero_point: int,
+    ofm_zero_point: int,
+    multiplier: int,
+    shift: int,
+) -> NDArray[np.int8]:
+    """MEAN of `ifm` (any shape) over `axes`, which count from the end when negative.
+
+    `multiplier` and `shift` come from `kernels.quantization.mean_multiplier` for the product of
+    the reduced dimensions. Bit-exact with TFLM's `reference_ops::QuantizedMeanOrSum`.
+    Raises ValueError for a wrong dtype, an axis that does not exist, or a value out of range.
+    """
+    check_array("ifm", ifm, np.int8)
+    check_zero_point("ifm_zero_point", ifm_zero_point)
+    check_zero_point("ofm_zero_point", ofm_zero_point)
+    check_scalar_multiplier(multiplier, shift)
+    reduced = resolve_axes(axes, ifm.ndim)
+    kept = [axis for axis in range(ifm.ndim) if axis not in reduced]
+    first, last = (min(reduced), max(reduced) + 1) if reduced else (0, 0)
+    if last - first == len(reduced):
+        outer, count, inner = (
+            int(np.prod(part, dtype=np.int64))
+            for part in (ifm.shape[:first], ifm.shape[first:last], ifm.shape[last:])
+        )
+        grouped = np.ascontiguousarray(ifm).reshape(outer, count, inner)
+    else:
+        moved = np.ascontiguousarray(ifm.transpose(*kept, *reduced))
+        count = int(np.prod([ifm.shape[axis] for axis in reduced]))
+        grouped = moved.reshape(-1, count, 1)
+    ofm = np.empty((grouped.shape[0], grouped.shape[2]), np.int8)
+    _mean(grouped, ifm_zero_point, ofm_zero_point, multiplier, shift, ofm)
+    if keep_dims:
+        return ofm.reshape([1 if axis in reduced else n for axis, n in enumerate(ifm.shape)])
+    return ofm.reshape([ifm.shape[axis] for axis in kept])
+
+
+@njit(cache=True, nogil=True)
+def _mean(
+    grouped: NDArray[np.int8],
+    ifm_zero_point: int,
+    ofm_zero_point: int,
+    multiplier: int,
+    shift: int,
+    ofm: NDArray[np.int8],
+) -> None:
+    outer, count, inner = grouped.shape
+    acc = np.empty(inner, np.int32)
+    for n in range(outer):
+        acc[:] = np.int32(-count * ifm_zero_point)
+        for i in range(count):
+            for c in range(inner):
+                acc[c] = np.int32(acc[c] + np.int32(grouped[n, i, c]))
+        for c in range(inner):
+            ofm[n, c] = requantize_to_int8(
+                acc[c], multiplier, shift, ofm_zero_point, INT8_MIN, INT8_MAX
+            )
