@@ -4,9 +4,8 @@ This is TensorFlow Lite Micro's way of offloading, done ahead of time: runs of s
 become programs, and the interpreter's loop calls a program where it would have called operators.
 """
 
-import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -29,9 +28,8 @@ from sim.trace import write_trace
 
 BackendName = Literal["functional", "rtl"]
 Progress = Callable[[int, int], None]
+Log = Callable[[str], None]
 Values = dict[int, NDArray[Any]]
-
-_log = logging.getLogger(__name__)
 
 
 class Simulator(Protocol):
@@ -54,7 +52,7 @@ class CompiledNetwork:
 
     graph: Graph
     config: NpuConfig
-    options: CompilerOptions = CompilerOptions()
+    options: CompilerOptions = field(default_factory=CompilerOptions)
 
     @cached_property
     def partition(self) -> Partition:
@@ -103,6 +101,72 @@ class CompiledNetwork:
         return values, results
 
 
+class NetworkRunner:
+    """A network compiled, and a simulator built, once for many inferences.
+
+    Parameters
+    ----------
+    graph : the network.
+    config : the hardware. memory : the external memory's timing (RTL).
+    backend : `functional` executes the command stream, `rtl` the hardware in Verilator.
+    keep_intermediates : also return every intermediate tensor. The NPU's are obtained by a second
+        run of a program that stores them; cycles are those of the plain program.
+    log : called with one line about each step of building the simulator.
+
+    Raises
+    ------
+    NpuError : the simulator cannot be built; the message says why.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        *,
+        config: NpuConfig,
+        backend: BackendName,
+        memory: MemoryConfig | None = None,
+        keep_intermediates: bool = False,
+        log: Log | None = None,
+    ) -> None:
+        self.network = CompiledNetwork(graph, config)
+        everything = replace(self.network.options, keep_intermediates=True)
+        self._keeping = CompiledNetwork(graph, config, everything) if keep_intermediates else None
+        self._simulate = _simulator(config, backend, memory or MemoryConfig(), log)
+
+    def run(
+        self,
+        inputs: Mapping[int, NDArray[Any]],
+        progress: Progress | None = None,
+        trace: Path | None = None,
+    ) -> RunResult:
+        """Run once; compiles on the first call.
+
+        Parameters
+        ----------
+        inputs : every input by tensor index.
+        progress : called with commands done and commands in total.
+        trace : write a timeline of all commands there (RTL).
+
+        Raises
+        ------
+        NpuError : the network cannot be run; the message says why.
+        """
+        values, results = self.network.run(inputs, self._simulate, progress)
+        outputs = {index: values[index] for index in self.network.graph.outputs}
+        if self._keeping is not None:
+            everything, _ = self._keeping.run(inputs, self._simulate, progress)
+            values = {**everything, **outputs}
+        if trace is not None:
+            write_trace(trace, [(self.network.programs[s], results[s]) for s in results])
+        return RunResult(
+            outputs=outputs,
+            values=values,
+            layers=_layers(self.network, results),
+            cycles=_total_cycles(results),
+            counters=_total_counters(results),
+        )
+
+
 def run_network(
     graph: Graph,
     inputs: Mapping[int, NDArray[Any]],
@@ -113,44 +177,28 @@ def run_network(
     keep_intermediates: bool = False,
     progress: Progress | None = None,
     trace: Path | None = None,
+    log: Log | None = None,
 ) -> RunResult:
-    """Compile and run a network.
-
-    Parameters
-    ----------
-    graph : the network.
-    inputs : every input by tensor index.
-    config : the hardware. memory : the external memory's timing (RTL).
-    backend : `functional` executes the command stream, `rtl` the hardware in Verilator.
-    keep_intermediates : also return every intermediate tensor. The NPU's are obtained by a second
-        run of a program that stores them; cycles are those of the plain program.
-    progress : called with commands done and commands in total.
-    trace : write a timeline of all commands there (RTL).
+    """Compile and run a network once; the arguments are those of `NetworkRunner` and its `run`.
 
     Raises
     ------
     NpuError : the network cannot be run; the message says why.
     """
-    network = CompiledNetwork(graph, config)
-    simulate = _simulator(config, backend, memory or MemoryConfig())
-    values, results = network.run(inputs, simulate, progress)
-    outputs = {index: values[index] for index in graph.outputs}
-    if keep_intermediates:
-        options = replace(network.options, keep_intermediates=True)
-        everything, _ = CompiledNetwork(graph, config, options).run(inputs, simulate, progress)
-        values = {**everything, **outputs}
-    if trace is not None:
-        write_trace(trace, [(network.programs[s], results[s]) for s in results])
-    return RunResult(
-        outputs=outputs,
-        values=values,
-        layers=_layers(network, results),
-        cycles=_total_cycles(results),
-        counters=_total_counters(results),
+    runner = NetworkRunner(
+        graph,
+        config=config,
+        backend=backend,
+        memory=memory,
+        keep_intermediates=keep_intermediates,
+        log=log,
     )
+    return runner.run(inputs, progress, trace)
 
 
-def _simulator(config: NpuConfig, backend: BackendName, memory: MemoryConfig) -> Simulator:
+def _simulator(
+    config: NpuConfig, backend: BackendName, memory: MemoryConfig, log: Log | None
+) -> Simulator:
     if backend == "functional":
         from sim.functional.simulator import FunctionalSimulator
 
@@ -158,7 +206,7 @@ def _simulator(config: NpuConfig, backend: BackendName, memory: MemoryConfig) ->
         return lambda program, inputs, progress: functional.run(program, inputs, progress)
     from sim.rtl_runner.runner import RtlSimulator
 
-    rtl = RtlSimulator(config, memory, _log.info)
+    rtl = RtlSimulator(config, memory, log)
     return lambda program, inputs, progress: rtl.run(program, inputs, progress, trace=True)
 
 
