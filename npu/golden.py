@@ -90,7 +90,7 @@ def run_golden(
     Raises `GoldenError` when the interpreter is not installed or refuses the model.
     """
     try:
-        from tflite_micro import runtime  # type: ignore[import-untyped]
+        from tflite_micro import runtime
     except ImportError as error:
         raise GoldenError(
             "the check needs the TFLM interpreter (package tflite-micro, Linux x86-64 only): "

@@ -107,12 +107,7 @@ def output_stage(graph: Graph, op: Operator, activation: Activation) -> OutputSt
     channels = ofm.shape[-1]
     scales = weight_quantization.scales
     with blamed_on(op):
-        if op.kind == "FULLY_CONNECTED":
-            multiplier, shift = formulas.fully_connected_multipliers(
-                ifm_scale, scales, ofm_scale, channels
-            )
-        else:
-            multiplier, shift = formulas.conv_multipliers(ifm_scale, scales, ofm_scale, channels)
+        multiplier, shift = formulas.conv_multipliers(ifm_scale, scales, ofm_scale, channels)
     low, high = activation_range(graph, op, activation)
     return OutputStage(
         ifm_zero_point=ifm_zero_point,

@@ -23,8 +23,9 @@ from npu.options import (
     ReduceOptions,
 )
 
-# kernels hold a whole padded input; only a corrupted dilation or window asks for more
-MAX_PADDED_SIZE = 1 << 28
+# kernels hold a whole padded input; only a corrupted dilation or window grows one beyond both
+PADDED_SIZE_LIMIT = 1 << 24
+PADDED_GROWTH_LIMIT = 16
 
 Shape = tuple[int, ...]
 Rule = Callable[[Graph, Operator], Shape]
@@ -123,11 +124,12 @@ def _windows(
         raise _error(op, str(error)) from None
     height = rows.before + x.shape[1] + rows.after
     width = columns.before + x.shape[2] + columns.after
-    if height * width * x.shape[3] > MAX_PADDED_SIZE:
+    limit = max(PADDED_SIZE_LIMIT, PADDED_GROWTH_LIMIT * prod(x.shape[1:]))
+    if height * width * x.shape[3] > limit:
         raise _error(
             op,
             f"its windows span {height} x {width} pixels of {x.shape[3]} channels with padding, "
-            f"at most {MAX_PADDED_SIZE:,} values are supported",
+            f"at most {limit:,} values are supported",
         )
     return rows.output, columns.output
 

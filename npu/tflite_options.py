@@ -4,7 +4,7 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Any, TypeVar
 
-import tflite  # type: ignore[import-untyped]
+import tflite
 
 from npu.errors import ModelError
 from npu.options import (

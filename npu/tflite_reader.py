@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tflite  # type: ignore[import-untyped]
+import tflite
 from numpy.typing import NDArray
 
 from npu.errors import ModelError

@@ -1,5 +1,6 @@
-"""A progress bar on standard error, shown on a terminal only."""
+"""Signs of life on standard error: a bar on a terminal, lines about long steps everywhere."""
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -23,3 +24,16 @@ def progress_bar(title: str) -> Iterator[Progress]:
             bar.update(task, completed=done, total=total)
 
         yield move
+
+
+def step_log(title: str) -> Callable[[str], None]:
+    """A function that prints one line per step of something long: seconds, `title`, the step."""
+    from npu.report import make_console, print_line
+
+    console = make_console(stderr=True)
+    begin = time.monotonic()
+
+    def log(step: str) -> None:
+        print_line(console, f"{time.monotonic() - begin:4.0f} s  {title}: {step}")
+
+    return log

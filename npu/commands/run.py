@@ -146,7 +146,7 @@ def _execute(
             graph,
             inputs,
             config=hardware,
-            backend=backend.value,
+            backend="rtl" if backend is Backend.RTL else "functional",
             memory=memory,
             keep_intermediates=keep,
             progress=progress,

@@ -8,6 +8,7 @@ from npu.tflite_reader import read_model, read_model_bytes
 from tests.npu.small_model import classifier
 from tests.support.shared_models import shared_model
 from tests.support.tflite_builder import ModelBuilder
+from tests.support.tflite_file import ModelFile
 
 
 @pytest.fixture(name="graph")
@@ -33,13 +34,13 @@ def test_operator_that_reads_a_tensor_twice_is_one_consumer() -> None:
 
 
 def test_absent_bias() -> None:
-    m = ModelBuilder()
-    x = m.input((1, 4), scale=0.5)
-    w = np.ones((3, 4), np.int8)
-    m.fully_connected(x, w, None, weight_scales=0.1, scale=1, zero_point=0)
+    m = ModelFile()
+    x, y = m.input((1, 4), scale=0.5), m.tensor((1, 3), scale=0.5)
+    w = m.constant(np.ones((3, 4), np.int8), scale=0.1)
+    m.operator("FULLY_CONNECTED", [x, w, None], [y], {}, options_type="FullyConnectedOptions")
     graph = read_model_bytes(m.build(), "m")
     (op,) = graph.operators
-    assert op.inputs[2] == -1
+    assert op.inputs == (x.index, w.index, -1)
     assert op.present_inputs == op.inputs[:2]
     assert graph.input_tensor(op, 2) is None
     assert graph.input_tensor(op, 7) is None

@@ -8,7 +8,7 @@ from typing import Any
 import flatbuffers  # type: ignore[import-untyped]
 import numpy as np
 import pytest
-from tflite_micro.tensorflow.lite.micro.python import (  # type: ignore[import-untyped]
+from tflite_micro.tensorflow.lite.micro.python import (
     schema_py_generated as schema,
 )
 

@@ -1,0 +1,173 @@
+"""`npu demo`: the shipped network on the shipped images, on the hardware, checked bit for bit."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from npu.commands.arguments import DEFAULT_CONFIG, ConfigOption
+from npu.commands.progress import progress_bar, step_log
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from npu.golden import Comparison
+    from npu.graph import Graph
+    from npu.result import RunResult
+    from rtl.config import NpuConfig
+
+NETWORK = "fashion_resnet"
+SHIPPED_IMAGES = 20
+EXIT_NOT_BIT_EXACT = 1
+
+
+class Backend(StrEnum):
+    """What executes the operators that the NPU takes."""
+
+    FUNCTIONAL = "functional"
+    RTL = "rtl"
+
+
+@dataclass(frozen=True, slots=True)
+class Inference:
+    """One image: its label and the class that the network gives it, the run and its check."""
+
+    label: int
+    predicted: int
+    result: "RunResult"
+    comparison: "Comparison"
+
+
+def demo(
+    config: ConfigOption = DEFAULT_CONFIG,
+    backend: Annotated[
+        Backend, typer.Option(help="command stream, or the hardware in Verilator.")
+    ] = Backend.RTL,
+    images: Annotated[
+        int, typer.Option(min=1, max=SHIPPED_IMAGES, help="How many of the shipped images to run.")
+    ] = SHIPPED_IMAGES,
+    clock_mhz: Annotated[
+        float, typer.Option(min=0.001, help="The clock that turns cycles into milliseconds.")
+    ] = 100.0,
+) -> None:
+    """Run the shipped network on real images and compare every tensor with TFLM.
+
+    The first use of a configuration builds its simulator, which takes about a minute.
+    """
+    from npu import zoo
+    from npu.report import layer_table, make_console, print_comparison, print_line, totals_line
+    from npu.tflite_reader import read_model
+    from rtl.config import load_config
+
+    hardware = load_config(config)
+    model = zoo.model_path(NETWORK)
+    graph = read_model(model)
+    _, _, class_names = zoo.load_images()
+    console = make_console()
+    print_line(
+        console,
+        f"{NETWORK}: a residual network of {len(graph.operators)} int8 operators, on {images} "
+        f"photographs of clothing that it was not trained on",
+    )
+    inferences = _run(graph, model.read_bytes(), hardware, backend, images)
+
+    first = inferences[0].result
+    setting = f"{config}, backend {backend.value}, one image"
+    console.print(layer_table(first, hardware.macs_per_cycle))
+    print_line(
+        console,
+        totals_line(
+            first, macs_per_cycle=hardware.macs_per_cycle, clock_mhz=clock_mhz, setting=setting
+        ),
+    )
+    console.print(image_table(inferences, class_names, clock_mhz))
+    right = sum(i.predicted == i.label for i in inferences)
+    print_line(console, f"predicted as labelled: {right} of {len(inferences)} images")
+    total = sum_comparisons([i.comparison for i in inferences])
+    print_comparison(console, total)
+    if not total.bit_exact:
+        raise typer.Exit(EXIT_NOT_BIT_EXACT)
+
+
+def _run(
+    graph: "Graph", model: bytes, hardware: "NpuConfig", backend: Backend, count: int
+) -> list[Inference]:
+    from npu import zoo
+    from npu.delegate import NetworkRunner
+    from npu.golden import compare, run_golden
+
+    pixels, labels, _ = zoo.load_images()
+    runner = NetworkRunner(
+        graph,
+        config=hardware,
+        backend="rtl" if backend is Backend.RTL else "functional",
+        keep_intermediates=True,
+        log=step_log("building the simulator"),
+    )
+    inferences = []
+    with progress_bar(f"running images on {backend.value}") as progress:
+        for position in range(count):
+            progress(position, count)
+            inputs = {graph.inputs[0]: zoo.to_int8(pixels[position : position + 1])}
+            result = runner.run(inputs)
+            golden = run_golden(model, graph, inputs)
+            inferences.append(
+                Inference(
+                    label=int(labels[position]),
+                    predicted=int(result.outputs[graph.outputs[0]].argmax()),
+                    result=result,
+                    comparison=compare(graph, golden, {**result.values, **result.outputs}),
+                )
+            )
+    return inferences
+
+
+def image_table(
+    inferences: Sequence[Inference], class_names: Sequence[str], clock_mhz: float
+) -> "Table":
+    """One row per image: predicted class beside the label, and what the inference took."""
+    from rich.box import SIMPLE
+    from rich.table import Table
+
+    from npu.report import NONE_SIGN, milliseconds
+
+    def cycles_and_time(cycles: int | None) -> tuple[str, str]:
+        if cycles is None:
+            return NONE_SIGN, NONE_SIGN
+        return f"{cycles:,}", f"{milliseconds(cycles, clock_mhz):.3f}"
+
+    known = [i.result.cycles for i in inferences if i.result.cycles is not None]
+    cycles, time = cycles_and_time(sum(known) if known else None)
+    table = Table(box=SIMPLE, show_footer=True, pad_edge=False)
+    table.add_column("image", justify="right")
+    table.add_column("label", footer="total")
+    table.add_column("predicted")
+    table.add_column("cycles", justify="right", footer=cycles)
+    table.add_column(f"ms at {clock_mhz:g} MHz", justify="right", footer=time)
+    table.add_column("bit-exact")
+    for number, inference in enumerate(inferences):
+        wrong = inference.predicted != inference.label
+        table.add_row(
+            str(number),
+            class_names[inference.label],
+            class_names[inference.predicted] + (" (wrong)" if wrong else ""),
+            *cycles_and_time(inference.result.cycles),
+            "yes" if inference.comparison.bit_exact else "NO",
+        )
+    return table
+
+
+def sum_comparisons(comparisons: Sequence["Comparison"]) -> "Comparison":
+    """Several comparisons as one: their counts added, their mismatches in order."""
+    from npu.golden import Comparison
+
+    return Comparison(
+        outputs_equal=sum(c.outputs_equal for c in comparisons),
+        outputs=sum(c.outputs for c in comparisons),
+        intermediates_equal=sum(c.intermediates_equal for c in comparisons),
+        intermediates_compared=sum(c.intermediates_compared for c in comparisons),
+        intermediates=sum(c.intermediates for c in comparisons),
+        mismatches=tuple(m for c in comparisons for m in c.mismatches),
+    )
