@@ -1,4 +1,4 @@
-"""The command line: `npu run`, `npu disasm`, `npu verilog`, `npu configs`.
+"""The command line: `npu run`, `npu demo`, `npu disasm`, `npu verilog`, `npu configs`.
 
 Exit codes: 0 done, 1 a `--check` failed, 2 bad usage or bad input (one line on standard error),
 130 interrupted.
@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import typer
 
 from npu.commands.configs import configs
+from npu.commands.demo import demo
 from npu.commands.disasm import disasm
 from npu.commands.run import run
 from npu.commands.verilog import verilog
@@ -28,7 +29,7 @@ app = typer.Typer(
     # a bug shows Python's own traceback, not one with every local array in it
     pretty_exceptions_enable=False,
 )
-for _command in (run, disasm, verilog, configs):
+for _command in (run, demo, disasm, verilog, configs):
     app.command()(_command)
 
 
