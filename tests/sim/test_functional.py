@@ -3,28 +3,18 @@
 import numpy as np
 import pytest
 
-from rtl.config import PRESETS, NpuConfig
 from rtl.isa import Opcode
 from sim.functional import FunctionalSimulator
+from tests.sim.configs import FUNCTIONAL, SQUARE
 from tests.sim.model import Model
 from tests.sim.random_programs import INPUT, KINDS, OUTPUT, random_program
 
-CONFIGS = {
-    "npu32": PRESETS["npu32"],
-    "npu64": PRESETS["npu64"],
-    "npu256": PRESETS["npu256"],
-    "npu1024": PRESETS["npu1024"],
-    "tiny": NpuConfig(pixels=2, channels=4, lanes=4, requant_lanes=4, accumulator_depth=3,
-                      scratchpad_kib=4, weight_buffer_kib=4, parameter_channels=64),
-    "wide": NpuConfig(pixels=4, channels=16, lanes=16, requant_lanes=16, accumulator_depth=2),
-}  # fmt: skip
-
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
-@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize("name", FUNCTIONAL)
 @pytest.mark.parametrize("seed", range(4))
 def test_equals_model(name: str, kind: Opcode, seed: int) -> None:
-    config = CONFIGS[name]
+    config = FUNCTIONAL[name]
     program, inputs = random_program(config, seed, (kind,), size=3)
     binding = program.inputs[0]
     arena = bytearray(program.arena_bytes)
@@ -36,7 +26,7 @@ def test_equals_model(name: str, kind: Opcode, seed: int) -> None:
 
 
 def test_several_commands_with_reuse_of_memory() -> None:
-    config = CONFIGS["tiny"]
+    config = SQUARE
     kinds = (*KINDS, *KINDS, *KINDS)
     program, inputs = random_program(config, 3, kinds, size=3)
     expected = Model(config).run(program, inputs[INPUT].tobytes() + bytes(program.outputs[0].size))

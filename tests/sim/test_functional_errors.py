@@ -10,9 +10,10 @@ from rtl.registers import ErrorCode
 from sim.errors import CommandError, SimulationError
 from sim.functional import FunctionalSimulator
 from sim.program import Program
+from tests.sim.configs import SMALL
 from tests.sim.random_programs import INPUT, random_program
 
-CONFIG = PRESETS["npu64"]
+CONFIG = SMALL
 C = CONFIG.lanes
 
 # for each kind of program: which command is changed and how, and what the NPU answers

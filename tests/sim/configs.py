@@ -1,0 +1,46 @@
+"""Configurations for tests: what the presets leave out."""
+
+from rtl.config import PRESETS, NpuConfig
+
+SMALL = NpuConfig(
+    pixels=2,
+    channels=2,
+    lanes=4,
+    requant_lanes=8,
+    accumulator_depth=4,
+    scratchpad_kib=16,
+    weight_buffer_kib=8,
+    parameter_channels=128,
+    bus_bytes=4,
+    burst_beats=8,
+    outstanding_bursts=2,
+    queue_beats=16,
+)
+"""Quick to build and to simulate; everything but the ratio of channels to lanes at its minimum."""
+
+SQUARE = NpuConfig(
+    pixels=2,
+    channels=4,
+    lanes=4,
+    requant_lanes=4,
+    accumulator_depth=3,
+    scratchpad_kib=4,
+    weight_buffer_kib=4,
+    parameter_channels=64,
+)
+"""As many channels as lanes, and memories so small that programs reuse them."""
+
+WIDE = NpuConfig(
+    pixels=4, channels=16, lanes=16, requant_lanes=16, accumulator_depth=2, bus_bytes=16
+)
+"""The widest words, and depthwise taps limited by the window."""
+
+FUNCTIONAL = {
+    "small": SMALL,
+    "square": SQUARE,
+    "wide": WIDE,
+    "npu32": PRESETS["npu32"],
+    "npu64": PRESETS["npu64"],
+    "npu256": PRESETS["npu256"],
+    "npu1024": PRESETS["npu1024"],
+}

@@ -1,0 +1,108 @@
+"""Building the RTL simulator: missing tools, failing tools, the cache."""
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from sim.cache import cached, content_key
+from sim.errors import BuildError
+from sim.rtl_runner.build import build_library
+from sim.rtl_runner.library import open_library
+from sim.rtl_runner.toolchain import find_toolchain, run, run_all
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "cache"
+    monkeypatch.setenv("NPU_CACHE_DIR", str(folder))
+    return folder
+
+
+def test_built_once_by_concurrent_users(cache: Path) -> None:
+    built: list[Path] = []
+    found: list[Path] = []
+    gate = threading.Barrier(4)
+
+    def build(target: Path) -> None:
+        built.append(target)
+        (target / "file").write_text("content")
+
+    def use() -> None:
+        gate.wait()
+        found.append(cached("kind", "key", build))
+
+    threads = [threading.Thread(target=use) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(built) == 1
+    assert found == [cache / "kind" / "key"] * 4
+    assert (found[0] / "file").read_text() == "content"
+
+
+def test_failed_build_leaves_nothing(cache: Path) -> None:
+    def fail(target: Path) -> None:
+        (target / "half").write_text("")
+        raise BuildError("no")
+
+    with pytest.raises(BuildError, match=r"^no$"):
+        cached("kind", "key", fail)
+    assert [path.name for path in (cache / "kind").iterdir()] == ["key.lock"]
+    assert cached("kind", "key", lambda target: None).is_dir()
+
+
+def test_unusable_cache_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("NPU_CACHE_DIR", str(tmp_path / "file"))
+    with pytest.raises(BuildError, match=r"cannot use cache folder .* set NPU_CACHE_DIR"):
+        cached("kind", "key", lambda target: None)
+
+
+def test_keys_depend_on_every_part() -> None:
+    keys = {
+        content_key("a", "b"),
+        content_key("ab"),
+        content_key("b", "a"),
+        content_key(b"a", b"b", {}),
+        content_key("a", "b", {"x": 1}),
+        content_key("a", "b", {"x": 2}),
+    }
+    assert len(keys) == 6
+
+
+@pytest.mark.usefixtures("cache")
+def test_missing_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
+    find_toolchain.cache_clear()
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(BuildError, match=r"g\+\+ not found: install a C\+\+ compiler"):
+        build_library("module npu; endmodule", 8)
+    monkeypatch.undo()
+    find_toolchain.cache_clear()
+
+
+def test_failing_design_shows_the_tool(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sim.rtl_runner.build._runtime_library", lambda tools, log: Path("unused"))
+    with pytest.raises(BuildError, match=r"verilator_bin failed with exit code 1: .*syntax error"):
+        build_library("module npu; this is not Verilog; endmodule", 8)
+    assert not [path for path in (cache / "simulator").iterdir() if path.suffix != ".lock"]
+
+
+def test_failing_command_stops_the_others() -> None:
+    done: list[int] = []
+    commands = [["sh", "-c", "echo broken; exit 3"], *[["sleep", "0.05"]] * 40]
+    with pytest.raises(BuildError, match="sh failed with exit code 3: broken"):
+        run_all(commands, lambda number, total: done.append(number))
+    assert len(done) < 40
+
+
+def test_environment_of_tools() -> None:
+    assert run(["sh", "-c", "echo $EXTRA"], {"EXTRA": "value"}) == "value\n"
+
+
+def test_foreign_library(tmp_path: Path) -> None:
+    path = tmp_path / "libnpu.so"
+    path.write_bytes(b"not a library")
+    with pytest.raises(BuildError, match="cannot load the simulator"):
+        open_library(path)
