@@ -23,10 +23,6 @@ class StreamFifo(wiring.Component):
     Members
     -------
     i : input stream. o : output stream. level : items held.
-
-    Raises
-    ------
-    ValueError : a depth that is not a power of two.
     """
 
     i: Any
@@ -34,8 +30,7 @@ class StreamFifo(wiring.Component):
     level: Signal
 
     def __init__(self, shape: Any, depth: int) -> None:
-        if depth < 1 or depth & (depth - 1):
-            raise ValueError(f"FIFO depth must be a power of two, got {depth}")
+        assert depth > 0 and depth & (depth - 1) == 0, f"depth must be a power of two, got {depth}"
         self.shape = shape
         self.depth = depth
         super().__init__(
