@@ -242,3 +242,33 @@ def test_real_samples_are_classified_as_tflm_does(name: str, tmp_path: Path) -> 
     arguments = ("--input", f"{samples}:{key}", "--check", "--json", out)
     assert npu("run", shared_model(name), *ON_REFERENCE, *arguments) == 0
     assert json.loads(out.read_text())["bit_exact"] is True
+
+
+def test_functional_backend_places_operators_on_the_npu(model: Path, tmp_path: Path) -> None:
+    out = tmp_path / "o.json"
+    assert npu("run", model, "--backend", "functional", "--check", "--json", out) == 0
+    record = json.loads(out.read_text())
+    assert record["bit_exact"] is True
+    placed = {layer["op"]: layer["placed"] for layer in record["layers"]}
+    assert placed["CONV_2D"] == "NPU"
+    assert placed["SOFTMAX"] == "CPU"
+    reasons = [layer["reason"] for layer in record["layers"] if layer["placed"] == "CPU"]
+    assert all(reasons)
+
+
+def test_disasm_lists_commands_and_reasons(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert npu("disasm", model, "--config", "npu64") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("operator 6:SOFTMAX on the CPU: ")
+    assert lines[1].startswith("segment 1 of 1 for npu64: operators 0 to 5, ")
+    assert " CONFIG " in lines[2]
+    assert lines[-1].endswith(" END") or " END " in lines[-1]
+    assert any("0:CONV_2D" in line for line in lines)
+
+
+def test_verilog_refuses_before_it_generates(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "--output '" in refusal(capsys, "verilog", "-o", tmp_path / "none" / "npu.v")
+    assert "is a folder" in refusal(capsys, "verilog", "-o", tmp_path)
+    assert "npu999" in refusal(capsys, "verilog", "--config", "npu999", "-o", tmp_path / "npu.v")
