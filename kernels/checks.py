@@ -1,14 +1,38 @@
-"""Checks of what the kernels are given; every message says what is wrong and what is allowed."""
+"""Checks of what the kernels are given; every message says what is wrong and what is allowed.
 
-from typing import Any
+What passes is handed back in one canonical type, so that Numba compiles each kernel only once.
+"""
+
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
+from numba import njit
 from numpy.typing import DTypeLike, NDArray
 
 from kernels.quantization import INT8_MAX, INT8_MIN
 from kernels.requantize import MAX_SHIFT, MIN_SHIFT
 
 Pair = tuple[int, int]
+Scalar = TypeVar("Scalar", bound=np.generic)
+
+
+class OutputStage(NamedTuple):
+    """How an accumulator becomes an int8: `multiplier` and `shift` are int32, one per channel."""
+
+    zero_point: int
+    multiplier: NDArray[np.int32]
+    shift: NDArray[np.int32]
+    low: int
+    high: int
+
+
+class Placement(NamedTuple):
+    """Where a window moves, each (vertical, horizontal); `padding` is before the first row."""
+
+    stride: Pair
+    dilation: Pair
+    padding: Pair
+    ofm_hw: Pair
 
 
 def check_array(name: str, array: NDArray[Any], dtype: DTypeLike, rank: int | None = None) -> None:
@@ -22,61 +46,92 @@ def check_array(name: str, array: NDArray[Any], dtype: DTypeLike, rank: int | No
         raise ValueError(f"{name} has shape {array.shape}; allowed are dimensions of 1 or more")
 
 
-def check_zero_point(name: str, value: int) -> None:
-    """ValueError unless `value` is an int8."""
+def as_operand(array: NDArray[Scalar]) -> NDArray[Scalar]:
+    """`array` C-contiguous and read-only, so that Numba compiles for one type of array only."""
+    view = np.ascontiguousarray(array).view()
+    view.flags.writeable = False
+    return view
+
+
+def check_zero_point(name: str, value: int) -> int:
+    """`value` as a Python int; ValueError unless it is in the range of int8."""
     if not INT8_MIN <= value <= INT8_MAX:
         raise ValueError(f"{name} is {value}; allowed is {INT8_MIN} to {INT8_MAX}")
+    return int(value)
 
 
-def check_activation(low: int, high: int) -> None:
-    """ValueError unless [low, high] is a range in int8."""
+def check_activation(low: int, high: int) -> Pair:
+    """(low, high) as Python ints; ValueError unless they are a range in int8."""
     if not INT8_MIN <= low <= high <= INT8_MAX:
         raise ValueError(
             f"activation range is {low} to {high}; allowed is a range in {INT8_MIN} to {INT8_MAX}"
         )
+    return int(low), int(high)
 
 
-def check_pair(name: str, pair: Pair, minimum: int) -> None:
-    """ValueError unless `pair` is (vertical, horizontal), both at least `minimum`."""
+def check_pair(name: str, pair: Pair, minimum: int) -> Pair:
+    """(vertical, horizontal) as Python ints; ValueError unless both are at least `minimum`."""
     if len(pair) != 2 or min(pair) < minimum:
         raise ValueError(f"{name} is {pair}; allowed are two numbers of {minimum} or more")
+    return int(pair[0]), int(pair[1])
 
 
-def check_scalar_multiplier(multiplier: int, shift: int) -> None:
-    """ValueError unless (multiplier, shift) is what `quantize_multiplier` can give."""
+def check_multiplier(multiplier: int, shift: int) -> Pair:
+    """(multiplier, shift) as Python ints; ValueError unless `quantize_multiplier` can give them."""
     if not 0 <= multiplier < 1 << 31:
         raise ValueError(f"multiplier is {multiplier}; allowed is 0 to 2**31 - 1")
     if not MIN_SHIFT <= shift <= MAX_SHIFT:
         raise ValueError(f"shift is {shift}; allowed is {MIN_SHIFT} to {MAX_SHIFT}")
+    return int(multiplier), int(shift)
 
 
 def check_output_stage(
+    ofm_zero_point: int,
     multiplier: NDArray[np.int32],
     shift: NDArray[np.int32],
     channels: int,
     activation_min: int,
     activation_max: int,
-) -> None:
-    """ValueError unless there are a legal multiplier and shift per channel, and a legal range."""
+) -> OutputStage:
+    """What the compiled kernels take for their output.
+
+    ValueError unless there are a legal multiplier and shift per channel, int32, a legal range and
+    zero point.
+    """
     for name, array in (("multiplier", multiplier), ("shift", shift)):
         check_array(name, array, np.int32, 1)
         if array.size != channels:
             raise ValueError(
                 f"{name} has {array.size} values; allowed is one per channel: {channels}"
             )
-    check_scalar_multiplier(int(multiplier.min()), int(shift.min()))
-    check_scalar_multiplier(int(multiplier.max()), int(shift.max()))
-    check_activation(activation_min, activation_max)
+    multiplier, shift = as_operand(multiplier), as_operand(shift)
+    illegal = _first_illegal(multiplier, shift)
+    if illegal >= 0:
+        check_multiplier(int(multiplier[illegal]), int(shift[illegal]))
+    return OutputStage(
+        check_zero_point("ofm_zero_point", ofm_zero_point),
+        multiplier,
+        shift,
+        *check_activation(activation_min, activation_max),
+    )
+
+
+@njit(cache=True, nogil=True)
+def _first_illegal(multiplier: NDArray[np.int32], shift: NDArray[np.int32]) -> int:
+    for i in range(multiplier.size):
+        if multiplier[i] < 0 or shift[i] < MIN_SHIFT or shift[i] > MAX_SHIFT:
+            return i
+    return -1
 
 
 def check_bias(bias: NDArray[np.int32] | None, channels: int) -> NDArray[np.int32]:
     """`bias`, or zeros in its place; ValueError unless int32 of shape (channels,)."""
     if bias is None:
-        return np.zeros(channels, np.int32)
+        return as_operand(np.zeros(channels, np.int32))
     check_array("bias", bias, np.int32, 1)
     if bias.size != channels:
         raise ValueError(f"bias has {bias.size} values; allowed is one per channel: {channels}")
-    return np.ascontiguousarray(bias)
+    return as_operand(bias)
 
 
 def check_channels(ifm_channels: int, ofm_channels: int, group_channels: int) -> int:
@@ -92,10 +147,10 @@ def check_channels(ifm_channels: int, ofm_channels: int, group_channels: int) ->
 
 def check_placement(
     ifm_hw: Pair, kernel: Pair, stride: Pair, dilation: Pair, padding: Pair, ofm_hw: Pair
-) -> None:
-    """ValueError unless every window of the OFM touches the IFM."""
-    check_pair("ofm_hw", ofm_hw, 1)
-    check_pair("padding", padding, 0)
+) -> Placement:
+    """The window's attributes as Python ints; ValueError unless each window touches the IFM."""
+    stride, dilation = check_pair("stride", stride, 1), check_pair("dilation", dilation, 1)
+    padding, ofm_hw = check_pair("padding", padding, 0), check_pair("ofm_hw", ofm_hw, 1)
     for axis, name in enumerate(("vertical", "horizontal")):
         extent = (kernel[axis] - 1) * dilation[axis] + 1
         if padding[axis] >= extent:
@@ -105,3 +160,4 @@ def check_placement(
         most = (ifm_hw[axis] + padding[axis] - 1) // stride[axis] + 1
         if ofm_hw[axis] > most:
             raise ValueError(f"{name} OFM size is {ofm_hw[axis]}; allowed is at most {most}")
+    return Placement(stride, dilation, padding, ofm_hw)

@@ -11,12 +11,14 @@ from numba import njit
 from numpy.typing import NDArray
 
 from kernels.checks import (
+    OutputStage,
     Pair,
+    Placement,
+    as_operand,
     check_array,
     check_bias,
     check_channels,
     check_output_stage,
-    check_pair,
     check_placement,
     check_zero_point,
 )
@@ -66,33 +68,22 @@ def conv2d(
     channels, kernel_h, kernel_w, group_channels = weights.shape
     groups = check_channels(ifm_channels, channels, group_channels)
     bias = check_bias(bias, channels)
-    check_output_stage(multiplier, shift, channels, activation_min, activation_max)
-    check_zero_point("ifm_zero_point", ifm_zero_point)
-    check_zero_point("ofm_zero_point", ofm_zero_point)
-    check_pair("stride", stride, 1)
-    check_pair("dilation", dilation, 1)
-    check_placement((height, width), (kernel_h, kernel_w), stride, dilation, padding, ofm_hw)
-
-    ofm = np.empty((batches, *ofm_hw, channels), np.int8)
-    stage = (ofm_zero_point, multiplier, shift, activation_min, activation_max)
-    if ofm_hw == (1, 1) and groups == 1 and ifm.shape[1:3] == weights.shape[1:3]:
-        # one window that covers the whole IFM is a matrix product
-        rows = np.ascontiguousarray(ifm).reshape(batches, -1)
-        matrix = np.ascontiguousarray(weights).reshape(channels, -1)
-        dot_rows(rows, matrix, bias, ifm_zero_point, *stage, ofm.reshape(batches, channels))
-        return ofm
-    _conv2d(
-        np.ascontiguousarray(ifm),
-        np.ascontiguousarray(weights),
-        bias,
-        groups,
-        stride,
-        dilation,
-        padding,
-        ifm_zero_point,
-        *stage,
-        ofm,
+    stage = check_output_stage(
+        ofm_zero_point, multiplier, shift, channels, activation_min, activation_max
     )
+    ifm_zero_point = check_zero_point("ifm_zero_point", ifm_zero_point)
+    placement = check_placement(
+        (height, width), (kernel_h, kernel_w), stride, dilation, padding, ofm_hw
+    )
+    ofm = np.empty((batches, *placement.ofm_hw, channels), np.int8)
+    if placement.ofm_hw == (1, 1) and groups == 1 and ifm.shape[1:3] == weights.shape[1:3]:
+        # one window that covers the whole IFM is a matrix product
+        rows, matrix = ifm.reshape(batches, -1), weights.reshape(channels, -1)
+        flat = ofm.reshape(batches, channels)
+        dot_rows(as_operand(rows), as_operand(matrix), bias, ifm_zero_point, stage, flat)
+    else:
+        operands = as_operand(ifm), as_operand(weights), bias
+        _conv2d(*operands, groups, placement, ifm_zero_point, stage, ofm)
     return ofm
 
 
@@ -102,17 +93,12 @@ def _conv2d(
     weights: NDArray[np.int8],
     bias: NDArray[np.int32],
     groups: int,
-    stride: Pair,
-    dilation: Pair,
-    padding: Pair,
+    placement: Placement,
     ifm_zero_point: int,
-    ofm_zero_point: int,
-    multiplier: NDArray[np.int32],
-    shift: NDArray[np.int32],
-    activation_min: int,
-    activation_max: int,
+    stage: OutputStage,
     ofm: NDArray[np.int8],
 ) -> None:
+    stride, dilation = placement.stride, placement.dilation
     batches, ofm_h, ofm_w, channels = ofm.shape
     _, kernel_h, kernel_w, group_channels = weights.shape
     ifm_channels = group_channels * groups
@@ -127,7 +113,7 @@ def _conv2d(
     fold_zero_point(weights.reshape(channels, taps), bias, ifm_zero_point, folded)
     panels = _pack_panels(weights.reshape(channels, taps), groups)
     for n in range(batches):
-        pad_image(ifm[n], padding, ifm_zero_point, padded)
+        pad_image(ifm[n], placement.padding, ifm_zero_point, padded)
         pixels = ofm[n].reshape(ofm_h * ofm_w, channels)
         for group in range(groups):
             base = group * group_channels
@@ -145,11 +131,9 @@ def _conv2d(
                     runs,
                     width,
                     folded[c:end],
-                    multiplier[c:end],
-                    shift[c:end],
-                    ofm_zero_point,
-                    activation_min,
-                    activation_max,
+                    stage.multiplier[c:end],
+                    stage.shift[c:end],
+                    stage,
                     pixels[:, c:end],
                 )
                 done += width
@@ -166,9 +150,7 @@ def _multiply_panel(
     bias: NDArray[np.int32],
     multiplier: NDArray[np.int32],
     shift: NDArray[np.int32],
-    ofm_zero_point: int,
-    activation_min: int,
-    activation_max: int,
+    stage: OutputStage,
     pixels: NDArray[np.int8],
 ) -> None:
     """All output pixels of up to `width` channels."""
@@ -190,9 +172,9 @@ def _multiply_panel(
             acc,
             multiplier,
             shift,
-            ofm_zero_point,
-            activation_min,
-            activation_max,
+            stage.zero_point,
+            stage.low,
+            stage.high,
             pixels[pixel : pixel + rows],
         )
 

@@ -5,11 +5,13 @@ from numba import njit
 from numpy.typing import NDArray
 
 from kernels.checks import (
+    OutputStage,
     Pair,
+    Placement,
+    as_operand,
     check_array,
     check_bias,
     check_output_stage,
-    check_pair,
     check_placement,
     check_zero_point,
 )
@@ -51,31 +53,19 @@ def depthwise_conv2d(
             f"IFM's {ifm_channels} channels"
         )
     bias = check_bias(bias, channels)
-    check_output_stage(multiplier, shift, channels, activation_min, activation_max)
-    check_zero_point("ifm_zero_point", ifm_zero_point)
-    check_zero_point("ofm_zero_point", ofm_zero_point)
-    check_pair("stride", stride, 1)
-    check_pair("dilation", dilation, 1)
-    check_placement((height, width), (kernel_h, kernel_w), stride, dilation, padding, ofm_hw)
-    ofm = np.empty((batches, *ofm_hw, channels), np.int8)
+    stage = check_output_stage(
+        ofm_zero_point, multiplier, shift, channels, activation_min, activation_max
+    )
+    ifm_zero_point = check_zero_point("ifm_zero_point", ifm_zero_point)
+    placement = check_placement(
+        (height, width), (kernel_h, kernel_w), stride, dilation, padding, ofm_hw
+    )
+    ofm = np.empty((batches, *placement.ofm_hw, channels), np.int8)
     # with every input channel repeated, a depth multiplier is the plain case
     repeats = channels // ifm_channels
     expanded = ifm if repeats == 1 else np.repeat(ifm, repeats, axis=3)
-    _depthwise(
-        np.ascontiguousarray(expanded),
-        np.ascontiguousarray(weights[0]),
-        bias,
-        stride,
-        dilation,
-        padding,
-        ifm_zero_point,
-        ofm_zero_point,
-        multiplier,
-        shift,
-        activation_min,
-        activation_max,
-        ofm,
-    )
+    operands = as_operand(expanded), as_operand(weights[0]), bias
+    _depthwise(*operands, placement, ifm_zero_point, stage, ofm)
     return ofm
 
 
@@ -84,17 +74,12 @@ def _depthwise(
     ifm: NDArray[np.int8],
     weights: NDArray[np.int8],
     bias: NDArray[np.int32],
-    stride: Pair,
-    dilation: Pair,
-    padding: Pair,
+    placement: Placement,
     ifm_zero_point: int,
-    ofm_zero_point: int,
-    multiplier: NDArray[np.int32],
-    shift: NDArray[np.int32],
-    activation_min: int,
-    activation_max: int,
+    stage: OutputStage,
     ofm: NDArray[np.int8],
 ) -> None:
+    stride, dilation = placement.stride, placement.dilation
     batches, ofm_h, ofm_w, channels = ofm.shape
     kernel_h, kernel_w, _ = weights.shape
     rows, columns = padded_size((ofm_h, ofm_w), (kernel_h, kernel_w), stride, dilation)
@@ -109,7 +94,7 @@ def _depthwise(
     initial = np.zeros(acc.shape, np.int32)
     count = ofm_h * ofm_w
     for n in range(batches):
-        pad_image(ifm[n], padding, ifm_zero_point, padded)
+        pad_image(ifm[n], placement.padding, ifm_zero_point, padded)
         pixels = ofm[n].reshape(count, channels)
         for first in range(0, channels, LANES):
             last = min(first + LANES, channels)
@@ -123,11 +108,11 @@ def _depthwise(
                     depthwise_tile(x, windows, first, offsets, panel, t, taps, acc)
                 requantize_tile(
                     acc,
-                    multiplier[first:last],
-                    shift[first:last],
-                    ofm_zero_point,
-                    activation_min,
-                    activation_max,
+                    stage.multiplier[first:last],
+                    stage.shift[first:last],
+                    stage.zero_point,
+                    stage.low,
+                    stage.high,
                     pixels[pixel : pixel + DEPTHWISE_PIXELS, first:last],
                 )
 

@@ -4,7 +4,13 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from kernels.checks import check_activation, check_array, check_scalar_multiplier, check_zero_point
+from kernels.checks import (
+    as_operand,
+    check_activation,
+    check_array,
+    check_multiplier,
+    check_zero_point,
+)
 from kernels.quantization import ADD_LEFT_SHIFT, AddParameters
 from kernels.requantize import multiply_by_quantized_multiplier, requantize_to_int8
 
@@ -28,20 +34,14 @@ def add(
     """
     check_array("a", a, np.int8)
     check_array("b", b, np.int8)
-    for name, zero_point in (
-        ("a_zero_point", a_zero_point),
-        ("b_zero_point", b_zero_point),
-        ("ofm_zero_point", ofm_zero_point),
-    ):
-        check_zero_point(name, zero_point)
-    check_activation(activation_min, activation_max)
+    a_zero_point = check_zero_point("a_zero_point", a_zero_point)
+    b_zero_point = check_zero_point("b_zero_point", b_zero_point)
+    ofm_zero_point = check_zero_point("ofm_zero_point", ofm_zero_point)
+    low, high = check_activation(activation_min, activation_max)
     p = parameters
-    for multiplier, shift in (
-        (p.multiplier_a, p.shift_a),
-        (p.multiplier_b, p.shift_b),
-        (p.multiplier, p.shift),
-    ):
-        check_scalar_multiplier(multiplier, shift)
+    rescale_a = check_multiplier(p.multiplier_a, p.shift_a)
+    rescale_b = check_multiplier(p.multiplier_b, p.shift_b)
+    rescale = check_multiplier(p.multiplier, p.shift)
     try:
         shape = np.broadcast_shapes(a.shape, b.shape)
     except ValueError:
@@ -50,15 +50,14 @@ def add(
         ) from None
     ofm = np.empty(shape, np.int8)
     _add(
-        np.ascontiguousarray(np.broadcast_to(a, shape)).reshape(-1),
-        np.ascontiguousarray(np.broadcast_to(b, shape)).reshape(-1),
-        _rescale_table(a_zero_point, p.multiplier_a, p.shift_a),
-        _rescale_table(b_zero_point, p.multiplier_b, p.shift_b),
+        as_operand(np.broadcast_to(a, shape).reshape(-1)),
+        as_operand(np.broadcast_to(b, shape).reshape(-1)),
+        _rescale_table(a_zero_point, *rescale_a),
+        _rescale_table(b_zero_point, *rescale_b),
         ofm_zero_point,
-        p.multiplier,
-        p.shift,
-        activation_min,
-        activation_max,
+        *rescale,
+        low,
+        high,
         ofm.reshape(-1),
     )
     return ofm
@@ -83,12 +82,10 @@ def _add(
     ofm_zero_point: int,
     multiplier: int,
     shift: int,
-    activation_min: int,
-    activation_max: int,
+    low: int,
+    high: int,
     ofm: NDArray[np.int8],
 ) -> None:
     for i in range(ofm.size):
         total = table_a[np.int64(a[i]) + 128] + table_b[np.int64(b[i]) + 128]
-        ofm[i] = requantize_to_int8(
-            total, multiplier, shift, ofm_zero_point, activation_min, activation_max
-        )
+        ofm[i] = requantize_to_int8(total, multiplier, shift, ofm_zero_point, low, high)

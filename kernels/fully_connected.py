@@ -4,7 +4,14 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from kernels.checks import check_array, check_bias, check_output_stage, check_zero_point
+from kernels.checks import (
+    OutputStage,
+    as_operand,
+    check_array,
+    check_bias,
+    check_output_stage,
+    check_zero_point,
+)
 from kernels.requantize import requantize_to_int8
 
 
@@ -34,23 +41,13 @@ def fully_connected(
     if ifm.size % inputs:
         raise ValueError(f"ifm has {ifm.size} values; allowed are multiples of {inputs}")
     bias = check_bias(bias, outputs)
-    check_output_stage(multiplier, shift, outputs, activation_min, activation_max)
-    check_zero_point("ifm_zero_point", ifm_zero_point)
-    check_zero_point("ofm_zero_point", ofm_zero_point)
-    rows = np.ascontiguousarray(ifm).reshape(-1, inputs)
-    ofm = np.empty((rows.shape[0], outputs), np.int8)
-    dot_rows(
-        rows,
-        np.ascontiguousarray(weights),
-        bias,
-        ifm_zero_point,
-        ofm_zero_point,
-        multiplier,
-        shift,
-        activation_min,
-        activation_max,
-        ofm,
+    stage = check_output_stage(
+        ofm_zero_point, multiplier, shift, outputs, activation_min, activation_max
     )
+    ifm_zero_point = check_zero_point("ifm_zero_point", ifm_zero_point)
+    rows = as_operand(ifm.reshape(-1, inputs))
+    ofm = np.empty((rows.shape[0], outputs), np.int8)
+    dot_rows(rows, as_operand(weights), bias, ifm_zero_point, stage, ofm)
     return ofm
 
 
@@ -60,11 +57,7 @@ def dot_rows(
     weights: NDArray[np.int8],
     bias: NDArray[np.int32],
     ifm_zero_point: int,
-    ofm_zero_point: int,
-    multiplier: NDArray[np.int32],
-    shift: NDArray[np.int32],
-    activation_min: int,
-    activation_max: int,
+    stage: OutputStage,
     ofm: NDArray[np.int8],
 ) -> None:
     """The matrix product behind `fully_connected`, unchecked; all arrays C-contiguous."""
@@ -79,5 +72,10 @@ def dot_rows(
             for i in range(inputs):
                 acc = np.int32(acc + np.int32(x[i]) * np.int32(weights[k, i]))
             ofm[n, k] = requantize_to_int8(
-                acc, multiplier[k], shift[k], ofm_zero_point, activation_min, activation_max
+                acc,
+                stage.multiplier[k],
+                stage.shift[k],
+                stage.zero_point,
+                stage.low,
+                stage.high,
             )

@@ -1,10 +1,20 @@
 """AVERAGE_POOL_2D and MAX_POOL_2D, int8. Neither rescales: OFM and IFM share a quantization."""
 
+from collections.abc import Callable
+
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from kernels.checks import Pair, check_activation, check_array, check_pair, check_placement
+from kernels.checks import (
+    Pair,
+    Placement,
+    as_operand,
+    check_activation,
+    check_array,
+    check_pair,
+    check_placement,
+)
 from kernels.quantization import INT8_MIN
 
 
@@ -24,11 +34,7 @@ def average_pool2d(
     (top, left). Bit-exact with TFLM's `reference_integer_ops::AveragePool`.
     Raises ValueError for a wrong dtype, rank, or range.
     """
-    ofm = _checked_ofm(ifm, window, stride, padding, ofm_hw, activation_min, activation_max)
-    _average(
-        np.ascontiguousarray(ifm), window, stride, padding, activation_min, activation_max, ofm
-    )
-    return ofm
+    return _pool(_average, ifm, window, stride, padding, ofm_hw, (activation_min, activation_max))
 
 
 def max_pool2d(
@@ -46,42 +52,39 @@ def max_pool2d(
     `padding` is (top, left). Bit-exact with TFLM's `reference_integer_ops::MaxPool`.
     Raises ValueError for a wrong dtype, rank, or range.
     """
-    ofm = _checked_ofm(ifm, window, stride, padding, ofm_hw, activation_min, activation_max)
-    _maximum(
-        np.ascontiguousarray(ifm), window, stride, padding, activation_min, activation_max, ofm
-    )
-    return ofm
+    return _pool(_maximum, ifm, window, stride, padding, ofm_hw, (activation_min, activation_max))
 
 
-def _checked_ofm(
+def _pool(
+    kernel: Callable[..., None],
     ifm: NDArray[np.int8],
     window: Pair,
     stride: Pair,
     padding: Pair,
     ofm_hw: Pair,
-    activation_min: int,
-    activation_max: int,
+    activation: Pair,
 ) -> NDArray[np.int8]:
     check_array("ifm", ifm, np.int8, 4)
-    check_pair("window", window, 1)
-    check_pair("stride", stride, 1)
-    check_placement((ifm.shape[1], ifm.shape[2]), window, stride, (1, 1), padding, ofm_hw)
-    check_activation(activation_min, activation_max)
-    return np.empty((ifm.shape[0], *ofm_hw, ifm.shape[3]), np.int8)
+    window = check_pair("window", window, 1)
+    ifm_hw = ifm.shape[1], ifm.shape[2]
+    placement = check_placement(ifm_hw, window, stride, (1, 1), padding, ofm_hw)
+    activation = check_activation(*activation)
+    ofm = np.empty((ifm.shape[0], *placement.ofm_hw, ifm.shape[3]), np.int8)
+    kernel(as_operand(ifm), window, placement, activation, ofm)
+    return ofm
 
 
 @njit(cache=True, nogil=True)
 def _average(
     ifm: NDArray[np.int8],
     window: Pair,
-    stride: Pair,
-    padding: Pair,
-    activation_min: int,
-    activation_max: int,
+    placement: Placement,
+    activation: Pair,
     ofm: NDArray[np.int8],
 ) -> None:
     batches, height, width, channels = ifm.shape
-    low, high = np.int64(activation_min), np.int64(activation_max)
+    stride, padding = placement.stride, placement.padding
+    low, high = np.int64(activation[0]), np.int64(activation[1])
     acc = np.empty(channels, np.int32)
     for n in range(batches):
         for oy in range(ofm.shape[1]):
@@ -106,14 +109,13 @@ def _average(
 def _maximum(
     ifm: NDArray[np.int8],
     window: Pair,
-    stride: Pair,
-    padding: Pair,
-    activation_min: int,
-    activation_max: int,
+    placement: Placement,
+    activation: Pair,
     ofm: NDArray[np.int8],
 ) -> None:
     batches, height, width, channels = ifm.shape
-    low, high = np.int8(activation_min), np.int8(activation_max)
+    stride, padding = placement.stride, placement.padding
+    low, high = np.int8(activation[0]), np.int8(activation[1])
     best = np.empty(channels, np.int8)
     for n in range(batches):
         for oy in range(ofm.shape[1]):

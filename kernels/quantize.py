@@ -4,7 +4,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from kernels.checks import check_array, check_scalar_multiplier, check_zero_point
+from kernels.checks import as_operand, check_array, check_multiplier, check_zero_point
 from kernels.quantization import INT8_MAX, INT8_MIN, scale_float32
 from kernels.requantize import requantize_to_int8
 
@@ -23,12 +23,12 @@ def requantize(
     TFLM's `reference_ops::Requantize`. Raises ValueError for a wrong dtype or value.
     """
     check_array("ifm", ifm, np.int8)
-    check_zero_point("ifm_zero_point", ifm_zero_point)
-    check_zero_point("ofm_zero_point", ofm_zero_point)
-    check_scalar_multiplier(multiplier, shift)
+    ifm_zero_point = check_zero_point("ifm_zero_point", ifm_zero_point)
+    ofm_zero_point = check_zero_point("ofm_zero_point", ofm_zero_point)
+    rescale = check_multiplier(multiplier, shift)
     ofm = np.empty(ifm.shape, np.int8)
-    flat = np.ascontiguousarray(ifm).reshape(-1)
-    _requantize(flat, ifm_zero_point, ofm_zero_point, multiplier, shift, ofm.reshape(-1))
+    flat = as_operand(ifm.reshape(-1))
+    _requantize(flat, ifm_zero_point, ofm_zero_point, *rescale, ofm.reshape(-1))
     return ofm
 
 

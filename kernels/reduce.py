@@ -6,7 +6,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from kernels.checks import check_array, check_scalar_multiplier, check_zero_point
+from kernels.checks import as_operand, check_array, check_multiplier, check_zero_point
 from kernels.quantization import INT8_MAX, INT8_MIN, resolve_axes
 from kernels.requantize import requantize_to_int8
 
@@ -28,9 +28,9 @@ def mean(
     Raises ValueError for a wrong dtype, an axis that does not exist, or a value out of range.
     """
     check_array("ifm", ifm, np.int8)
-    check_zero_point("ifm_zero_point", ifm_zero_point)
-    check_zero_point("ofm_zero_point", ofm_zero_point)
-    check_scalar_multiplier(multiplier, shift)
+    ifm_zero_point = check_zero_point("ifm_zero_point", ifm_zero_point)
+    ofm_zero_point = check_zero_point("ofm_zero_point", ofm_zero_point)
+    rescale = check_multiplier(multiplier, shift)
     reduced = resolve_axes(axes, ifm.ndim)
     kept = [axis for axis in range(ifm.ndim) if axis not in reduced]
     first, last = (min(reduced), max(reduced) + 1) if reduced else (0, 0)
@@ -39,13 +39,13 @@ def mean(
             int(np.prod(part, dtype=np.int64))
             for part in (ifm.shape[:first], ifm.shape[first:last], ifm.shape[last:])
         )
-        grouped = np.ascontiguousarray(ifm).reshape(outer, count, inner)
+        grouped = ifm.reshape(outer, count, inner)
     else:
-        moved = np.ascontiguousarray(ifm.transpose(*kept, *reduced))
+        moved = ifm.transpose(*kept, *reduced)
         count = int(np.prod([ifm.shape[axis] for axis in reduced]))
         grouped = moved.reshape(-1, count, 1)
     ofm = np.empty((grouped.shape[0], grouped.shape[2]), np.int8)
-    _mean(grouped, ifm_zero_point, ofm_zero_point, multiplier, shift, ofm)
+    _mean(as_operand(grouped), ifm_zero_point, ofm_zero_point, *rescale, ofm)
     if keep_dims:
         return ofm.reshape([1 if axis in reduced else n for axis, n in enumerate(ifm.shape)])
     return ofm.reshape([ifm.shape[axis] for axis in kept])

@@ -9,7 +9,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from kernels.checks import check_array
+from kernels.checks import as_operand, check_array
 from kernels.quantization import INT8_MAX, INT8_MIN, SOFTMAX_INTEGER_BITS, SoftmaxParameters
 from kernels.requantize import Integer
 
@@ -40,7 +40,7 @@ def softmax(ifm: NDArray[np.int8], *, parameters: SoftmaxParameters) -> NDArray[
     length = ifm.shape[-1] if ifm.ndim else 1
     if length > MAX_ROW:
         raise ValueError(f"ifm has rows of {length} values; allowed is at most {MAX_ROW}")
-    rows = np.ascontiguousarray(ifm).reshape(-1, length)
+    rows = as_operand(ifm.reshape(-1, length))
     ofm = np.empty(rows.shape, np.int8)
     p = parameters
     _softmax(rows, _exponential_table(p.multiplier, p.shift, p.diff_min), p.diff_min, ofm)

@@ -177,7 +177,7 @@ def _interpreted_matrix_tile(
     acc: NDArray[np.int32],
 ) -> None:
     pixels, outputs = acc.shape
-    weights = panel.reshape(-1, outputs)[start : start + count]
+    weights = panel[start * outputs : (start + count) * outputs].reshape(count, outputs)
     for p in range(pixels):
         first = base + origins[p]
         acc[p] += (x[first : first + count] @ weights).astype(np.int32)

@@ -1,0 +1,97 @@
+"""MEAN against TFLM and against the plain-Python twin."""
+
+import numpy as np
+import pytest
+
+from kernels.reduce import mean
+from tests.kernels import twins
+from tests.kernels.layers import INTERPRETED, seeds, single
+from tests.kernels.reference import mean_arguments, run_mean
+from tests.support.random_layers import random_int8, random_scale, random_zero_point
+from tests.support.tflite_builder import ModelBuilder
+from tests.support.tflm import run_tflm
+
+AXES = [(1, 2), (2, 1), (1,), (2,), (3,), (0,), (-1,), (-3, -2), (1, 3), (0, 2), (1, 2, 3), (1, 1)]
+
+
+def random_layer(seed, axes, *, keep_dims, same_scale=False):
+    """(model, IFM)."""
+    rng = np.random.default_rng(seed)
+    shape = tuple(int(n) for n in rng.integers(1, 8, 4))
+    m, x, ifm = single(rng, shape)
+    scale = x.scale if same_scale else random_scale(rng, x.scale / 8, x.scale * 8)
+    zero_point = x.zero_point if same_scale else random_zero_point(rng)
+    m.mean(x, axes, scale=scale, zero_point=zero_point, keep_dims=keep_dims)
+    return m.build(), ifm
+
+
+@pytest.mark.parametrize("keep_dims", [False, True])
+@pytest.mark.parametrize("axes", AXES, ids=str)
+@pytest.mark.parametrize("seed", seeds(6), ids="seed{}".format)
+def test_random_layers_match_tflm(axes, keep_dims, seed):
+    model, ifm = random_layer(seed, axes, keep_dims=keep_dims, same_scale=seed % 3 == 0)
+    np.testing.assert_array_equal(run_mean(model, ifm), run_tflm(model, [ifm])[0])
+
+
+@pytest.mark.parametrize("axes", AXES, ids=str)
+def test_random_layers_match_the_twin(axes):
+    model, ifm = random_layer(1000, axes, keep_dims=len(axes) == 1)
+    axes, arguments = mean_arguments(model)
+    np.testing.assert_array_equal(mean(ifm, axes, **arguments), twins.mean(ifm, axes, **arguments))
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 7, 8, 49, 64, 100])
+@pytest.mark.parametrize("scale", [0.5, 1.0, 3.0])
+@pytest.mark.parametrize("zero_point", [-128, 127])
+def test_ties_and_saturation_match_tflm(count, scale, zero_point):
+    rng = np.random.default_rng(count)
+    m = ModelBuilder()
+    x = m.input((1, count, 1, 256), scale=1.0, zero_point=zero_point)
+    m.mean(x, (1, 2), scale=scale, zero_point=-1 - zero_point)
+    model = m.build()
+    ifm = np.broadcast_to(np.arange(-128, 128), x.shape).astype(np.int8).copy()
+    ifm[0, 0] = random_int8(rng, (1, 256))
+    np.testing.assert_array_equal(run_mean(model, ifm), run_tflm(model, [ifm])[0])
+
+
+@pytest.mark.skipif(INTERPRETED, reason="too slow without Numba")
+def test_large_counts_match_tflm():
+    rng = np.random.default_rng(0)
+    m, x, ifm = single(rng, (1, 112, 112, 3))
+    m.mean(x, (1, 2), scale=x.scale / 16, zero_point=x.zero_point)
+    model = m.build()
+    np.testing.assert_array_equal(run_mean(model, ifm), run_tflm(model, [ifm])[0])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"ifm": np.zeros((2, 3), np.int32)}, "ifm is int32; allowed is int8"),
+        ({"axes": (2,)}, "axis is 2; allowed is -2 to 1"),
+        ({"ifm_zero_point": 128}, "ifm_zero_point is 128; allowed is -128 to 127"),
+        ({"ofm_zero_point": 128}, "ofm_zero_point is 128; allowed is -128 to 127"),
+        ({"multiplier": -1}, "multiplier is -1; allowed is 0 to"),
+        ({"shift": 31}, "shift is 31; allowed is -31 to 30"),
+    ],
+)
+def test_bad_arguments_are_refused(change, message):
+    good = {
+        "ifm": np.zeros((2, 3), np.int8),
+        "axes": (1,),
+        "keep_dims": False,
+        "ifm_zero_point": 0,
+        "ofm_zero_point": 0,
+        "multiplier": 2**30,
+        "shift": 0,
+    }
+    assert mean(**good).shape == (2,)
+    with pytest.raises(ValueError, match=message):
+        mean(**(good | change))
+
+
+def test_no_axes_rescale_only():
+    ifm = np.arange(-6, 6, dtype=np.int8).reshape(3, 4)
+    ofm = mean(
+        ifm, (), keep_dims=True, ifm_zero_point=0, ofm_zero_point=1, multiplier=2**30, shift=1
+    )
+    np.testing.assert_array_equal(ofm, ifm + 1)

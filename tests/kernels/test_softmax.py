@@ -1,0 +1,83 @@
+"""SOFTMAX against TFLM and against the plain-Python twin."""
+
+import numpy as np
+import pytest
+
+from kernels.quantization import softmax_parameters
+from kernels.softmax import MAX_ROW, softmax
+from tests.kernels import twins
+from tests.kernels.layers import seeds
+from tests.kernels.reference import run_softmax
+from tests.support.random_layers import random_int8, random_scale
+from tests.support.tflite_builder import ModelBuilder
+from tests.support.tflm import run_tflm
+
+
+def model_of(shape, scale, beta=1.0):
+    m = ModelBuilder()
+    m.softmax(m.input(shape, scale=scale, zero_point=0), beta=beta)
+    return m.build()
+
+
+@pytest.mark.parametrize("seed", seeds(60), ids="seed{}".format)
+def test_random_rows_match_tflm(seed):
+    rng = np.random.default_rng(seed)
+    shape = (int(rng.integers(1, 5)), int(rng.integers(1, 60)))
+    beta = float(np.float32(rng.choice([1.0, 1.0, 0.5, 3.7])))
+    model = model_of(shape, random_scale(rng, 2.0**-12, 4.0), beta)
+    # narrow rows as well, where many outputs are far from 0
+    low = int(rng.choice([-128, 60, 120]))
+    ifm = random_int8(rng, shape, low=low)
+    np.testing.assert_array_equal(run_softmax(model, ifm), run_tflm(model, [ifm])[0])
+
+
+@pytest.mark.parametrize("scale", [1e-7, 1e-3, 0.02, 0.1, 0.25, 1.0, 31.0, 32.0, 1e3])
+def test_every_difference_matches_tflm(scale):
+    """Pairs at every distance, in one row each."""
+    ifm = np.stack([np.full(256, 127), 127 - np.arange(256)], 1).astype(np.int8)
+    model = model_of(ifm.shape, scale)
+    np.testing.assert_array_equal(run_softmax(model, ifm), run_tflm(model, [ifm])[0])
+
+
+@pytest.mark.parametrize("length", [1, 2, 3, 255, 511])
+def test_equal_values_match_tflm(length):
+    ifm = np.full((1, length), -7, np.int8)
+    model = model_of(ifm.shape, 0.1)
+    np.testing.assert_array_equal(run_softmax(model, ifm), run_tflm(model, [ifm])[0])
+
+
+@pytest.mark.parametrize("shape", [(5,), (2, 3, 4), (1, 2, 3, 4)], ids=str)
+def test_other_ranks_match_tflm(shape):
+    rng = np.random.default_rng(0)
+    model, ifm = model_of(shape, 0.05), random_int8(rng, shape)
+    np.testing.assert_array_equal(run_softmax(model, ifm), run_tflm(model, [ifm])[0])
+
+
+@pytest.mark.parametrize("seed", seeds(20), ids="seed{}".format)
+def test_random_rows_match_the_twin(seed):
+    rng = np.random.default_rng(1000 + seed)
+    parameters = softmax_parameters(1.0, random_scale(rng, 2.0**-9, 1.0))
+    ifm = random_int8(rng, (3, int(rng.integers(1, 30))))
+    np.testing.assert_array_equal(
+        softmax(ifm, parameters=parameters), twins.softmax(ifm, parameters=parameters)
+    )
+
+
+@pytest.mark.parametrize("length", [512, 1000, MAX_ROW])
+def test_long_equal_rows_match_the_twin_where_tflm_stops(length):
+    parameters = softmax_parameters(1.0, 0.1)
+    ifm = np.full((1, length), 3, np.int8)
+    ifm[0, ::2] = 127
+    np.testing.assert_array_equal(
+        softmax(ifm, parameters=parameters), twins.softmax(ifm, parameters=parameters)
+    )
+
+
+def test_bad_arguments_are_refused():
+    parameters = softmax_parameters(1.0, 0.1)
+    with pytest.raises(ValueError, match="ifm is float32; allowed is int8"):
+        softmax(np.zeros((1, 3), np.float32), parameters=parameters)
+    with pytest.raises(ValueError, match="allowed are dimensions of 1 or more"):
+        softmax(np.zeros((0, 3), np.int8), parameters=parameters)
+    with pytest.raises(ValueError, match="ifm has rows of 8192 values; allowed is at most 8191"):
+        softmax(np.zeros((1, MAX_ROW + 1), np.int8), parameters=parameters)
