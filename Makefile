@@ -2,6 +2,8 @@
 PYTHON ?= python3.11
 VENV   := .venv
 BIN    := $(VENV)/bin
+# tools that `make bench` compares with, apart from the environment of the package
+PEERS  := .venv-bench
 # pytest workers; the RTL simulators are built once and shared through the cache
 JOBS   ?= 2
 
@@ -39,8 +41,15 @@ lint: $(VENV)/test.stamp
 test: lint
 	$(BIN)/pytest -n $(JOBS)
 
+$(PEERS)/vela.stamp:
+	$(PYTHON) -m venv $(PEERS)
+	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check ethos-u-vela==5.2.0
+	@touch $@
+
+# without Vela its column stays empty
 bench: $(VENV)/test.stamp
+	-@$(MAKE) --no-print-directory $(PEERS)/vela.stamp
 	$(BIN)/python -m tests.bench
 
 clean:
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) $(PEERS) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -1,0 +1,1 @@
+"""Measurements for developers: `python -m tests.bench`; not part of the test run."""

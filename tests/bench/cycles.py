@@ -1,0 +1,139 @@
+"""RTL cycles per inference, beside Vela's estimate for an Ethos-U55 of as many MACs."""
+
+from dataclasses import asdict
+from typing import Any
+
+from rich.console import Console
+
+from npu.report import print_line
+from rtl.errors import NpuError
+from tests.bench import vela
+from tests.bench.measure import Machine, Measurement
+from tests.bench.networks import Network, networks
+from tests.bench.tables import NONE_SIGN, factor, new_table, percent, thousands
+
+CONFIGS = ("npu64", "npu128", "npu256")
+QUICK_CONFIGS = ("npu256",)
+LAYER_CONFIG = "npu256"
+
+ASKED = {
+    "mlperf_ic_resnet8": 107_000,
+    "mlperf_vww_mbv1_96": 147_000,
+    "mlperf_kws_dscnn": 56_000,
+    "mlperf_ad_toycar": 41_000,
+}
+"""The most cycles that are acceptable on npu256."""
+
+
+def run(console: Console, *, quick: bool) -> list[dict[str, Any]]:
+    """Measure every network on every configuration; returns one record for each."""
+    chosen = networks(quick=quick)
+    estimates = _estimates(console, chosen, QUICK_CONFIGS if quick else CONFIGS)
+    records: list[dict[str, Any]] = []
+    for config in QUICK_CONFIGS if quick else CONFIGS:
+        machine = Machine(config)
+        table = new_table(
+            f"{config}: 1000 cycles per inference in RTL simulation, memory of "
+            f"{machine.config.bus_bytes} bytes a cycle and {machine.rtl.memory.latency_cycles} "
+            "cycles of latency",
+            *("network", "MMAC", "cycles", "utilization", "limit", "U55 (Vela)", "U55 / ours"),
+            *(("asked", "met") if config == LAYER_CONFIG else ()),
+            "bit-exact",
+        )
+        measured: list[Measurement] = []
+        for network in chosen:
+            estimate = estimates.get((network.name, config))
+            try:
+                measurement = machine.measure(network)
+            except NpuError as error:
+                print_line(console, f"{network.name} on {config}: {error}", style="bold red")
+                records.append({"network": network.name, "config": config, "error": str(error)})
+                continue
+            measured.append(measurement)
+            table.add_row(*_row(measurement, estimate))
+            records.append(
+                {
+                    **measurement.record(),
+                    "vela": None if estimate is None else asdict(estimate),
+                    "asked": ASKED.get(network.name) if config == LAYER_CONFIG else None,
+                }
+            )
+        console.print(table)
+        if config == LAYER_CONFIG:
+            for measurement in measured:
+                _print_layers(console, measurement)
+    return records
+
+
+def _estimates(
+    console: Console, chosen: list[Network], configs: tuple[str, ...]
+) -> dict[tuple[str, str], vela.Estimate]:
+    try:
+        print_line(
+            console,
+            f"U55: estimates of Vela {vela.version()}, run now, everything in SRAM; it counts "
+            "SOFTMAX, which runs on our CPU and is not in our cycles",
+        )
+    except vela.VelaError as error:
+        print_line(console, f"no estimates for U55: {error}", style="yellow")
+        return {}
+    found = {}
+    for network in chosen:
+        for config in configs:
+            try:
+                found[network.name, config] = vela.estimate(network.path, _macs(config))
+            except vela.VelaError as error:
+                print_line(console, f"{network.name}: {error}", style="yellow")
+    return found
+
+
+def _macs(config: str) -> int:
+    return int(config.removeprefix("npu"))
+
+
+def _row(measurement: Measurement, estimate: vela.Estimate | None) -> list[str]:
+    cells = [
+        measurement.network,
+        f"{measurement.macs / 1e6:.2f}",
+        thousands(measurement.cycles),
+        percent(measurement.utilization),
+        thousands(measurement.limit),
+        thousands(estimate.cycles if estimate else None),
+        factor(estimate.cycles / measurement.cycles if estimate else None),
+    ]
+    if measurement.config == LAYER_CONFIG:
+        asked = ASKED.get(measurement.network)
+        met = NONE_SIGN if asked is None else "yes" if measurement.cycles <= asked else "NO"
+        cells += [thousands(asked), met]
+    return [*cells, "yes" if measurement.bit_exact else "NO"]
+
+
+def _print_layers(console: Console, measurement: Measurement) -> None:
+    table = new_table(
+        f"{measurement.network} on {measurement.config}: cycles by operator",
+        *("operator", "MACs", "cycles", "share", "utilization", "most of it"),
+        *("grid", "output", "load", "store", "other"),
+    )
+    for layer in measurement.layers:
+        name = f"{layer.index} {layer.kind}"
+        if layer.cycles is None or layer.bound is None:
+            where = "on the CPU" if layer.placed == "CPU" else "free"
+            table.add_row(name, f"{layer.macs:,}", NONE_SIGN, NONE_SIGN, NONE_SIGN, where)
+            continue
+        table.add_row(
+            name,
+            f"{layer.macs:,}",
+            f"{layer.cycles:,}",
+            percent(layer.cycles / measurement.cycles),
+            percent(layer.utilization if layer.macs else None),
+            layer.bound.label,
+            *(f"{cycles:,}" for cycles in vars(layer.bound).values()),
+        )
+    console.print(table)
+    total = measurement.cycles
+    counts = ", ".join(
+        f"{name} {100 * count / total:.0f} %"
+        for name, count in measurement.counters.items()
+        if name != "CYCLES"
+    )
+    print_line(console, f"counters, in % of cycles: {counts}")

@@ -1,0 +1,93 @@
+"""Writes the README's table of results, from measurements made now."""
+
+from pathlib import Path
+
+from rich.console import Console
+
+from npu.report import milliseconds, print_line
+from rtl.errors import NpuError
+from tests.bench.measure import Machine, Measurement
+from tests.bench.networks import networks
+
+README = Path(__file__).resolve().parents[2] / "README.md"
+BEGIN = "<!-- results:begin -->"
+END = "<!-- results:end -->"
+CONFIGS = ("npu64", "npu128", "npu256")
+SHOWN = "npu256"
+CLOCK_MHZ = 100.0
+
+
+class MarkerError(Exception):
+    """The README has no place for the table."""
+
+
+def run(console: Console, *, path: Path = README) -> None:
+    """Measure every network and replace what stands between the markers of `path`.
+
+    Raises `MarkerError`, before anything is measured, when the markers are missing.
+    """
+    replace_section(_read(path), "")
+    rows = []
+    machines = [Machine(config) for config in CONFIGS]
+    for network in networks():
+        print_line(console, network.name)
+        try:
+            rows.append(table_row([machine.measure(network) for machine in machines]))
+        except NpuError as error:
+            print_line(console, f"{network.name} is left out: {error}", style="bold red")
+    path.write_text(replace_section(_read(path), table(rows)), encoding="utf-8")
+    print_line(console, f"{path}: {len(rows)} networks")
+
+
+def replace_section(text: str, content: str) -> str:
+    """`text` with `content` between the markers. Raises `MarkerError` when they are missing."""
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise MarkerError(f"README.md needs a line {BEGIN} and after it a line {END}")
+    return f"{before}{BEGIN}\n{content}{END}{after}"
+
+
+def table(rows: list[str]) -> str:
+    """The table in Markdown, and what its numbers are."""
+    heading = [
+        "network",
+        "MMAC",
+        *(f"cycles, {config}" for config in CONFIGS),
+        f"utilization, {SHOWN}",
+        f"ms at {CLOCK_MHZ:g} MHz, {SHOWN}",
+        "bit-exact",
+    ]
+    lines = [
+        f"| {' | '.join(heading)} |",
+        f"|---|{'---:|' * (len(heading) - 2)}---|",
+        *rows,
+        "",
+        "Cycles of the NPU in RTL simulation, one inference, memory of 8 bytes a cycle and a "
+        "latency of 20 cycles; operators on the CPU (SOFTMAX) are not in them. Bit-exact: every "
+        "output and every intermediate tensor equals TensorFlow Lite Micro's, on each of these "
+        "configurations. Written by `python -m tests.bench readme`.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def table_row(measurements: list[Measurement]) -> str:
+    """One network on all of `CONFIGS`."""
+    by_config = {m.config: m for m in measurements}
+    shown = by_config[SHOWN]
+    cells = [
+        shown.network,
+        f"{shown.macs / 1e6:.2f}",
+        *(f"{by_config[config].cycles:,}" for config in CONFIGS),
+        f"{100 * shown.utilization:.1f} %",
+        f"{milliseconds(shown.cycles, CLOCK_MHZ):.3f}",
+        "yes" if all(m.bit_exact for m in measurements) else "**no**",
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise MarkerError(f"cannot read {path}: {error.strerror}") from None

@@ -1,0 +1,37 @@
+"""What the tables share."""
+
+from rich.box import SIMPLE
+from rich.console import Console
+from rich.table import Table
+
+from npu.report import make_console
+
+NONE_SIGN = "-"
+
+
+def console() -> Console:
+    """Standard output."""
+    return make_console()
+
+
+def new_table(title: str, *columns: str) -> Table:
+    """A table whose first column is text and whose others are numbers."""
+    table = Table(title=title, title_justify="left", box=SIMPLE, pad_edge=False)
+    for position, column in enumerate(columns):
+        table.add_column(column, justify="right" if position else "left", no_wrap=True)
+    return table
+
+
+def thousands(value: float | None) -> str:
+    """Cycles in thousands, with enough digits."""
+    return NONE_SIGN if value is None else f"{value / 1000:,.1f}"
+
+
+def percent(value: float | None) -> str:
+    """A share of one."""
+    return NONE_SIGN if value is None else f"{100 * value:.1f} %"
+
+
+def factor(value: float | None) -> str:
+    """A ratio."""
+    return NONE_SIGN if value is None else f"{value:.2f}x"
