@@ -13,7 +13,7 @@ from npu.compiler.emit import CommandStream, Stream
 from npu.compiler.layout import parameter_bytes, weight_bytes
 from npu.compiler.plan import SegmentPlan, plan_segment
 from npu.compiler.schedule import GridStep, Step, schedule
-from npu.compiler.segment import LoweredSegment, Segment, lower_segment
+from npu.compiler.segment import Segment, lower_segment
 from npu.graph import Graph
 from rtl.config import NpuConfig
 from rtl.isa import COMMANDS, Destination, Engine, encode_all
@@ -51,13 +51,13 @@ def compile_segment(
     options = options or CompilerOptions()
     lowered = lower_segment(graph, segment)
     external = frozenset(lowered.roots[t] for t in segment.inputs)
-    plan = plan_segment(lowered.operators, external, config)
     kept = {lowered.roots[t] for t in segment.outputs}
+    plan = plan_segment(lowered.operators, external, frozenset(kept), config)
     if options.keep_intermediates:
         kept |= {op.target for op in lowered.operators}
     produced = {op.target for op in lowered.operators}
     stored = frozenset(t for t in kept & produced if t not in plan.spilled)
-    offsets, arena_bytes = _arena(graph, lowered, plan, external | kept)
+    offsets, arena_bytes = _arena(graph, plan, external | kept)
     steps = list(schedule(plan, offsets, stored, config))
     stream, constants, positions = _emit(steps, config)
 
@@ -86,18 +86,15 @@ def compile_segment(
     )
 
 
-def _arena(
-    graph: Graph, lowered: LoweredSegment, plan: SegmentPlan, kept: frozenset[int] | set[int]
-) -> tuple[dict[int, int], int]:
+def _arena(graph: Graph, plan: SegmentPlan, kept: frozenset[int]) -> tuple[dict[int, int], int]:
     """Byte offsets by tensor: those in `kept` for the whole run, spilled ones while needed."""
-    last = len(lowered.operators)
-    lives = {tensor: (-1, last) for tensor in sorted(kept)}
-    for position, op in enumerate(lowered.operators):
-        for tensor in op.sources:
-            if tensor in plan.spilled and tensor not in kept:
-                lives[tensor] = (lives[tensor][0], position)
-        if op.target in plan.spilled and op.target not in kept:
-            lives[op.target] = (position, position)
+    lives = {tensor: (-1, len(plan.groups)) for tensor in sorted(kept)}
+    # the operators of a group interleave, so that a tensor is needed during whole groups
+    for number, group in enumerate(plan.groups):
+        for member in group.members:
+            for tensor in (*member.op.sources, member.op.target):
+                if tensor in plan.spilled and tensor not in kept:
+                    lives[tensor] = (lives.get(tensor, (number, number))[0], number)
     requests = [
         Request(tensor, graph.tensors[tensor].size, *life) for tensor, life in lives.items()
     ]

@@ -13,14 +13,12 @@ from numpy.typing import NDArray
 
 from npu.compiler.commands import Prepared, load_constants
 from npu.compiler.errors import CompileError
+from npu.compiler.pieces import BUFFER_SHARE
 from rtl.config import PARAMETER_BYTES, NpuConfig
 from rtl.isa import Destination
 
 ALIGNMENT = 64
 """Bytes to which the constants of each kind are aligned, so that bursts are."""
-
-CHUNKS = {Destination.WEIGHTS: 8, Destination.PARAMETERS: 4}
-"""Several small items are loaded at once, up to this fraction of the buffer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +95,8 @@ class ConstantRing:
         return base, load
 
     def _chunk(self, key: Hashable) -> list[Hashable]:
-        """`key` and the items behind it that a single LOAD may bring along."""
-        limit = self._capacity // CHUNKS[self._destination]
+        """`key` and the items behind it that one LOAD may bring along: a piece's share of bytes."""
+        limit = self._capacity // BUFFER_SHARE
         held = {slot.key for slot in self._slots}
         keys, size = [key], self._sizes[key]
         end = self._offsets[key] + size * self._unit

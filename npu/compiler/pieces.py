@@ -79,6 +79,14 @@ def constant_bytes(op: LoweredOperator, config: NpuConfig) -> tuple[int, int]:
     return weights, parameters
 
 
+def fits_for_reuse(weights: int, parameters: int, config: NpuConfig) -> tuple[bool, bool]:
+    """Whether so many bytes of weights, and of parameters, stay in their buffers when they are
+    used again and again: buffers are rings, whose wrap may waste a piece."""
+    share = (BUFFER_SHARE - 1) / BUFFER_SHARE
+    held = config.parameter_blocks * config.lanes * PARAMETER_BYTES
+    return weights <= share * config.weight_buffer_kib * 1024, parameters <= share * held
+
+
 def smallest_weights(op: LoweredOperator, config: NpuConfig) -> int:
     """Bytes of weights of the largest one-word piece: what the weight buffer must hold."""
     n = config.groups_per_word

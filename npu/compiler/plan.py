@@ -1,35 +1,68 @@
-"""Which maps stay on chip.
+"""Which maps stay on chip, and which operators run as groups.
 
 Maps that a segment produces stay in the scratchpad while they are needed, as long as they fit;
-the others are spilled to the arena. What is in the arena is used in stripes of rows, so that
-LOAD, compute and STORE of neighbouring stripes overlap.
+the others are spilled to the arena. Where maps are spilled, it is tried whether running the
+operators around them as a group, or spilling others as well, is faster by estimate.
 """
 
-from collections.abc import Hashable, Sequence
-from dataclasses import dataclass, replace
+import math
+from collections.abc import Hashable, Iterable, Sequence
+from dataclasses import dataclass
 
 from npu.compiler.allocate import Request, allocate
 from npu.compiler.errors import CompileError
-from npu.compiler.layout import Fold, choose_fold, folded
-from npu.compiler.stripes import Operand, OperatorPlan, plan_operator
-from npu.compiler.tasks import Extent, GridTask, LoweredOperator
+from npu.compiler.stripes import GroupPlan, GroupPlanner, Residence, make_member
+from npu.compiler.tasks import LoweredOperator
 from rtl.config import NpuConfig
 
 MARGINS = (0, 1, 2, 4)
 """Sixteenths of the scratchpad left free, tried in order, until fragmentation no longer hurts."""
 
+LONGEST_FUSION = 5
+"""Maps between neighbouring operators that are tried to be made local together, at most."""
+
+ROUNDS = 4
+"""How often the search goes over all maps."""
+
 
 @dataclass(frozen=True, eq=False)
 class SegmentPlan:
-    """All operators' plans and all scratchpad addresses.
+    """All groups' plans and all scratchpad addresses.
 
-    `addresses` are words, by tensor for resident maps, by `(position, operand, buffer)` for an
-    operator's own buffers, where operand -1 is the output.
+    `addresses` are words, by tensor for resident and local maps, by `(position, operand, buffer)`
+    for an operator's own buffers, where operand -1 is the output.
     """
 
-    operators: tuple[OperatorPlan, ...]
+    groups: tuple[GroupPlan, ...]
     addresses: dict[Hashable, int]
     spilled: frozenset[int]
+
+    @property
+    def cycles(self) -> float:
+        """Estimated cycles of all groups."""
+        return sum(group.cycles for group in self.groups)
+
+
+def plan_segment(
+    operators: Sequence[LoweredOperator],
+    external: frozenset[int],
+    handed_out: frozenset[int],
+    config: NpuConfig,
+) -> SegmentPlan:
+    """Plan a segment; it reads `external` from the arena and its results are `handed_out`.
+
+    Raises
+    ------
+    CompileError : an operator does not fit even in stripes of one row.
+    """
+    planner = _Planner(operators, external, handed_out, config)
+    best = planner.attempt(frozenset(), frozenset())
+    if best is None:
+        raise CompileError(
+            f"a segment of {len(operators)} operators does not fit a scratchpad of"
+            f" {config.scratchpad_kib} KiB in any tiling"
+        )
+    return planner.improve(best) if best.spilled else best
 
 
 @dataclass(frozen=True)
@@ -39,69 +72,173 @@ class _Life:
     words: int
 
 
-@dataclass(frozen=True)
-class _Work:
-    """An operator with its operands, before it is known where they lie."""
+class _Planner:
+    def __init__(
+        self,
+        operators: Sequence[LoweredOperator],
+        external: frozenset[int],
+        handed_out: frozenset[int],
+        config: NpuConfig,
+    ) -> None:
+        self._config = config
+        self._external = external
+        self._members = [make_member(op, external, config) for op in operators]
+        self._groups = GroupPlanner(self._members, config)
+        self._lives = _lifetimes(operators, config)
+        self._fusable = [
+            self._can_fuse(position) and self._members[position].op.target not in handed_out
+            for position in range(len(operators))
+        ]
 
-    op: LoweredOperator
-    inputs: tuple[Operand, ...]
-    output: Operand
-
-
-def plan_segment(
-    operators: Sequence[LoweredOperator], external: frozenset[int], config: NpuConfig
-) -> SegmentPlan:
-    """Plan a segment; `external` are the tensors that it reads from the arena.
-
-    Raises
-    ------
-    CompileError : an operator does not fit even in stripes of one row.
-    """
-    work = [_with_operands(op, external, config) for op in operators]
-    lives = _lifetimes(operators, config)
-    spilled: set[int] = set()
-    while True:
-        for margin in MARGINS:
-            streamed = external | spilled
-            capacity = config.scratchpad_words * (16 - margin) // 16
-            plans: list[OperatorPlan] = []
-            for position, item in enumerate(work):
-                live = _live(lives, spilled, position)
-                budget = capacity - sum(lives[t].words for t in live)
-                plan = plan_operator(
-                    item.op, item.inputs, item.output, frozenset(streamed), budget, config
-                )
-                if plan is None or budget < 0:
-                    break
-                plans.append(plan)
-            if len(plans) < len(work):
-                crowded = len(plans)
+    def improve(self, best: SegmentPlan) -> SegmentPlan:
+        """Local search from a first plan, over what is fused and what is spilled in addition."""
+        fused: frozenset[int] = frozenset()
+        forced: frozenset[int] = frozenset()
+        for _ in range(ROUNDS):
+            before = best
+            for position, member in enumerate(self._members):
+                if position not in fused and member.op.target not in best.spilled:
+                    continue
+                for window in self._windows(position):
+                    trial = self.attempt(fused ^ window, forced, best.cycles)
+                    if trial is not None:
+                        best, fused = trial, fused ^ window
+            for tensor in sorted(self._lives):
+                trial = self.attempt(fused, forced ^ {tensor}, best.cycles)
+                if trial is not None:
+                    best, forced = trial, forced ^ {tensor}
+            if best is before:
                 break
-            requests = _requests(plans, lives, spilled, config)
+        return best
+
+    def attempt(
+        self, fused: frozenset[int], forced: frozenset[int], bound: float = math.inf
+    ) -> SegmentPlan | None:
+        """Plan with the maps of positions `fused` made local and the tensors `forced` spilled.
+
+        More tensors are spilled until everything fits. None when even that is not enough, when a
+        group would contain a map that is not local, or when it takes `bound` cycles or more.
+        """
+        ranges = self._ranges(fused)
+        if any(p not in fused for first, end in ranges for p in range(first, end - 1)):
+            return None
+        local = {self._members[p].op.target for p in fused}
+        lives = self._group_lives(ranges, local)
+        spilled: set[int] = set()
+        resident = [0] * len(ranges)
+        for life in lives.values():
+            for group in range(life.first, life.last + 1):
+                resident[group] += life.words
+
+        def spill(tensor: int) -> None:
+            spilled.add(tensor)
+            life = lives[tensor]
+            for group in range(life.first, life.last + 1):
+                resident[group] -= life.words
+
+        for tensor in sorted(forced & lives.keys()):
+            spill(tensor)
+        while True:
+            result = self._place(ranges, lives, spilled, resident, bound)
+            if not isinstance(result, int):
+                return result
+            candidates = _live(lives, spilled, result)
+            if not candidates:
+                return None
+            spill(max(candidates, key=lambda t: (lives[t].words, t)))
+
+    def _place(
+        self,
+        ranges: list[tuple[int, int]],
+        lives: dict[int, _Life],
+        spilled: set[int],
+        resident: list[int],
+        bound: float,
+    ) -> SegmentPlan | int | None:
+        """A plan, None if it is not below `bound`, or the group at which memory is short."""
+        streamed = self._external | spilled
+        crowded = -1
+        for margin in MARGINS:
+            capacity = self._config.scratchpad_words * (16 - margin) // 16
+            groups: list[GroupPlan] = []
+            for number, (first, end) in enumerate(ranges):
+                budget = capacity - resident[number]
+                group = self._groups.plan(first, end, streamed, budget) if budget >= 0 else None
+                if group is None:
+                    return number if crowded < 0 else crowded
+                groups.append(group)
+            if sum(group.cycles for group in groups) >= bound:
+                return None
+            requests = list(self._requests(groups, lives, spilled))
             addresses, used = allocate(requests)
-            if used <= config.scratchpad_words:
-                return SegmentPlan(tuple(plans), addresses, frozenset(spilled))
-            crowded = _fullest(requests, len(work))
-        candidates = _live(lives, spilled, crowded)
-        if not candidates:
-            op = work[crowded].op
-            raise CompileError(
-                f"operator {op.index} ({op.kind}) does not fit a scratchpad of"
-                f" {config.scratchpad_kib} KiB in any tiling"
+            if used <= self._config.scratchpad_words:
+                return SegmentPlan(tuple(groups), addresses, frozenset(spilled))
+            crowded = _fullest(requests, len(ranges))
+        return crowded
+
+    def _requests(
+        self, groups: Sequence[GroupPlan], lives: dict[int, _Life], spilled: set[int]
+    ) -> Iterable[Request]:
+        for tensor, life in lives.items():
+            if tensor not in spilled:
+                yield Request(tensor, life.words, life.first, life.last)
+        for number, group in enumerate(groups):
+            for index, member in enumerate(group.members):
+                for operand_number, operand in member.operands().items():
+                    words = operand.buffer_words(self._config)
+                    if operand.residence == Residence.LOCAL and operand.buffers:
+                        yield Request(operand.tensor, words, number, number)
+                        continue
+                    for buffer in range(operand.buffers):
+                        key = (group.first + index, operand_number, buffer)
+                        yield Request(key, words, number, number)
+
+    def _can_fuse(self, position: int) -> bool:
+        """Whether the map written at `position` is read by the next operator or two only, as it
+        was written."""
+        target = self._members[position].op.target
+        readers = [
+            (other, member.op)
+            for other, member in enumerate(self._members)
+            if target in member.op.sources
+        ]
+        written = self._members[position].op.ofm
+        return bool(readers) and all(op.ifm == written for _, op in readers)
+
+    def _windows(self, position: int) -> list[frozenset[int]]:
+        """Sets of neighbouring positions with `position` among them whose maps can be local."""
+        found = []
+        for first in range(max(position - LONGEST_FUSION + 1, 0), position + 1):
+            for end in range(position + 1, first + LONGEST_FUSION + 1):
+                window = range(first, end)
+                if end <= len(self._members) and all(self._fusable[p] for p in window):
+                    found.append(frozenset(window))
+        return found
+
+    def _ranges(self, fused: frozenset[int]) -> list[tuple[int, int]]:
+        """Groups as position ranges: a fused map ties its producer to all its readers."""
+        reach = list(range(len(self._members)))
+        for position in fused:
+            target = self._members[position].op.target
+            reach[position] = max(
+                other for other, m in enumerate(self._members) if target in m.op.sources
             )
-        spilled.add(max(candidates, key=lambda t: (lives[t].words, t)))
+        ranges: list[tuple[int, int]] = []
+        first, end = 0, 0
+        for position in range(len(self._members)):
+            end = max(end, reach[position])
+            if end == position:
+                ranges.append((first, position + 1))
+                first = end = position + 1
+        return ranges
 
-
-def _with_operands(op: LoweredOperator, external: frozenset[int], config: NpuConfig) -> _Work:
-    fold: Fold | None = None
-    task = op.tasks[0]
-    held: Extent = op.ifm
-    if len(op.tasks) == 1 and isinstance(task, GridTask) and op.sources[0] in external:
-        fold = choose_fold(task, config)
-        if fold is not None:
-            op = replace(op, tasks=(folded(task, fold),))
-    inputs = tuple(Operand(t, held, op.ifm, fold) for t in op.sources)
-    return _Work(op, inputs, Operand(op.target, op.ofm, op.ofm))
+    def _group_lives(self, ranges: list[tuple[int, int]], local: set[int]) -> dict[int, _Life]:
+        group_of = [n for n, (first, end) in enumerate(ranges) for _ in range(first, end)]
+        return {
+            tensor: _Life(group_of[life.first], group_of[life.last], life.words)
+            for tensor, life in self._lives.items()
+            if tensor not in local
+        }
 
 
 def _lifetimes(operators: Sequence[LoweredOperator], config: NpuConfig) -> dict[int, _Life]:
@@ -109,43 +246,25 @@ def _lifetimes(operators: Sequence[LoweredOperator], config: NpuConfig) -> dict[
     for position, op in enumerate(operators):
         for tensor in op.sources:
             if tensor in lives:
-                lives[tensor] = replace(lives[tensor], last=position)
+                life = lives[tensor]
+                lives[tensor] = _Life(life.first, position, life.words)
         lives[op.target] = _Life(position, position, op.ofm.words(config.lanes))
     return lives
 
 
-def _live(lives: dict[int, _Life], spilled: set[int], position: int) -> list[int]:
-    """Tensors that are resident while the operator at `position` runs."""
+def _live(lives: dict[int, _Life], spilled: set[int], group: int) -> list[int]:
+    """Tensors that are resident while a group runs."""
     return [
         tensor
         for tensor, life in lives.items()
-        if tensor not in spilled and life.first <= position <= life.last
+        if tensor not in spilled and life.first <= group <= life.last
     ]
 
 
-def _requests(
-    plans: Sequence[OperatorPlan], lives: dict[int, _Life], spilled: set[int], config: NpuConfig
-) -> list[Request]:
-    requests = [
-        Request(tensor, life.words, life.first, life.last)
-        for tensor, life in lives.items()
-        if tensor not in spilled
-    ]
-    for position, plan in enumerate(plans):
-        operands = {**dict(enumerate(plan.inputs)), -1: plan.output}
-        for number, operand in operands.items():
-            words = operand.buffer_words(config)
-            requests += [
-                Request((position, number, buffer), words, position, position)
-                for buffer in range(operand.buffers)
-            ]
-    return requests
+def _fullest(requests: Sequence[Request], groups: int) -> int:
+    """The group at which the most words are needed."""
 
+    def needed(group: int) -> int:
+        return sum(r.size for r in requests if r.first <= group <= r.last)
 
-def _fullest(requests: Sequence[Request], positions: int) -> int:
-    """The position at which the most words are needed."""
-
-    def needed(position: int) -> int:
-        return sum(r.size for r in requests if r.first <= position <= r.last)
-
-    return max(range(positions), key=needed)
+    return max(range(groups), key=needed)

@@ -8,8 +8,16 @@ from npu.compiler.commands import Prepared, View, add, load_folded, load_rows, s
 from npu.compiler.estimate import COMMAND_CYCLES, MEMORY_CYCLES
 from npu.compiler.pieces import Piece, constant_bytes, cut
 from npu.compiler.plan import SegmentPlan
-from npu.compiler.stripes import Operand, OperatorPlan, Residence, compute_cycles
-from npu.compiler.tasks import AddTask, Extent, GridTask, Region, Task
+from npu.compiler.stripes import (
+    GroupPlan,
+    Member,
+    Operand,
+    Residence,
+    Rows,
+    compute_cycles,
+    row_demand,
+)
+from npu.compiler.tasks import AddTask, Extent, GridTask, Region
 from rtl.config import NpuConfig
 
 
@@ -48,22 +56,21 @@ def schedule(
     Parameters
     ----------
     offsets : byte offsets in the arena of the tensors that lie there.
-    stored : resident tensors that are stored to the arena once they are complete.
+    stored : resident and local tensors that are stored to the arena as well.
     """
     pace = _Pace(config)
-    for position, operator in enumerate(plan.operators):
-        count = pace.pieces(operator)
-        pieces = [
-            cut(task, count, config) if isinstance(task, GridTask) else ()
-            for task in operator.op.tasks
-        ]
-        yield from _operator_steps(position, operator, pieces, plan, offsets, config)
-        target = operator.op.target
-        if target in stored:
-            extent = operator.output.extent
-            view = _view(plan.addresses[target], extent, 0, extent.height, config)
-            rows = (0, extent.height)
-            yield TransferStep(position, store_rows(view, extent, offsets[target], rows, config))
+    for group in plan.groups:
+        steps = _GroupSteps(group, plan, offsets, stored, config)
+        cuts = []
+        for member in group.members:
+            count = pace.pieces(member)
+            cuts.append(
+                [
+                    cut(task, count, config) if isinstance(task, GridTask) else ()
+                    for task in member.op.tasks
+                ]
+            )
+        yield from steps.steps(cuts)
 
 
 class _Pace:
@@ -78,15 +85,15 @@ class _Pace:
         self._loaded = 0
         self._computed = 0
 
-    def pieces(self, plan: OperatorPlan) -> int:
+    def pieces(self, member: Member) -> int:
         """Into how many pieces to cut the outputs of the next operator."""
         config = self._config
-        weights, parameters = constant_bytes(plan.op, config)
+        weights, parameters = constant_bytes(member.op, config)
         constants = (weights + parameters) // config.bus_bytes + 2 * MEMORY_CYCLES
         load = constants + sum(
-            o.external.size // config.bus_bytes for o in plan.inputs if o.buffers
+            o.external.size // config.bus_bytes for o in member.inputs if o.in_arena
         )
-        compute = compute_cycles(plan.op, 0, plan.op.ofm.height, config)
+        compute = compute_cycles(member.op, (0, member.op.ofm.height), config)
         late = self._loaded + load > self._computed
         count = max(isqrt(constants // (2 * COMMAND_CYCLES)), 1) if late else 1
         self._loaded += load
@@ -98,85 +105,118 @@ class _Pace:
         return count
 
 
-def _view(base: int, extent: Extent, first: int, rows: int, config: NpuConfig) -> View:
-    return View(base, first, rows, extent.width, extent.planes(config.lanes))
+class _GroupSteps:
+    """The steps of one group, stripe by stripe."""
 
+    def __init__(
+        self,
+        group: GroupPlan,
+        plan: SegmentPlan,
+        offsets: dict[int, int],
+        stored: frozenset[int],
+        config: NpuConfig,
+    ) -> None:
+        self._group = group
+        self._plan = plan
+        self._offsets = offsets
+        self._stored = stored
+        self._config = config
+        self._loaded: dict[tuple[int, int], int] = {}
 
-def _operator_steps(
-    position: int,
-    plan: OperatorPlan,
-    pieces: list[tuple[Piece, ...]],
-    segment: SegmentPlan,
-    offsets: dict[int, int],
-    config: NpuConfig,
-) -> Iterator[Step]:
-    op = plan.op
-    loaded = [0] * len(plan.inputs)
-    for number, (y0, y1) in enumerate(plan.stripes):
-        rows = op.input_rows(y0, y1)
+    def steps(self, cuts: list[list[tuple[Piece, ...]]]) -> Iterator[Step]:
+        """All steps; `cuts` are the pieces of every task of every member."""
+        members = self._group.members
+        for number, stripe in enumerate(self._group.stripes):
+            demand = row_demand(members, stripe)
+            made = {m.op.target: rows for m, rows in zip(members, demand, strict=True)}
+            for index, pieces in enumerate(cuts):
+                yield from self._member(index, number, made, pieces)
+        last = members[-1]
+        target, extent = last.op.target, last.output.extent
+        if last.output.residence == Residence.RESIDENT and target in self._stored:
+            view = self._view(self._plan.addresses[target], extent, (0, extent.height))
+            yield self._store(self._group.first + len(members) - 1, last, view, (0, extent.height))
+
+    def _member(
+        self, index: int, stripe: int, made: dict[int, Rows], pieces: list[tuple[Piece, ...]]
+    ) -> Iterator[Step]:
+        member = self._group.members[index]
+        position = self._group.first + index
+        rows = made[member.op.target]
+        needed = member.op.input_rows(*rows)
         views: list[View] = []
-        for index, operand in enumerate(plan.inputs):
-            view = _operand_view(segment, position, index, operand, number, rows, config)
+        for number, operand in enumerate(member.inputs):
+            held = made[operand.tensor] if operand.residence == Residence.LOCAL else needed
+            view = self._operand_view(position, number, operand, stripe, held)
             views.append(view)
-            if operand.residence == Residence.RESIDENT:
-                continue
-            first = max(rows[0], loaded[index])
-            if operand.residence == Residence.STRIPES:
-                first = rows[0]
-            if first < rows[1]:
-                span = (first, rows[1])
-                offset = offsets[operand.tensor]
-                yield TransferStep(
-                    position, _load(operand, op.tasks[0], view, offset, span, config)
-                )
-            loaded[index] = max(loaded[index], rows[1])
-        ofm = _operand_view(segment, position, -1, plan.output, number, (y0, y1), config)
-        for task_number, task in enumerate(op.tasks):
+            if operand.in_arena:
+                yield from self._fetch(position, number, member, view, needed)
+        ofm = self._operand_view(position, -1, member.output, stripe, rows)
+        for task, cut_pieces in zip(member.op.tasks, pieces, strict=True):
             if isinstance(task, AddTask):
-                for command in add(task, (y0, y1), views[0], views[1], ofm, config):
+                for command in add(task, rows, views[0], views[1], ofm, self._config):
                     yield TransferStep(position, command)
                 continue
-            low, high = max(y0, task.region.y0), min(y1, task.region.y1)
+            low, high = max(rows[0], task.region.y0), min(rows[1], task.region.y1)
             if low >= high:
                 continue
             region = Region(low, high, task.region.x0, task.region.x1)
-            for piece in pieces[task_number]:
-                key = (position, task_number, piece.first)
+            for piece in cut_pieces:
+                key = (position, task.region, piece.first)
                 yield GridStep(position, key, task, piece, region, views[0], ofm)
-        if plan.output.residence != Residence.RESIDENT:
-            command = store_rows(ofm, plan.output.extent, offsets[op.target], (y0, y1), config)
-            yield TransferStep(position, command)
+        local = member.output.residence == Residence.LOCAL
+        if member.output.in_arena or (local and member.op.target in self._stored):
+            yield self._store(position, member, ofm, rows)
 
+    def _fetch(
+        self, position: int, number: int, member: Member, view: View, needed: Rows
+    ) -> Iterator[Step]:
+        """The LOAD of the rows of an operand that are not on chip yet."""
+        operand = member.inputs[number]
+        first = needed[0]
+        if operand.residence == Residence.WHOLE:
+            first = max(first, self._loaded.get((position, number), 0))
+            self._loaded[position, number] = max(first, needed[1])
+        if first >= needed[1]:
+            return
+        offset, rows = self._offsets[operand.tensor], (first, needed[1])
+        task = member.op.tasks[0]
+        if operand.fold is None:
+            command = load_rows(view, operand.external, offset, rows, self._config)
+        else:
+            assert isinstance(task, GridTask)
+            command = load_folded(
+                view,
+                operand.external,
+                operand.fold,
+                task.ifm_zero_point,
+                offset,
+                rows,
+                self._config,
+            )
+        yield TransferStep(position, command)
 
-def _operand_view(
-    segment: SegmentPlan,
-    position: int,
-    index: int,
-    operand: Operand,
-    stripe: int,
-    rows: tuple[int, int],
-    config: NpuConfig,
-) -> View:
-    extent = operand.extent
-    if operand.residence == Residence.RESIDENT:
-        return _view(segment.addresses[operand.tensor], extent, 0, extent.height, config)
-    base = segment.addresses[(position, index, stripe % operand.buffers)]
-    if operand.residence == Residence.WHOLE:
-        return _view(base, extent, 0, extent.height, config)
-    return _view(base, extent, rows[0], rows[1] - rows[0], config)
+    def _store(self, position: int, member: Member, view: View, rows: Rows) -> Step:
+        offset = self._offsets[member.op.target]
+        command = store_rows(view, member.output.extent, offset, rows, self._config)
+        return TransferStep(position, command)
 
+    def _operand_view(
+        self, position: int, number: int, operand: Operand, stripe: int, rows: Rows
+    ) -> View:
+        extent, whole = operand.extent, (0, operand.extent.height)
+        addresses = self._plan.addresses
+        match operand.residence:
+            case Residence.RESIDENT:
+                return self._view(addresses[operand.tensor], extent, whole)
+            case Residence.LOCAL:
+                return self._view(addresses[operand.tensor], extent, rows)
+            case Residence.WHOLE:
+                return self._view(addresses[position, number, 0], extent, whole)
+            case Residence.STRIPES:
+                base = addresses[position, number, stripe % operand.buffers]
+                return self._view(base, extent, rows)
 
-def _load(
-    operand: Operand,
-    task: Task,
-    view: View,
-    offset: int,
-    rows: tuple[int, int],
-    config: NpuConfig,
-) -> Prepared:
-    if operand.fold is None:
-        return load_rows(view, operand.external, offset, rows, config)
-    assert isinstance(task, GridTask)
-    return load_folded(
-        view, operand.external, operand.fold, task.ifm_zero_point, offset, rows, config
-    )
+    def _view(self, base: int, extent: Extent, rows: Rows) -> View:
+        planes = extent.planes(self._config.lanes)
+        return View(base, rows[0], rows[1] - rows[0], extent.width, planes)
