@@ -29,8 +29,8 @@ class CompilerOptions:
 
     Parameters
     ----------
-    keep_intermediates : store every tensor that the NPU computes to the arena, so that a run can
-        be checked tensor by tensor; costs cycles and arena.
+    keep_intermediates : store every tensor that the NPU computes completely to the arena, so that
+        a run can be checked tensor by tensor; costs cycles and arena.
     """
 
     keep_intermediates: bool = False
@@ -55,6 +55,7 @@ def compile_segment(
     plan = plan_segment(lowered.operators, external, frozenset(kept), config)
     if options.keep_intermediates:
         kept |= {op.target for op in lowered.operators}
+        kept -= {tensor for group in plan.groups for tensor in group.partial()}
     produced = {op.target for op in lowered.operators}
     stored = frozenset(t for t in kept & produced if t not in plan.spilled)
     offsets, arena_bytes = _arena(graph, plan, external | kept)

@@ -102,6 +102,20 @@ class GroupPlan:
     stripes: tuple[Rows, ...]
     cycles: float
 
+    def partial(self) -> frozenset[int]:
+        """Local maps of which some rows are never computed, because nothing needs them."""
+        made = dict.fromkeys((m.op.target for m in self.members), 0)
+        gaps: set[int] = set()
+        for stripe in self.stripes:
+            for member, (low, high) in zip(
+                self.members, row_demand(self.members, stripe), strict=True
+            ):
+                if low > made[member.op.target]:
+                    gaps.add(member.op.target)
+                made[member.op.target] = max(made[member.op.target], high)
+        short = {m.op.target for m in self.members if made[m.op.target] < m.op.ofm.height}
+        return frozenset(gaps | short)
+
 
 def make_member(op: LoweredOperator, external: frozenset[int], config: NpuConfig) -> Member:
     """`op` with its operands, all RESIDENT as yet; an input from outside is folded if it helps."""
