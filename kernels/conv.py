@@ -26,6 +26,7 @@ from kernels.fully_connected import dot_rows
 from kernels.image import (
     TILE_SLACK,
     copy_tile,
+    fill_rows,
     fold_zero_point,
     pad_image,
     padded_size,
@@ -157,7 +158,7 @@ def _multiply_panel(
     rows = WIDE[0] if width == WIDE_OUTPUTS else NARROW[0]
     acc = np.empty((rows, width), np.int32)
     initial = np.zeros(acc.shape, np.int32)
-    initial[:, : bias.size] = bias
+    fill_rows(bias, initial)
     count = origins.size - TILE_SLACK
     for pixel in range(0, count, rows):
         copy_tile(initial, acc)

@@ -15,7 +15,14 @@ from kernels.checks import (
     check_placement,
     check_zero_point,
 )
-from kernels.image import copy_tile, fold_zero_point, pad_image, padded_size, window_origins
+from kernels.image import (
+    copy_tile,
+    fill_rows,
+    fold_zero_point,
+    pad_image,
+    padded_size,
+    window_origins,
+)
 from kernels.requantize import requantize_tile
 from kernels.tiles import DEPTHWISE_PIXELS, EXACT_TAPS, LANES, depthwise_tile
 
@@ -99,7 +106,7 @@ def _depthwise(
         for first in range(0, channels, LANES):
             last = min(first + LANES, channels)
             panel = panels[first // LANES]
-            initial[:, : last - first] = folded[first:last]
+            fill_rows(folded[first:last], initial)
             for pixel in range(0, count, DEPTHWISE_PIXELS):
                 windows = origins[pixel : pixel + DEPTHWISE_PIXELS]
                 copy_tile(initial, acc)

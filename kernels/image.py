@@ -31,15 +31,18 @@ def pad_image(
     right = min(columns, left + width)
     for row in range(rows):
         y = row - padding[0]
-        if y < 0 or y >= height:
-            padded[row] = np.float32(zero_point)
-            continue
-        padded[row, :left] = np.float32(zero_point)
-        padded[row, right:] = np.float32(zero_point)
-        target = padded[row, left:right].reshape((right - left) * channels)
-        source = ifm[y].reshape(width * channels)
-        for i in range(target.size):
-            target[i] = np.float32(source[i])
+        outside = y < 0 or y >= height
+        begin = columns * channels if outside else left * channels
+        end = columns * channels if outside else right * channels
+        target = padded[row].reshape(columns * channels)
+        for i in range(begin):
+            target[i] = np.float32(zero_point)
+        for i in range(end, target.size):
+            target[i] = np.float32(zero_point)
+        if not outside:
+            source = ifm[y].reshape(width * channels)
+            for i in range(end - begin):
+                target[begin + i] = np.float32(source[i])
 
 
 @njit(cache=True, nogil=True)
@@ -75,3 +78,11 @@ def copy_tile(source: NDArray[np.int32], target: NDArray[np.int32]) -> None:
     flat_source, flat_target = source.reshape(source.size), target.reshape(target.size)
     for i in range(flat_target.size):
         flat_target[i] = flat_source[i]
+
+
+@njit(cache=True, nogil=True)
+def fill_rows(values: NDArray[np.int32], rows: NDArray[np.int32]) -> None:
+    """Begin every one of `rows` with `values`."""
+    for r in range(rows.shape[0]):
+        for k in range(values.size):
+            rows[r, k] = values[k]
