@@ -46,6 +46,11 @@ $(PEERS)/vela.stamp:
 	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check ethos-u-vela==5.2.0
 	@touch $@
 
+# only `python -m tests.bench area` needs yosys
+$(PEERS)/yosys.stamp: $(PEERS)/vela.stamp
+	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check pyosys==0.70
+	@touch $@
+
 # without Vela its column stays empty
 bench: $(VENV)/test.stamp
 	-@$(MAKE) --no-print-directory $(PEERS)/vela.stamp

@@ -10,8 +10,11 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
+
+from rtl.errors import NpuError
 from tests.bench import compile as compile_table
-from tests.bench import cycles, kernels, readme, simulators
+from tests.bench import area, cycles, kernels, readme, simulators
 from tests.bench.tables import console
 
 TABLES: dict[str, Callable[..., Any]] = {
@@ -20,27 +23,37 @@ TABLES: dict[str, Callable[..., Any]] = {
     "kernels": kernels.run,
     "compile": compile_table.run,
 }
+SPECIAL: dict[str, Callable[[Console], Any]] = {"readme": readme.run, "area": area.run}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the tables that are named, by default all; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
     parser.add_argument(
-        "tables", nargs="*", metavar="TABLE", help=f"{', '.join(TABLES)}; by default all; or readme"
+        "tables",
+        nargs="*",
+        metavar="TABLE",
+        help=f"{', '.join(TABLES)}, by default all of these; or readme, which writes the README's "
+        "table; or area, which synthesizes for an FPGA (takes minutes)",
     )
     parser.add_argument("--json", type=Path, metavar="OUT", help="also write the numbers there")
     parser.add_argument("--quick", action="store_true", help="few networks and repetitions")
     options = parser.parse_args(argv)
-    unknown = set(options.tables) - {*TABLES, "readme"}
+    unknown = set(options.tables) - {*TABLES, *SPECIAL}
     if unknown:
-        parser.error(f"unknown table {', '.join(sorted(unknown))}; {', '.join(TABLES)} or readme")
+        parser.error(
+            f"unknown table {', '.join(sorted(unknown))}: {', '.join((*TABLES, *SPECIAL))}"
+        )
     out = console()
     results: dict[str, Any] = {"machine": _machine(), "quick": options.quick}
-    for name in options.tables or TABLES:
-        if name == "readme":
-            readme.run(out)
-        else:
-            results[name] = TABLES[name](out, quick=options.quick)
+    try:
+        for name in options.tables or TABLES:
+            if name in TABLES:
+                results[name] = TABLES[name](out, quick=options.quick)
+            else:
+                results[name] = SPECIAL[name](out)
+    except (NpuError, area.AreaError, readme.MarkerError) as error:
+        parser.exit(1, f"{parser.prog}: {error}\n")
     if options.json is not None:
         options.json.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
     return 0

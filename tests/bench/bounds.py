@@ -32,9 +32,9 @@ class Span:
 class Bound:
     """The cycles of one layer, divided by what they were spent on; the parts add up.
 
-    `grid` (with its operand fetch) and `output` are cycles with the compute engine busy, by which its
-    command needs longer; `load` and `store` those in which it waited while that engine worked
-    (load first); `other` the rest: starts of commands, latency.
+    `grid` (with its fetch of operands) and `output` are cycles with the compute engine busy, by
+    which of the two its command needs longer; `load` and `store` those in which it waited while
+    that engine worked (load first); `other` the rest: starts of commands, latency.
     """
 
     grid: int
