@@ -33,6 +33,10 @@ class Access:
         return [(start, start + self.length) for start in starts]
 
 
+_NOBODY = -1
+_END = 1 << 62
+
+
 @dataclass(slots=True)
 class _Piece:
     """Units that have the same last writer and the same readers since."""
@@ -43,18 +47,19 @@ class _Piece:
 
 
 class RangeTracker:
-    """Last writer and readers of every unit of one memory, as a map of disjoint pieces."""
+    """Last writer and readers of every unit of one memory, as a map of adjacent pieces."""
 
     def __init__(self) -> None:
-        self._starts: list[int] = []
-        self._pieces: list[_Piece] = []
+        self._starts = [0]
+        self._pieces = [_Piece(_END, _NOBODY)]
 
     def read(self, command: int, start: int, end: int, found: set[int]) -> None:
         """Note a read of `start..end`; adds the commands that wrote there to `found`."""
         self._split(start)
         self._split(end)
         for piece in self._covered(start, end):
-            found.add(piece.writer)
+            if piece.writer != _NOBODY:
+                found.add(piece.writer)
             if not piece.readers or piece.readers[-1] != command:
                 piece.readers.append(command)
 
@@ -63,7 +68,8 @@ class RangeTracker:
         self._split(start)
         self._split(end)
         for piece in self._covered(start, end):
-            found.add(piece.writer)
+            if piece.writer != _NOBODY:
+                found.add(piece.writer)
             found.update(piece.readers)
         first, last = bisect_left(self._starts, start), bisect_left(self._starts, end)
         self._starts[first:last] = [start]
@@ -75,10 +81,8 @@ class RangeTracker:
 
     def _split(self, at: int) -> None:
         index = bisect_right(self._starts, at) - 1
-        if index < 0 or self._starts[index] == at:
-            return
         piece = self._pieces[index]
-        if piece.end <= at:
+        if self._starts[index] == at:
             return
         self._starts.insert(index + 1, at)
         self._pieces.insert(index + 1, _Piece(piece.end, piece.writer, list(piece.readers)))

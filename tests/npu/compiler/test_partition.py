@@ -1,0 +1,176 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from npu.compiler.partition import partition
+from npu.compiler.rules import RULES
+from npu.tflite_reader import read_model_bytes
+from rtl.config import PRESETS, NpuConfig
+from tests.npu.compiler.support import CONFIGS, check_model
+from tests.support.random_layers import (
+    random_add,
+    random_conv2d,
+    random_depthwise_conv2d,
+    random_fully_connected,
+    random_input,
+)
+from tests.support.tflite_builder import ModelBuilder
+
+CONFIG = PRESETS["npu256"]
+RNG_SEED = 11
+
+
+def builder(shape: tuple[int, ...] = (1, 6, 6, 4)):
+    rng = np.random.default_rng(RNG_SEED)
+    m = ModelBuilder()
+    return m, rng, random_input(m, rng, shape)
+
+
+def reasons(m: ModelBuilder, config: NpuConfig = CONFIG) -> dict[int, str]:
+    return dict(partition(read_model_bytes(m.build(), "test"), config).reasons)
+
+
+def test_every_rule_has_a_message() -> None:
+    for rules in RULES.values():
+        for rule in rules:
+            assert rule.__doc__
+            assert "\n" not in rule.__doc__
+
+
+def test_unknown_operator_stays_on_the_cpu_and_splits_the_run() -> None:
+    m, rng, x = builder()
+    x = random_conv2d(m, rng, x, 4)
+    y = m.tensor(x.shape, np.int8, scale=1 / 256, zero_point=-128)
+    m.operator("LOGISTIC", [x], [y])
+    random_conv2d(m, rng, y, 4)
+    graph = read_model_bytes(m.build(), "test")
+    parts = partition(graph, CONFIG)
+    assert parts.reasons == {1: "LOGISTIC is not an NPU operator"}
+    assert [s.operators for s in parts.segments] == [(0,), (2,)]
+    assert [(s.inputs, s.outputs) for s in parts.segments] == [
+        ((graph.inputs[0],), (x.index,)),
+        ((y.index,), graph.outputs),
+    ]
+    assert parts.on_npu(0)
+    assert not parts.on_npu(1)
+
+
+def broadcast_add(m: ModelBuilder, rng: np.random.Generator, x):
+    bias = m.constant(np.ones((1, 1, 1, 4), np.int8), scale=0.1)
+    return m.add(x, bias, scale=0.2, zero_point=0)
+
+
+def computed_weights(m: ModelBuilder, rng: np.random.Generator, x):
+    m.reshape(x, (36, 4))
+    weights = m.input((5, 4), scale=0.1)
+    y = m.tensor((36, 5), np.int8, scale=0.5)
+    flat = m.reshape(x, (36, 4))
+    m.operator(
+        "FULLY_CONNECTED", [flat, weights, None], [y], {}, options_type="FullyConnectedOptions"
+    )
+
+
+REFUSED = {
+    "batch": (
+        (2, 6, 6, 4),
+        lambda m, rng, x: random_conv2d(m, rng, x, 4),
+        "feature maps must have rank 4 and batch 1",
+    ),
+    "large kernel": (
+        (1, 300, 1, 1),
+        lambda m, rng, x: random_conv2d(m, rng, x, 4, (257, 1)),
+        "kernel, stride, dilation and padding may be up to 255",
+    ),
+    "broadcast": ((1, 6, 6, 4), broadcast_add, "neither input may be a constant"),
+    "mean over channels": (
+        (1, 6, 6, 4),
+        lambda m, rng, x: m.mean(x, (3,), scale=0.1, zero_point=0),
+        "MEAN must average over height and width, up to 255 each",
+    ),
+    "pad alone": (
+        (1, 6, 6, 4),
+        lambda m, rng, x: m.pad(random_conv2d(m, rng, x, 4), [(0, 0), (1, 1), (1, 1), (0, 0)]),
+        "PAD is only folded into convolutions",
+    ),
+    "pad wider than the kernel": (
+        (1, 6, 6, 4),
+        lambda m, rng, x: random_conv2d(m, rng, m.pad(x, [(0, 0), (3, 0), (0, 0), (0, 0)]), 4),
+        "PAD is only folded into convolutions",
+    ),
+    "pad of channels": (
+        (1, 6, 6, 4),
+        lambda m, rng, x: random_conv2d(m, rng, m.pad(x, [(0, 0), (0, 0), (0, 0), (0, 4)]), 4),
+        "PAD must extend height and width only",
+    ),
+    "pixels to channels": (
+        (1, 6, 6, 4),
+        lambda m, rng, x: random_conv2d(
+            m, rng, m.reshape(random_conv2d(m, rng, x, 4), (1, 3, 6, 8)), 4
+        ),
+        "RESHAPE moves data between pixels and channels",
+    ),
+    "long reduction": (
+        (1, 300, 1, 8),
+        lambda m, rng, x: random_fully_connected(
+            m, rng, random_depthwise_conv2d(m, rng, x, (3, 1)), 3, inputs=2400
+        ),
+        "a map of 1 x 300 pixels is reduced at once",
+    ),
+    "weights that another operator computes": (
+        (1, 6, 6, 4),
+        computed_weights,
+        "weights must be constant int8",
+    ),
+}
+
+
+@pytest.mark.parametrize(("shape", "layer", "reason"), REFUSED.values(), ids=REFUSED.keys())
+def test_refused_operator_tells_why(shape, layer, reason: str) -> None:
+    m, rng, x = builder(shape)
+    layer(m, rng, x)
+    given = reasons(m)
+    assert any(text.startswith(reason) for text in given.values()), given
+
+
+def test_wide_map_that_no_stripe_fits() -> None:
+    m, rng, x = builder((1, 4, 600, 64))
+    random_conv2d(m, rng, x, 64)
+    config = dataclasses.replace(CONFIG, scratchpad_kib=64)
+    assert reasons(m, config) == {
+        0: "tensor too large for any tiling: needs 150 KiB, scratchpad has 64"
+    }
+
+
+def test_weights_that_no_piece_fits() -> None:
+    m, rng, x = builder((1, 4, 4, 256))
+    random_conv2d(m, rng, x, 8)
+    config = dataclasses.replace(CONFIG, weight_buffer_kib=8)
+    assert reasons(m, config) == {
+        0: "weights too large for any tiling: 18 KiB for one word of output channels,"
+        " weight buffer has 8"
+    }
+
+
+def test_views_alone_are_not_worth_a_segment() -> None:
+    m, _, x = builder()
+    m.reshape(x, (1, 144))
+    assert reasons(m) == {0: "nothing to compute beside it on the NPU"}
+
+
+def test_operators_too_large_stay_on_the_cpu_and_the_rest_runs() -> None:
+    m, rng, x = builder((1, 4, 300, 8))
+    y = random_conv2d(m, rng, x, 8, (1, 1))
+    z = random_conv2d(m, rng, y, 80, (3, 3))
+    random_conv2d(m, rng, z, 4, (1, 1), stride=(2, 8))
+    parts = check_model(m.build(), CONFIGS["tiny"])
+    assert set(parts.reasons) == {1, 2}
+
+
+def test_pad_folds_into_all_its_consumers() -> None:
+    m, rng, x = builder()
+    padded = m.pad(x, [(0, 0), (1, 1), (1, 1), (0, 0)])
+    a = random_conv2d(m, rng, padded, 6, padding="VALID")
+    b = random_depthwise_conv2d(m, rng, padded, padding="VALID")
+    random_add(m, rng, random_conv2d(m, rng, b, 6), a)
+    assert not check_model(m.build(), CONFIG).reasons
