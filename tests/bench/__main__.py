@@ -13,8 +13,8 @@ from typing import Any
 from rich.console import Console
 
 from rtl.errors import NpuError
-from tests.bench import compile as compile_table
 from tests.bench import area, cycles, kernels, readme, simulators
+from tests.bench import compile as compile_table
 from tests.bench.tables import console
 
 TABLES: dict[str, Callable[..., Any]] = {

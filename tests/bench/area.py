@@ -5,6 +5,7 @@ last ones: `python -m tests.bench area` makes them again, with pyosys in `.venv-
 (`make .venv-bench/yosys.stamp`).
 """
 
+import hashlib
 import json
 import subprocess
 import tempfile
@@ -70,12 +71,16 @@ def run(console: Console) -> dict[str, Any]:
 
 
 def synthesize(name: str) -> dict[str, Any]:
-    """Resources of one preset: a record with `resources`, `tool` and `seconds`."""
+    """Resources of one preset: a record with `resources`, of which Verilog, and how.
+
+    Raises `AreaError` as `run` does.
+    """
     if not PYTHON.is_file():
         raise AreaError("pyosys is not installed: `make .venv-bench/yosys.stamp` installs it")
     with tempfile.TemporaryDirectory() as folder:
         source, statistics = Path(folder) / "npu.v", Path(folder) / "stat.json"
-        source.write_text(verilog_text(PRESETS[name]), encoding="utf-8")
+        verilog = verilog_text(PRESETS[name])
+        source.write_text(verilog, encoding="utf-8")
         begin = time.monotonic()
         result = subprocess.run(
             [str(PYTHON), "-c", _SCRIPT, str(source), str(statistics)],
@@ -93,6 +98,7 @@ def synthesize(name: str) -> dict[str, Any]:
     return {
         "macs_per_cycle": PRESETS[name].macs_per_cycle,
         "resources": {label: cells.get(cell, 0) for label, cell in _RESOURCES.items()},
+        "verilog_sha256": hashlib.sha256(verilog.encode()).hexdigest(),
         "tool": document["creator"],
         "seconds": round(time.monotonic() - begin),
     }

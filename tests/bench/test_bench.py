@@ -1,0 +1,164 @@
+"""What the measurements compute from what they measure; the measurements themselves run by hand."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rtl.config import PRESETS
+from rtl.isa import COMMANDS, HEADER, Command, Engine, Opcode, encode_all
+from sim.program import Program, ProgramLayer
+from sim.result import SimulationResult, TraceEvent
+from tests.bench import __main__ as command_line
+from tests.bench import readme, vela
+from tests.bench.bounds import Bound, compute_needs, layer_bounds
+from tests.bench.measure import Measurement
+from tests.bench.networks import SHIPPED, networks
+from tests.bench.timing import repeat
+
+CONFIG = PRESETS["npu256"]
+
+
+def conv(**fields: int) -> Command:
+    """A CONV with every field that is not given 0."""
+    names = set(COMMANDS[Opcode.CONV].fields) - set(HEADER)
+    return Command(Opcode.CONV, {**dict.fromkeys(names, 0), **fields})
+
+
+GRID_BOUND = conv(
+    blocks=2,
+    ofm_height=3,
+    ofm_width=17,
+    group_pixels=8,
+    kernel_height=3,
+    kernel_width=3,
+    channel_steps=2,
+    depth=4,
+)
+OUTPUT_BOUND = conv(
+    blocks=1,
+    ofm_height=1,
+    ofm_width=8,
+    group_pixels=8,
+    kernel_height=1,
+    kernel_width=1,
+    channel_steps=1,
+    depth=2,
+)
+
+
+def test_needs_of_a_command_are_its_loop_counts() -> None:
+    groups = 2 * 3 * 3
+    assert compute_needs(GRID_BOUND, CONFIG) == (groups * 9 * 2 * 4, groups * 2 * 4)
+    assert compute_needs(OUTPUT_BOUND, CONFIG) == (2, 4)
+    assert compute_needs(Command(Opcode.ADD, {"words": 16}), CONFIG) == (8, 8)
+
+
+def test_parts_of_a_layer_add_up_to_its_cycles() -> None:
+    commands = [
+        Command(Opcode.CONFIG, {"config_id": CONFIG.config_id}),
+        GRID_BOUND,
+        OUTPUT_BOUND,
+        Command(Opcode.END, {}),
+    ]
+    layers = (ProgramLayer(5, "CONV_2D", 1, (1,)), ProgramLayer(7, "CONV_2D", 1, (2,)))
+    program = Program(CONFIG, encode_all(commands), np.zeros(0, np.uint8), 0, (), (), (), layers)
+    events = [
+        TraceEvent(10, Engine.LOAD, 8, True),
+        TraceEvent(40, Engine.LOAD, 8, False),
+        TraceEvent(50, Engine.COMPUTE, 1, True),
+        TraceEvent(55, Engine.STORE, 9, True),
+        TraceEvent(90, Engine.COMPUTE, 1, False),
+        TraceEvent(100, Engine.COMPUTE, 2, True),
+        TraceEvent(130, Engine.COMPUTE, 2, False),
+        TraceEvent(140, Engine.STORE, 9, False),
+    ]
+    bounds = layer_bounds(program, SimulationResult({}, {}, cycles=150, events=events))
+    assert bounds == {
+        5: Bound(grid=40, output=0, load=30, store=0, other=20),
+        7: Bound(grid=0, output=30, load=0, store=20, other=10),
+    }
+    assert bounds[5].label == "grid 44 %"
+
+
+def measurement(config: str, *, cycles: int, bit_exact: bool = True) -> Measurement:
+    """A measurement of one million MACs."""
+    return Measurement(
+        network="net",
+        config=config,
+        cycles=cycles,
+        macs=1_000_000,
+        macs_per_cycle=PRESETS[config].macs_per_cycle,
+        utilization=0.5,
+        limit=1.0,
+        bit_exact=bit_exact,
+        outputs_equal=1,
+        outputs=1,
+        intermediates_equal=1,
+        intermediates=1,
+        counters={},
+        layers=(),
+    )
+
+
+def test_table_row_of_the_readme() -> None:
+    good = [
+        measurement(c, cycles=n) for c, n in zip(readme.CONFIGS, (4000, 2000, 1000), strict=True)
+    ]
+    row = readme.table_row(good)
+    assert row == "| net | 1.00 | 4,000 | 2,000 | 1,000 | 50.0 % | 0.010 | yes |"
+    assert readme.table([row]).splitlines()[0].count("|") == row.count("|")
+    good[0] = measurement("npu64", cycles=4000, bit_exact=False)
+    assert readme.table_row(good).endswith("| **no** |")
+
+
+def test_only_what_is_between_the_markers_is_replaced() -> None:
+    text = f"before\n{readme.BEGIN}\nold\n{readme.END}\nafter\n"
+    replaced = readme.replace_section(text, "new\n")
+    assert replaced == f"before\n{readme.BEGIN}\nnew\n{readme.END}\nafter\n"
+    with pytest.raises(readme.MarkerError, match="needs a line <!-- results:begin -->"):
+        readme.replace_section("no markers", "new\n")
+
+
+def test_vela_summary_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fake = tmp_path / "vela"
+    fake.write_text(
+        "#!/bin/sh\n"
+        'test "$2 $3" = "--accelerator-config ethos-u55-128" || exit 3\n'
+        'while [ $# -gt 1 ]; do test "$1" = --output-dir && out="$2"; shift; done\n'
+        'printf "network,cycles_npu,cycles_total\\nm,11,12.0\\n" > "$out/m_summary_x.csv"\n'
+        'echo "CPU operators = 2 (5.0%)"\n'
+    )
+    fake.chmod(0o755)
+    monkeypatch.setattr(vela, "VELA", fake)
+    assert vela.estimate(tmp_path / "m.tflite", 128) == vela.Estimate(12, "2")
+    with pytest.raises(vela.VelaError, match="exit code 3"):
+        vela.estimate(tmp_path / "m.tflite", 256)
+
+
+def test_absent_vela_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vela, "VELA", tmp_path / "bin" / "vela")
+    with pytest.raises(vela.VelaError, match="not installed"):
+        vela.version()
+
+
+def test_functions_are_called_alternately() -> None:
+    calls: list[str] = []
+    first, second = repeat(lambda: calls.append("a"), lambda: calls.append("b"), runs=3)
+    assert calls == ["a", "b"] * 4
+    assert (first.runs, second.runs) == (3, 3)
+    assert 0 <= first.best_ms <= first.median_ms
+
+
+def test_shipped_network_is_always_measured() -> None:
+    network = networks(quick=True)[0]
+    assert network.name == SHIPPED
+    assert network.weight_bytes > 80_000
+    assert {x.shape for x in network.inputs.values()} == {(1, 28, 28, 1)}
+
+
+def test_unknown_table_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        command_line.main(["speed"])
+    assert stop.value.code == 2
+    assert "unknown table speed: cycles, simulators" in capsys.readouterr().err
