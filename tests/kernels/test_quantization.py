@@ -109,6 +109,8 @@ def test_mean_multiplier_folds_the_division():
         real = multiplier * 2.0 ** (shift - 31)
         assert real == pytest.approx(0.1 / 0.3 / count, rel=2e-7)
         assert 0 < multiplier < 2**31
+    # the division truncates: 2**31 / 3 is not whole
+    assert q.mean_multiplier(1.0, 1.0, 3) == (715827882, 0)
     with pytest.raises(ValueError, match="elements to average are 0; allowed is 1 or more"):
         q.mean_multiplier(0.1, 0.1, 0)
 

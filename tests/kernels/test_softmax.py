@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from kernels.quantization import softmax_parameters
-from kernels.softmax import MAX_ROW, softmax
+from kernels.softmax import MAX_ROW, _exponential_table, softmax
 from tests.kernels import twins
 from tests.kernels.layers import seeds
 from tests.kernels.reference import run_softmax
@@ -71,6 +71,16 @@ def test_long_equal_rows_match_the_twin_where_tflm_stops(length):
     np.testing.assert_array_equal(
         softmax(ifm, parameters=parameters), twins.softmax(ifm, parameters=parameters)
     )
+
+
+@pytest.mark.parametrize("scale", [0.01, 0.07, 0.11])
+def test_exponentials_match_the_twin_to_the_last_bit(scale):
+    """The int8 output shows 8 of their 31 bits."""
+    p = softmax_parameters(1.0, scale)
+    table = _exponential_table(p.multiplier, p.shift, p.diff_min)
+    for difference in range(min(255, -p.diff_min) + 1):
+        scaled = twins.doubling_high_product(-difference * 2**p.shift, p.multiplier)
+        assert table[difference] == twins.exp_on_negative_values(scaled), difference
 
 
 def test_bad_arguments_are_refused():
