@@ -30,7 +30,7 @@ class StreamFifo(wiring.Component):
     level: Signal
 
     def __init__(self, shape: Any, depth: int) -> None:
-        assert depth > 0 and depth & (depth - 1) == 0, f"depth must be a power of two, got {depth}"
+        assert depth.bit_count() == 1, f"depth must be a power of two, got {depth}"
         self.shape = shape
         self.depth = depth
         super().__init__(

@@ -274,12 +274,12 @@ class LoadEngine(wiring.Component):
             with m.Case(Destination.SCRATCHPAD):
                 m.d.comb += [
                     self.scratchpad.valid.eq(go),
-                    writes.ready.eq(self.scratchpad.ready & ~word.outside),
+                    writes.ready.eq(self.scratchpad.ready),
                 ]
             with m.Case(Destination.WEIGHTS):
-                m.d.comb += [self.weights.valid.eq(go), writes.ready.eq(~word.outside)]
+                m.d.comb += [self.weights.valid.eq(go), writes.ready.eq(1)]
             with m.Case(Destination.PARAMETERS):
-                m.d.comb += [self.parameters.valid.eq(go), writes.ready.eq(~word.outside)]
+                m.d.comb += [self.parameters.valid.eq(go), writes.ready.eq(1)]
         return retired
 
 

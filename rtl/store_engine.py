@@ -140,7 +140,8 @@ class StoreEngine(wiring.Component):
         with m.Elif(walker.outside & (jobs.o.payload.index == indices.o.payload)):
             m.d.sync += [failed.eq(1), fault.eq(ErrorCode.SCRATCHPAD_BOUNDS)]
             m.d.sync += fault_index.eq(jobs.o.payload.index)
-        with m.Elif((front_fault != ErrorCode.NONE) & (indices.level == 1) & (outstanding == 0)):
+        # every burst of the commands before was issued when the newest was accepted
+        with m.Elif((front_fault != ErrorCode.NONE) & (outstanding == 0)):
             m.d.sync += [failed.eq(1), fault.eq(front_fault), fault_index.eq(newest)]
 
         shown = Signal()

@@ -184,7 +184,7 @@ def random_load(config: NpuConfig, rng: random.Random) -> Command:
 def test_random_loads(lanes: int, bus_bytes: int, seed: int, pause: float) -> None:
     config = small_config(lanes, bus_bytes)
     rng = random.Random(seed)
-    commands = [random_load(config, rng) for _ in range(16)]
+    commands = [random_load(config, rng) for _ in range(10)]
     memory = make_memory(config, latency=rng.randint(1, 20), pause=pause, seed=seed)
     result = run(config, commands, memory, pause=pause, seed=seed)
     expected = [w for c in commands for w in models.load(config, c, region_bytes(memory))]
@@ -208,6 +208,20 @@ def test_weight_stream_keeps_the_bus_busy(lanes: int, bus_bytes: int) -> None:
     # the output side writes at most `lanes` bytes per cycle
     best = len(beats) * max(1, bus_bytes // lanes)
     assert best / cycles > 0.97, f"{len(beats)} beats in {cycles} cycles"
+
+
+def test_bytes_beyond_the_last_pixel_are_dropped() -> None:
+    config = small_config(8, 8)
+    commands = [
+        load(rows=3, row_bytes=600, row_stride=700, row_pitch=1),
+        load(rows=2, row_bytes=300, row_stride=9, pad_left=200, pixels=2, row_pitch=2),
+        weights(config, 4, offset=77),
+    ]
+    memory = make_memory(config, latency=3)
+    result = run(config, commands, memory)
+    expected = [w for c in commands for w in models.load(config, c, region_bytes(memory))]
+    assert result.errors == []
+    assert result.writes == expected
 
 
 def test_outstanding_bursts_are_limited() -> None:
