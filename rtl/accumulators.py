@@ -5,16 +5,87 @@ from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 
 from rtl.config import NpuConfig
-from rtl.grid import GridMode, GridTag
+from rtl.grid import GridMode, GridTag, column_bits, sum_bits
 
-MINIMUM = -(1 << 31)
+
+class PixelAccumulators(wiring.Component):
+    """The C accumulators of one pixel: C small memories with an adder each.
+
+    Latency and throughput: see `Accumulators`.
+
+    Parameters
+    ----------
+    config : sets C, K and the slots.
+
+    Members
+    -------
+    enables : which of the word's n parts are updated. slot, first, is_conv, is_max : how.
+    sums, columns : the pixel's results from the grid.
+    read_slot, values : combinational read, int32 [C].
+    """
+
+    enables: Signal
+    slot: Signal
+    first: Signal
+    is_conv: Signal
+    is_max: Signal
+    sums: list[Signal]
+    columns: list[Signal]
+    read_slot: Signal
+    values: list[Signal]
+
+    def __init__(self, config: NpuConfig) -> None:
+        self.config = config
+        slots = range(2 * config.block_words)
+        super().__init__(
+            {
+                "enables": In(config.groups_per_word),
+                "slot": In(slots),
+                "first": In(1),
+                "is_conv": In(1),
+                "is_max": In(1),
+                "sums": In(signed(sum_bits(config))).array(config.channels),
+                "columns": In(signed(column_bits(config))).array(config.lanes),
+                "read_slot": In(slots),
+                "values": Out(signed(32)).array(config.lanes),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        config = self.config
+        for c in range(config.lanes):
+            ram = memory.Memory(shape=unsigned(32), depth=2 * config.block_words, init=[])
+            m.submodules[f"accumulator{c}"] = ram
+            current = ram.read_port(domain="comb")
+            drained = ram.read_port(domain="comb")
+            write = ram.write_port()
+
+            term = Signal(signed(32), name=f"term{c}")
+            old = Signal(signed(32), name=f"old{c}")
+            new = Signal(signed(32), name=f"new{c}")
+            m.d.comb += [
+                current.addr.eq(self.slot),
+                term.eq(Mux(self.is_conv, self.sums[c % config.channels], self.columns[c])),
+                old.eq(current.data.as_signed()),
+                new.eq(term),
+                write.addr.eq(self.slot),
+                write.data.eq(new),
+                write.en.eq(self.enables[c // config.channels]),
+                drained.addr.eq(self.read_slot),
+                self.values[c].eq(drained.data),
+            ]
+            with m.If(~self.first):
+                m.d.comb += new.eq(Mux(self.is_max, Mux(old > term, old, term), old + term))
+        return m
 
 
 class Accumulators(wiring.Component):
-    """P x C accumulators per slot, each a small memory updated in one cycle.
+    """P x C accumulators per slot, each updated in one cycle.
 
     A slot holds one channel word per pixel; a buffer has `block_words` slots. CONV updates the K
-    channels of the word that `part` names, the other modes all C.
+    channels of the word that `part` names, the other modes all C. An update with `first` replaces
+    the old value.
 
     Latency: an update is visible to reads of the following cycle; reads are combinational.
     Throughput: one update and one read of Q pixels per cycle.
@@ -37,15 +108,15 @@ class Accumulators(wiring.Component):
     read_pixels: Signal
     values: list[Signal]
 
-    def __init__(self, config: NpuConfig, sum_bits: int, column_bits: int) -> None:
+    def __init__(self, config: NpuConfig) -> None:
         self.config = config
         p, k, c = config.pixels, config.channels, config.lanes
         super().__init__(
             {
                 "valid": In(1),
                 "tag": In(GridTag(config)),
-                "sums": In(signed(sum_bits)).array(p * k),
-                "columns": In(signed(column_bits)).array(p * c),
+                "sums": In(signed(sum_bits(config))).array(p * k),
+                "columns": In(signed(column_bits(config))).array(p * c),
                 "read_slot": In(range(2 * config.block_words)),
                 "read_pixels": In(range(max(config.pixels // config.requant_words, 2))),
                 "values": Out(signed(32)).array(config.requant_words * c),
@@ -56,44 +127,31 @@ class Accumulators(wiring.Component):
         m = Module()
         config = self.config
         is_conv = Signal()
-        is_max = Signal()
-        m.d.comb += [
-            is_conv.eq(self.tag.mode == GridMode.CONV),
-            is_max.eq(self.tag.mode == GridMode.MAX_POOL),
-        ]
         enables = Signal(config.groups_per_word)
+        m.d.comb += is_conv.eq(self.tag.mode == GridMode.CONV)
         for part in range(config.groups_per_word):
             m.d.comb += enables[part].eq(self.valid & (~is_conv | (self.tag.part == part)))
 
-        reads: dict[tuple[int, int], Signal] = {}
+        reads = []
         for p in range(config.pixels):
+            pixel = PixelAccumulators(config)
+            m.submodules[f"pixel{p}"] = pixel
+            reads.append(pixel.values)
+            m.d.comb += [
+                pixel.enables.eq(enables),
+                pixel.slot.eq(self.tag.slot),
+                pixel.first.eq(self.tag.first),
+                pixel.is_conv.eq(is_conv),
+                pixel.is_max.eq(self.tag.mode == GridMode.MAX_POOL),
+                pixel.read_slot.eq(self.read_slot),
+            ]
+            for k in range(config.channels):
+                m.d.comb += pixel.sums[k].eq(self.sums[p * config.channels + k])
             for c in range(config.lanes):
-                ram = memory.Memory(shape=unsigned(32), depth=2 * config.block_words, init=[])
-                m.submodules[f"accumulator_{p}_{c}"] = ram
-                current = ram.read_port(domain="comb")
-                drained = ram.read_port(domain="comb")
-                write = ram.write_port()
-
-                term = Signal(signed(32), name=f"term_{p}_{c}")
-                old = Signal(signed(32), name=f"old_{p}_{c}")
-                new = Signal(signed(32), name=f"new_{p}_{c}")
-                conv_sum = self.sums[p * config.channels + c % config.channels]
-                m.d.comb += [
-                    current.addr.eq(self.tag.slot),
-                    term.eq(Mux(is_conv, conv_sum, self.columns[p * config.lanes + c])),
-                    old.eq(current.data.as_signed()),
-                    new.eq(term),
-                    write.addr.eq(self.tag.slot),
-                    write.data.eq(new),
-                    write.en.eq(enables[c // config.channels]),
-                    drained.addr.eq(self.read_slot),
-                ]
-                with m.If(~self.tag.first):
-                    m.d.comb += new.eq(Mux(is_max, Mux(old > term, old, term), old + term))
-                reads[p, c] = drained.data
+                m.d.comb += pixel.columns[c].eq(self.columns[p * config.lanes + c])
 
         for q in range(config.requant_words):
             for c in range(config.lanes):
-                choices = Array(reads[p, c] for p in range(q, config.pixels, config.requant_words))
+                choices = Array(reads[p][c] for p in range(q, config.pixels, config.requant_words))
                 m.d.comb += self.values[q * config.lanes + c].eq(choices[self.read_pixels])
         return m

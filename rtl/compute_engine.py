@@ -86,9 +86,7 @@ class ComputeEngine(wiring.Component):
         m.submodules.windows = windows = WindowQueue(config)
         m.submodules.mac = mac = MacControl(config)
         m.submodules.grid = grid = Grid(config)
-        m.submodules.accumulators = accumulators = Accumulators(
-            config, grid.sum_bits, grid.column_bits
-        )
+        m.submodules.accumulators = accumulators = Accumulators(config)
         m.submodules.drain = drain = Drain(config)
         m.submodules.requantize = requantize = Requantize(config)
         m.submodules.adder = adder = ElementwiseAdd(config)

@@ -46,12 +46,97 @@ def add_tree(terms: Sequence[Value]) -> Value:
     return level[0]
 
 
-class Grid(wiring.Component):
-    """Multiply a window with a weight word.
+class PixelRow(wiring.Component):
+    """The K x C multipliers that work on one output pixel.
 
-    CONV: `sums[p][k]` = sum over c of `window[p*s][c] * weight[k][c]`.
-    DEPTHWISE: `columns[p][c]` = sum over k of `window[p*s + k][c] * weight[k][c]`.
-    MAX_POOL: `columns[p][c]` = `window[p*s][c]`.
+    Latency: 3 cycles: operands, products, sums, each stage with an enable of its own so that
+    nothing switches in vain. Throughput: one operation per cycle.
+
+    Parameters
+    ----------
+    config : sets K and C.
+
+    Members
+    -------
+    take, operands : register one activation word per column.
+    multiply, weights : multiply them with the columns' weight words.
+    add_lanes : `sums[k]` becomes the sum of column k's products.
+    add_columns, keep : `columns[c]` becomes the sum of lane c's products over the columns, or with
+        `keep` the activation of column 0.
+    """
+
+    take: Signal
+    operands: list[Signal]
+    multiply: Signal
+    weights: list[Signal]
+    add_lanes: Signal
+    add_columns: Signal
+    keep: Signal
+    sums: list[Signal]
+    columns: list[Signal]
+
+    def __init__(self, config: NpuConfig) -> None:
+        self.config = config
+        k, c = config.channels, config.lanes
+        super().__init__(
+            {
+                "take": In(1),
+                "operands": In(c * 8).array(k),
+                "multiply": In(1),
+                "weights": In(c * 8).array(k),
+                "add_lanes": In(1),
+                "add_columns": In(1),
+                "keep": In(1),
+                "sums": Out(signed(sum_bits(config))).array(k),
+                "columns": Out(signed(column_bits(config))).array(c),
+            }
+        )
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        k_range, c_range = range(self.config.channels), range(self.config.lanes)
+        products: dict[tuple[int, int], Signal] = {}
+        for k in k_range:
+            operand = Signal(len(self.operands[k]), name=f"operand{k}", reset_less=True)
+            with m.If(self.take):
+                m.d.sync += operand.eq(self.operands[k])
+            for c in c_range:
+                activation = operand.word_select(c, 8).as_signed()
+                weight = self.weights[k].word_select(c, 8).as_signed()
+                product = Signal(signed(16), name=f"product{k}_{c}", reset_less=True)
+                products[k, c] = product
+                with m.If(self.multiply):
+                    m.d.sync += product.eq(activation * weight)
+                if k == 0:
+                    kept = Signal(signed(8), name=f"kept{c}", reset_less=True)
+                    with m.If(self.multiply):
+                        m.d.sync += kept.eq(activation)
+                    with m.If(self.add_columns & self.keep):
+                        m.d.sync += self.columns[c].eq(kept)
+            with m.If(self.add_lanes):
+                m.d.sync += self.sums[k].eq(add_tree([products[k, c] for c in c_range]))
+        for c in c_range:
+            with m.If(self.add_columns & ~self.keep):
+                m.d.sync += self.columns[c].eq(add_tree([products[k, c] for k in k_range]))
+        return m
+
+
+def sum_bits(config: NpuConfig) -> int:
+    """Width of a sum of C products."""
+    return 16 + (config.lanes - 1).bit_length()
+
+
+def column_bits(config: NpuConfig) -> int:
+    """Width of a sum of K products."""
+    return 16 + (config.channels - 1).bit_length()
+
+
+class Grid(wiring.Component):
+    """Multiply a window with a weight word: P pixel rows side by side.
+
+    CONV: `sums[p*K + k]` = sum over c of `window[p*s][c] * weight[k][c]`.
+    DEPTHWISE: `columns[p*C + c]` = sum over k of `window[p*s + k][c] * weight[k][c]`.
+    MAX_POOL: `columns[p*C + c]` = `window[p*s][c]`.
 
     Latency: 3 cycles from `issue` to `valid`: operands, products, sums. Weights are read from
     `weight_columns`, which must arrive one cycle after `issue`. Throughput: one per cycle.
@@ -81,8 +166,6 @@ class Grid(wiring.Component):
 
     def __init__(self, config: NpuConfig) -> None:
         self.config = config
-        self.sum_bits = 16 + (config.lanes - 1).bit_length()
-        self.column_bits = 16 + (config.channels - 1).bit_length()
         p, k, c = config.pixels, config.channels, config.lanes
         super().__init__(
             {
@@ -93,8 +176,8 @@ class Grid(wiring.Component):
                 "weight_columns": In(c * 8).array(k),
                 "valid": Out(1),
                 "result_tag": Out(GridTag(config)),
-                "sums": Out(signed(self.sum_bits)).array(p * k),
-                "columns": Out(signed(self.column_bits)).array(p * c),
+                "sums": Out(signed(sum_bits(config))).array(p * k),
+                "columns": Out(signed(column_bits(config))).array(p * c),
             }
         )
 
@@ -112,47 +195,27 @@ class Grid(wiring.Component):
         with m.If(valid[1]):
             m.d.sync += self.result_tag.eq(tags[1])
 
-        products: dict[tuple[int, int, int], Signal] = {}
-        passed: dict[tuple[int, int], Signal] = {}
-        for p in range(config.pixels):
-            for k in range(config.channels):
-                operand = self._operand(m, p, k)
-                for c in range(config.lanes):
-                    product = Signal(signed(16), name=f"product_{p}_{k}_{c}", reset_less=True)
-                    activation = operand.word_select(c, 8).as_signed()
-                    weight = self.weight_columns[k].word_select(c, 8).as_signed()
-                    with m.If(valid[0]):
-                        m.d.sync += product.eq(activation * weight)
-                    products[p, k, c] = product
-                    if k == 0:
-                        passed[p, c] = Signal(signed(8), name=f"passed_{p}_{c}", reset_less=True)
-                        with m.If(valid[0]):
-                            m.d.sync += passed[p, c].eq(activation)
-
         is_conv = tags[1].mode == GridMode.CONV
-        is_max = tags[1].mode == GridMode.MAX_POOL
-        for p in range(config.pixels):
-            for k in range(config.channels):
-                terms = [products[p, k, c] for c in range(config.lanes)]
-                total = add_tree(terms)
-                with m.If(valid[1] & is_conv):
-                    m.d.sync += self.sums[p * config.channels + k].eq(total)
-            for c in range(config.lanes):
-                terms = [products[p, k, c] for k in range(config.channels)]
-                total = add_tree(terms)
-                with m.If(valid[1] & ~is_conv):
-                    m.d.sync += self.columns[p * config.lanes + c].eq(
-                        Mux(is_max, passed[p, c], total)
-                    )
-        return m
-
-    def _operand(self, m: Module, p: int, k: int) -> Signal:
-        """Register the window word that PE(p, k) multiplies."""
-        last = self.config.banks - 1
-        operand = Signal(self.config.lanes * 8, name=f"operand_{p}_{k}", reset_less=True)
         shifted = self.tag.mode == GridMode.DEPTHWISE
-        near = Mux(shifted, self.window[min(p + k, last)], self.window[p])
-        far = Mux(shifted, self.window[min(2 * p + k, last)], self.window[2 * p])
-        with m.If(self.issue):
-            m.d.sync += operand.eq(Mux(self.stride_two, far, near))
-        return operand
+        last = config.banks - 1
+        for p in range(config.pixels):
+            row = PixelRow(config)
+            m.submodules[f"row{p}"] = row
+            m.d.comb += [
+                row.take.eq(self.issue),
+                row.multiply.eq(valid[0]),
+                row.add_lanes.eq(valid[1] & is_conv),
+                row.add_columns.eq(valid[1] & ~is_conv),
+                row.keep.eq(tags[1].mode == GridMode.MAX_POOL),
+            ]
+            for k in range(config.channels):
+                near = Mux(shifted, self.window[min(p + k, last)], self.window[p])
+                far = Mux(shifted, self.window[min(2 * p + k, last)], self.window[2 * p])
+                m.d.comb += [
+                    row.operands[k].eq(Mux(self.stride_two, far, near)),
+                    row.weights[k].eq(self.weight_columns[k]),
+                    self.sums[p * config.channels + k].eq(row.sums[k]),
+                ]
+            for c in range(config.lanes):
+                m.d.comb += self.columns[p * config.lanes + c].eq(row.columns[c])
+        return m

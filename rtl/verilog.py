@@ -13,8 +13,6 @@ from rtl.npu import Npu
 
 TOP_NAME = "npu"
 
-_CLEANED_ATTRIBUTES = "generator top src amaranth.hierarchy amaranth.decoding init"
-
 # `proc` as far as registers with enables: Amaranth's own back end stops before, and a simulator
 # then evaluates every register's input in every cycle, which costs a factor of three
 _PASSES = (
@@ -31,6 +29,10 @@ _PASSES = (
 _MEMORY_INIT = re.compile(r"^ *cell \$meminit_v2 .*?\n  end\n", re.M | re.S)
 
 
+_MODULE = re.compile(r"^module (\S+?)\s*\(.*?^endmodule$", re.M | re.S)
+_IDENTIFIER = re.compile(r"\\npu\.\S+")
+
+
 class VerilogError(NpuError):
     """The Verilog file cannot be written."""
 
@@ -39,19 +41,52 @@ def verilog_text(config: NpuConfig) -> str:
     """Verilog of module `npu` and everything below it; the same text for the same design."""
     design = rtlil.convert(Npu(config), name=TOP_NAME, emit_src=False)
     design = _MEMORY_INIT.sub("", design)
-    remove = " ".join(f"-remove {name}" for name in _CLEANED_ATTRIBUTES.split())
     script = [
         f"read_rtlil <<rtlil\n{design}\nrtlil",
         *_PASSES,
-        f"attrmap {remove}",
-        f"attrmap -modattr {remove}",
-        "write_verilog -norename",
+        "attrmap -remove init",
+        "write_verilog -noattr",
     ]
     find_yosys: Any = toolchain.find_yosys
     text = find_yosys(lambda version: version >= (0, 40)).run(
         ["-q", "-"], "\n".join(script), ignore_warnings=True
     )
-    return str(text)
+    return _share_modules(str(text))
+
+
+def _share_modules(text: str) -> str:
+    """Keep one copy of modules that are alike but for their names, and give all readable names.
+
+    Amaranth writes a module per instance. Simulators and synthesis handle a shared one better:
+    Verilator compiles its code once and calls it for every instance.
+    """
+    bodies = {match[1]: match[0] for match in _MODULE.finditer(text)}
+    while True:
+        first: dict[str, str] = {}
+        same: dict[str, str] = {}
+        for name, body in bodies.items():
+            kept = first.setdefault(body.replace(name, "", 1), name)
+            if kept != name:
+                same[name] = kept
+        if not same:
+            break
+        bodies = {name: _rename(body, same) for name, body in bodies.items() if name not in same}
+    names = _readable(list(bodies))
+    return "\n\n".join(_rename(body, names) for body in bodies.values()) + "\n"
+
+
+def _rename(body: str, names: dict[str, str]) -> str:
+    return _IDENTIFIER.sub(lambda found: names.get(found[0], found[0]), body)
+
+
+def _readable(paths: list[str]) -> dict[str, str]:
+    """Verilog names without escapes for hierarchical paths; no counters where names are unique."""
+    names: dict[str, str] = {}
+    for path in paths:
+        plain = re.sub(r"\$\d+", "", path).removeprefix("\\").replace(".", "_")
+        short = re.sub(r"[0-9_]+$", "", plain)
+        names[path] = plain if short in names.values() else short
+    return names
 
 
 def write_verilog(config: NpuConfig, path: str | Path) -> None:

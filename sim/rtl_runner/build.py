@@ -30,7 +30,8 @@ Log = Callable[[str], None]
 
 LIBRARY_NAME = "libnpu.so"
 
-_HARNESS = ("harness.cpp", "memory_model.h")
+_SIGN_EXTENSION = "sign_extension.h"
+_HARNESS = ("harness.cpp", "memory_model.h", _SIGN_EXTENSION)
 _RUNTIME = ("verilated.cpp", "verilated_threads.cpp")
 _VERILATOR_FLAGS = (
     *("--cc", "--top-module", "npu", "--prefix", "Vnpu"),
@@ -97,7 +98,8 @@ def build_library(verilog: str, bus_bytes: int, log: Log | None = None) -> Path:
         files = [*sorted(objects.glob("Vnpu*.cpp")), here / "harness.cpp"]
         # the longest first, so that no compiler is left with one at the end
         files.sort(key=lambda path: path.stat().st_size, reverse=True)
-        _compile(tools, files, objects, [f"-I{objects}", f"-I{here}", define], log)
+        faster = ["-include", str(here / _SIGN_EXTENSION)]
+        _compile(tools, files, objects, [f"-I{objects}", f"-I{here}", define, *faster], log)
         parts = [str(objects / f"{path.stem}.o") for path in files]
         output = target / LIBRARY_NAME
         run([tools.compiler, "-shared", "-o", str(output), *parts, str(runtime), "-pthread"])
