@@ -294,7 +294,7 @@ class _Session:
     def _events(self) -> list[TraceEvent]:
         count = min(int(self.library.npu_trace_count(self.handle)), len(self.entries))
         entries = self.entries[:count]
-        commands = _unwrap(entries["engine"], entries["command"])
+        commands = unwrap_indices(entries["engine"], entries["command"])
         return [
             TraceEvent(int(cycle), Engine(int(engine)), int(command), bool(start))
             for cycle, engine, command, start in zip(
@@ -303,8 +303,8 @@ class _Session:
         ]
 
 
-def _unwrap(engines: NDArray[np.uint8], commands: NDArray[np.uint16]) -> NDArray[np.int64]:
-    """Undo the 16-bit wrap of command indices, which grow per engine."""
+def unwrap_indices(engines: NDArray[np.uint8], commands: NDArray[np.uint16]) -> NDArray[np.int64]:
+    """Undo the 16-bit wrap of command indices, which grow per engine; `[events]` each."""
     result = commands.astype(np.int64)
     for engine in np.unique(engines):
         own = engines == engine

@@ -18,8 +18,8 @@ JOBS = 2
 """Compilers at a time."""
 
 LANGUAGE_FLAGS = ("-std=gnu++20", "-fPIC", "-fvisibility=default", "-w")
-FAST_FLAGS = ("-O3", "-march=native")
-SLOW_FLAGS = ("-O1",)
+FAST_FLAGS = ("-O2", "-march=native")
+SLOW_FLAGS = ("-O0",)
 """For code that runs once: constructors and the like."""
 
 _DEFINES = (
