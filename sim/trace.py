@@ -1,7 +1,8 @@
 """Traces of a run for the Chrome and Perfetto trace viewers (https://ui.perfetto.dev)."""
 
 import json
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,25 +16,31 @@ _ENGINES = (Engine.LOAD, Engine.COMPUTE, Engine.STORE)
 _PROCESS = 1
 
 
-def write_trace(path: str | Path, program: Program, result: SimulationResult) -> None:
+def write_trace(path: str | Path, runs: Sequence[tuple[Program, SimulationResult]]) -> None:
     """Write one slice per command, on a track per engine; a microsecond stands for a cycle.
 
     Parameters
     ----------
     path : the JSON file to write.
-    program : what ran; names operators and commands.
-    result : of a run with tracing.
+    runs : what ran, one after the other, each with the result of a run with tracing.
 
     Raises
     ------
-    SimulationError : the run was not traced, or the file cannot be written.
+    SimulationError : a run was not traced, or the file cannot be written.
     """
-    if not result.events:
-        raise SimulationError("the run has no events: run the RTL simulator with trace=True")
+    events = [*_tracks()]
+    counters: Counter[str] = Counter()
+    begin = 0
+    for program, result in runs:
+        if not result.events:
+            raise SimulationError("a run has no events: run the RTL simulator with trace=True")
+        events += _slices(program, result, begin)
+        begin += result.cycles or 0
+        counters.update(result.counters)
     document = {
-        "traceEvents": [*_tracks(), *_slices(program, result)],
+        "traceEvents": events,
         "displayTimeUnit": "ms",
-        "otherData": {"cycles": result.cycles, "unit": "1 us = 1 cycle", **result.counters},
+        "otherData": {"unit": "1 us = 1 cycle", **counters},
     }
     try:
         Path(path).write_text(json.dumps(document, separators=(",", ":")), encoding="utf-8")
@@ -52,7 +59,7 @@ def _metadata(name: str, track: int, arguments: dict[str, Any]) -> dict[str, Any
     return {"name": name, "ph": "M", "pid": _PROCESS, "tid": track, "args": arguments}
 
 
-def _slices(program: Program, result: SimulationResult) -> Iterator[dict[str, Any]]:
+def _slices(program: Program, result: SimulationResult, offset: int) -> Iterator[dict[str, Any]]:
     table = decode_table(program.commands)
     operators = {
         command: f"{layer.operator_index} {layer.kind}"
@@ -70,7 +77,7 @@ def _slices(program: Program, result: SimulationResult) -> Iterator[dict[str, An
                 "ph": "X",
                 "pid": _PROCESS,
                 "tid": int(event.engine),
-                "ts": begin,
+                "ts": offset + begin,
                 "dur": event.cycle - begin,
             }
 

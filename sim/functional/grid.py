@@ -145,7 +145,7 @@ def execute_conv(
         base = c.ofm_base + oy * c.ofm_row_pitch
         error = write_row(scratchpad, accumulators, output, commands, row, base)
         if error != _OK:
-            return error
+            return int(error)
     return _OK
 
 
@@ -256,5 +256,5 @@ def execute_depthwise(
             base = c.ofm_base + block * c.ofm_plane_pitch + oy * c.ofm_row_pitch
             error = write_row(scratchpad, accumulators, output, commands, row, base)
             if error != _OK:
-                return error
+                return int(error)
     return _OK

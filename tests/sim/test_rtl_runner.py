@@ -119,16 +119,19 @@ def test_trace_file(tmp_path: Path) -> None:
     program, inputs = random_program(SMALL, 4, KINDS)
     result = RtlSimulator(SMALL).run(program, inputs, trace=True)
     path = tmp_path / "trace.json"
-    write_trace(path, program, result)
+    write_trace(path, [(program, result), (program, result)])
     document = json.loads(path.read_text())
     slices = [event for event in document["traceEvents"] if event["ph"] == "X"]
     names = {event["name"] for event in slices}
     assert names == {kind.name for kind in KINDS} | {"STORE"}
-    assert all(e["ts"] >= 0 and e["ts"] + e["dur"] <= (result.cycles or 0) for e in slices)
+    cycles = result.cycles or 0
+    half = len(slices) // 2
+    assert all(e["ts"] >= 0 and e["ts"] + e["dur"] <= cycles for e in slices[:half])
+    assert [e["ts"] - cycles for e in slices[half:]] == [e["ts"] for e in slices[:half]]
     with pytest.raises(SimulationError, match="run the RTL simulator with trace=True"):
-        write_trace(path, program, RtlSimulator(SMALL).run(program, inputs))
+        write_trace(path, [(program, RtlSimulator(SMALL).run(program, inputs))])
     with pytest.raises(SimulationError, match="cannot write trace"):
-        write_trace(tmp_path / "no" / "folder.json", program, result)
+        write_trace(tmp_path / "no" / "folder.json", [(program, result)])
 
 
 def test_command_indices_beyond_16_bits() -> None:
