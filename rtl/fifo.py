@@ -43,12 +43,14 @@ class StreamFifo(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        storage: Any = memory.Memory(shape=self.shape, depth=self.depth, init=[])
+        # one item needs no index, but signals without bits are not valid Verilog
+        cells = max(2, self.depth)
+        storage: Any = memory.Memory(shape=self.shape, depth=cells, init=[])
         m.submodules.storage = storage
         write = storage.write_port()
         read = storage.read_port(domain="comb")
-        write_index = Signal(range(self.depth))
-        read_index = Signal(range(self.depth))
+        write_index = Signal(range(cells))
+        read_index = Signal(range(cells))
         push = Signal()
         pop = Signal()
         m.d.comb += [

@@ -1,5 +1,6 @@
 """Signatures shared by the NPU's blocks, seen from the initiator's side."""
 
+from amaranth.hdl import unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -108,7 +109,7 @@ class ParameterWrite(wiring.Signature):
 
 
 class ReadClient(wiring.Signature):
-    """One user of the AXI read channels.
+    """One user of the AXI read channels; `tag_bits` may be 0, then there is no `tag`.
 
     Members
     -------
@@ -118,12 +119,11 @@ class ReadClient(wiring.Signature):
     """
 
     def __init__(self, config: NpuConfig, tag_bits: int) -> None:
+        tag = {"tag": unsigned(tag_bits)} if tag_bits else {}
         request = data.StructLayout(
-            {"address": 32, "beats": range(config.burst_beats + 1), "tag": tag_bits}
+            {"address": unsigned(32), "beats": range(config.burst_beats + 1), **tag}
         )
-        beat = data.StructLayout(
-            {"data": config.bus_bytes * 8, "last": 1, "error": 1, "tag": tag_bits}
-        )
+        beat = data.StructLayout({"data": config.bus_bytes * 8, "last": 1, "error": 1, **tag})
         super().__init__(
             {"request": Out(stream.Signature(request)), "beats": In(stream.Signature(beat))}
         )

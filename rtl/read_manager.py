@@ -89,9 +89,9 @@ class ReadManager(wiring.Component):
                 client.beats.payload.data.eq(axi.rdata),
                 client.beats.payload.last.eq(axi.rlast),
                 client.beats.payload.error.eq(axi.rresp != Response.OKAY),
-                client.beats.payload.tag.eq(owner.tag),
             ]
         m.d.comb += [
+            self.load.beats.payload.tag.eq(owner.tag),
             axi.rready.eq(
                 owners.o.valid & Mux(owner.is_load, self.load.beats.ready, self.fetch.beats.ready)
             ),

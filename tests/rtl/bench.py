@@ -2,7 +2,7 @@
 
 import random
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -28,9 +28,7 @@ SMALL = NpuConfig(
 Testbench = Callable[[Any], Awaitable[None]]
 
 
-def simulate(
-    dut: Elaboratable, main: Testbench, background: list[Testbench], limit: int
-) -> Simulator:
+def simulate(dut: Elaboratable, main: Testbench, background: list[Testbench], limit: int) -> None:
     """Run `main` beside the `background` testbenches; fail after `limit` cycles."""
 
     async def watchdog(ctx: Any) -> None:
@@ -39,13 +37,12 @@ def simulate(
             await ctx.tick()
         raise AssertionError(f"still running after {limit} cycles")
 
-    simulator = Simulator(dut)
+    simulator: Any = Simulator(dut)
     simulator.add_clock(1e-8)
     simulator.add_testbench(main)
     for testbench in [*background, watchdog]:
         simulator.add_testbench(testbench, background=True)
     simulator.run()
-    return simulator
 
 
 def small_config(lanes: int, bus_bytes: int, **changes: int) -> NpuConfig:
@@ -233,7 +230,7 @@ class AxiMemory:
 
 
 async def send(
-    ctx: Any, stream: Any, items: list[int], rng: random.Random, pause: float = 0.0
+    ctx: Any, stream: Any, items: Sequence[Any], rng: random.Random, pause: float = 0.0
 ) -> None:
     """Send items into a stream, with pauses between them."""
     for item in items:
@@ -251,7 +248,7 @@ async def receive(
     ctx: Any, stream: Any, count: int, rng: random.Random, pause: float = 0.0
 ) -> list[Any]:
     """Take `count` items out of a stream, with pauses between them."""
-    items = []
+    items: list[Any] = []
     while len(items) < count:
         while rng.random() < pause:
             await ctx.tick()
