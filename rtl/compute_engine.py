@@ -122,12 +122,12 @@ class ComputeEngine(wiring.Component):
             slot.halt.eq(self.halt),
             slot.clear.eq(self.clear),
             slot.ready.eq(~self.status.busy),
-            self.status.start.eq(slot.valid & slot.ready),
+            self.status.start.eq(check),
             self.status.waiting.eq(slot.waiting),
             self.status.idle.eq(slot.empty & ~self.status.busy & ~self.beats.valid),
             self.error.command.eq(self.status.index),
         ]
-        with m.If(self.status.start):
+        with m.If(slot.valid & slot.ready):
             m.d.sync += [
                 current.eq(slot.command),
                 self.status.index.eq(slot.index),
