@@ -1,0 +1,52 @@
+"""Every command that the README shows is run."""
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"```console\n(.*?)```", README, re.S)
+COMMANDS = [line for block in BLOCKS for line in block.splitlines() if line]
+NPU = Path(sys.executable).with_name("npu")
+
+
+def test_readme_has_the_two_commands() -> None:
+    assert COMMANDS[:2] == ["make demo", "make test"]
+
+
+@pytest.mark.parametrize("command", [c for c in COMMANDS if c.startswith("make ")])
+def test_make_targets_exist(command: str) -> None:
+    """`make test` runs this test, so targets are resolved, not run; the demo has a test below."""
+    done = subprocess.run(
+        [*shlex.split(command), "-n"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_demo_is_what_the_make_target_runs() -> None:
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    assert re.search(r"^demo: setup\n\t\$\(BIN\)/npu demo$", makefile, re.M)
+    run(["npu", "demo"], ROOT)
+
+
+@pytest.mark.parametrize("command", [c for c in COMMANDS if not c.startswith("make ")])
+def test_commands_work(command: str, tmp_path: Path) -> None:
+    """Run as written, but with `build/` in a temporary folder."""
+    (tmp_path / "build").mkdir()
+    words = shlex.split(command.replace("build/", f"{tmp_path}/build/"))
+    assert run(words, ROOT)
+
+
+def run(words: list[str], folder: Path) -> str:
+    """Run an `npu` command in `folder` and return what it printed."""
+    assert words[0] == "npu", f"the README shows a command that this test does not know: {words}"
+    done = subprocess.run(
+        [str(NPU), *words[1:]], cwd=folder, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, f"{words}: exit {done.returncode}\n{done.stderr}"
+    return done.stdout + done.stderr
