@@ -36,11 +36,11 @@ class StoreEngine(wiring.Component):
     reading stops, the issued bursts are completed (with disabled bytes where data is missing), then
     the engine is done.
 
-    Latency: n + 2 cycles from the offered command to its execution, where pixel_bytes has n bits
-    (hidden behind a command that executes); the first address is on the bus 3 cycles later, the
-    first data beat at the earliest 5 cycles later. Throughput: a word and a beat per cycle; between
-    commands the reading pauses for a cycle. Stalls: reading stops while fewer than 2 of the
-    packer's 8 units of `max(bus_bytes, lanes)` bytes are free.
+    Latency: n + 3 cycles from the offered command to `status.start`, where pixel_bytes has n bits
+    (while another command executes, too); from there the first word is read 1 cycle later, the
+    first address is on the bus 2, the first beat at the earliest 5 cycles later. Throughput: a word
+    and a beat per cycle; between commands the reading pauses for a cycle. Stalls: reading stops
+    while fewer than 2 of the packer's 8 units of `max(bus_bytes, lanes)` bytes are free.
 
     Parameters
     ----------
