@@ -184,7 +184,8 @@ class Program:
             configuration whose id has changed since the program was compiled.
         """
         try:
-            with np.load(path, allow_pickle=False) as archive:
+            # numpy leaves a file open that it opened itself and cannot read
+            with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
                 metadata = json.loads(archive["metadata"].tobytes())
                 commands, constants = archive["commands"], archive["constants"]
         except OSError as error:
