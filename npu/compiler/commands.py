@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from npu.compiler.estimate import MEMORY_CYCLES, add_cycles, grid_cycles, transfer_cycles
+from npu.compiler.estimate import add_cycles, grid_cycles, transfer_cycles
 from npu.compiler.hazards import Access, Memory
 from npu.compiler.layout import Fold, input_planes
 from npu.compiler.pieces import Piece, weight_words
@@ -90,7 +90,7 @@ def load_rows(
         fields,
         (Access(Memory.ARENA, start, size),),
         (view.access((0, view.planes), rows),),
-        MEMORY_CYCLES + transfer_cycles(size, pixels * view.planes, config),
+        transfer_cycles(size, pixels * view.planes, config),
     )
 
 
@@ -130,8 +130,7 @@ def load_folded(
         fields,
         (Access(Memory.ARENA, start, count * row_bytes),),
         (view.access((0, view.planes), rows),),
-        MEMORY_CYCLES
-        + transfer_cycles(count * row_bytes, count * fold.width * view.planes, config),
+        transfer_cycles(count * row_bytes, count * fold.width * view.planes, config),
     )
 
 
@@ -163,7 +162,7 @@ def load_constants(
         "row_pitch": 0,
         "plane_pitch": 0,
     }
-    cycles = MEMORY_CYCLES + transfer_cycles(size, units, config)
+    cycles = transfer_cycles(size, units, config)
     return Prepared(Opcode.LOAD, fields, (), (written,), cycles)
 
 
@@ -192,7 +191,7 @@ def store_rows(
         fields,
         (view.access((0, view.planes), rows),),
         (Access(Memory.ARENA, start, size),),
-        MEMORY_CYCLES + transfer_cycles(size, pixels * view.planes, config),
+        transfer_cycles(size, pixels * view.planes, config),
     )
 
 

@@ -13,12 +13,15 @@ from numpy.typing import NDArray
 
 from npu.compiler.commands import Prepared, load_constants
 from npu.compiler.errors import CompileError
-from npu.compiler.pieces import BUFFER_SHARE
 from rtl.config import PARAMETER_BYTES, NpuConfig
 from rtl.isa import Destination
 
 ALIGNMENT = 64
 """Bytes to which the constants of each kind are aligned, so that bursts are."""
+
+
+CHUNK_BYTES = 1024
+"""Small items are loaded together up to this size: more would delay the first of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +77,7 @@ class ConstantRing:
         for slot in self._slots:
             if slot.key == key:
                 return slot.first, None
-        first_load = not self._slots
-        keys = [key] if first_load else self._chunk(key)
+        keys = self._chunk(key)
         size = sum(self._sizes[k] for k in keys)
         if size > self._capacity:
             raise CompileError(
@@ -95,8 +97,8 @@ class ConstantRing:
         return base, load
 
     def _chunk(self, key: Hashable) -> list[Hashable]:
-        """`key` and the items behind it that one LOAD may bring along: a piece's share of bytes."""
-        limit = self._capacity // BUFFER_SHARE
+        """`key` and small items behind it that one LOAD may bring along."""
+        limit = CHUNK_BYTES // self._unit
         held = {slot.key for slot in self._slots}
         keys, size = [key], self._sizes[key]
         end = self._offsets[key] + size * self._unit

@@ -8,7 +8,7 @@ each command can start: engines keep fed, and the dispatcher rarely meets a full
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from npu.compiler.estimate import COMMAND_CYCLES
+from npu.compiler.estimate import COMPUTE_OVERHEAD, MEMORY_LATENCY, TRANSFER_OVERHEAD
 from npu.compiler.hazards import Access, Memory, RangeTracker
 from rtl.isa import COMMANDS, WAIT_BITS, Command, Engine, Opcode
 
@@ -135,7 +135,11 @@ class CommandStream:
             assert best is not None, "the oldest command depends on scheduled ones only"
             start, number = best
             entry = self._entries[number]
-            end = start + entry.cycles + COMMAND_CYCLES
+            if entry.engine == Engine.COMPUTE:
+                end = start + entry.cycles + COMPUTE_OVERHEAD
+            else:
+                latency = MEMORY_LATENCY if start > free[entry.engine] else 0
+                end = start + latency + entry.cycles + TRANSFER_OVERHEAD
             finish[number] = free[entry.engine] = end
             queues[entry.engine].remove(number)
             order.append(number)

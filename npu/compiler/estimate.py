@@ -7,11 +7,14 @@ from npu.compiler.tasks import GridTask, ceil_div
 from rtl.config import NpuConfig
 from rtl.isa import Opcode
 
-COMMAND_CYCLES = 20
-"""From one command of an engine to the next: start, and draining of the pipeline."""
+COMPUTE_OVERHEAD = 24
+"""From the last step of a compute command to the first of the next: the pipeline drains."""
 
-MEMORY_CYCLES = 30
-"""From the start of a transfer to its first data, and from its last to completion."""
+TRANSFER_OVERHEAD = 8
+"""Cycles that a LOAD or STORE costs its engine besides its data; consecutive ones overlap."""
+
+MEMORY_LATENCY = 30
+"""From the start of a transfer to its first data, when the engine was idle."""
 
 
 def grid_cycles(
@@ -35,13 +38,15 @@ def grid_cycles(
     groups = rows * ceil_div(columns, pixels)
     steps = task.kernel_steps(config)
     grid = steps * (planes * depth if task.opcode == Opcode.CONV else words)
-    output = ceil_div(min(pixels, columns), config.requant_words) * words
+    blocks = ceil_div(words, config.block_words) if task.opcode == Opcode.CONV else words
+    output = ceil_div(min(pixels, columns), config.requant_words) * words + blocks
     return groups * max(grid, output)
 
 
 def add_cycles(words: int, config: NpuConfig) -> int:
-    """Cycles of an ADD over `words` words: a window of each operand per group of pixels."""
-    return max(2 * ceil_div(words, config.pixels), ceil_div(words, config.requant_words))
+    """Cycles of an ADD over `words` words: the operands of a group are scaled one by one."""
+    group = 2 * (config.pixels // config.requant_words) + 1
+    return ceil_div(words, config.pixels) * group
 
 
 def transfer_cycles(size: int, words: int, config: NpuConfig) -> int:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from math import isqrt
 
 from npu.compiler.commands import Prepared, View, add, load_folded, load_rows, store_rows
-from npu.compiler.estimate import COMMAND_CYCLES, MEMORY_CYCLES
+from npu.compiler.estimate import COMPUTE_OVERHEAD
 from npu.compiler.pieces import Piece, constant_bytes, cut
 from npu.compiler.plan import SegmentPlan
 from npu.compiler.stripes import (
@@ -63,7 +63,7 @@ def schedule(
         steps = _GroupSteps(group, plan, offsets, stored, config)
         cuts = []
         for member in group.members:
-            count = pace.pieces(member)
+            count = pace.pieces(member, member is plan.groups[-1].members[-1])
             cuts.append(
                 [
                     cut(task, count, config) if isinstance(task, GridTask) else ()
@@ -85,17 +85,19 @@ class _Pace:
         self._loaded = 0
         self._computed = 0
 
-    def pieces(self, member: Member) -> int:
-        """Into how many pieces to cut the outputs of the next operator."""
+    def pieces(self, member: Member, last: bool) -> int:
+        """Into how many pieces to cut the outputs of the next operator, which may be the last."""
         config = self._config
-        weights, parameters = constant_bytes(member.op, config)
-        constants = (weights + parameters) // config.bus_bytes + 2 * MEMORY_CYCLES
+        constants = sum(constant_bytes(member.op, config)) // config.bus_bytes
         load = constants + sum(
             o.external.size // config.bus_bytes for o in member.inputs if o.in_arena
         )
         compute = compute_cycles(member.op, (0, member.op.ofm.height), config)
         late = self._loaded + load > self._computed
-        count = max(isqrt(constants // (2 * COMMAND_CYCLES)), 1) if late else 1
+        # where loading takes longer than computing, only what follows the last LOAD counts
+        waiting = compute if load > compute and last else constants
+        finer = late and (last or compute > load)
+        count = max(isqrt(waiting // COMPUTE_OVERHEAD), 1) if finer else 1
         self._loaded += load
         start = max(self._computed, self._loaded - load + load // count)
         self._computed = max(start + compute, self._loaded + compute // count)

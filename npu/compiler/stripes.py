@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from npu.compiler.estimate import (
-    COMMAND_CYCLES,
-    MEMORY_CYCLES,
+    COMPUTE_OVERHEAD,
+    TRANSFER_OVERHEAD,
     add_cycles,
     grid_cycles,
     transfer_cycles,
@@ -286,7 +286,7 @@ class GroupPlanner:
         compute = load = store = 0.0
         words = 0
         for position, (member, span) in enumerate(zip(members, spans, strict=True), first):
-            compute += count * self._commands[position] * COMMAND_CYCLES
+            compute += count * self._commands[position] * COMPUTE_OVERHEAD
             regular = len(member.op.tasks) == 1
             compute += sum(
                 self._cycles(position, high - low, None if regular else (low, high))
@@ -344,8 +344,7 @@ class GroupPlanner:
     def _transfer(self, operand: Operand, rows: int, count: int) -> int:
         size = rows * operand.external.width * operand.external.channels
         words = rows * operand.row_words(self._config)
-        overhead = count * (MEMORY_CYCLES + COMMAND_CYCLES)
-        return overhead + transfer_cycles(size, words, self._config)
+        return count * TRANSFER_OVERHEAD + transfer_cycles(size, words, self._config)
 
     def _reloads(self, first: int, end: int) -> int:
         """Cycles of loading constants again for every stripe, if the buffers cannot keep them."""
