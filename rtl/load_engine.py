@@ -111,7 +111,7 @@ class LoadEngine(wiring.Component):
         m.d.comb += [slot.halt.eq(self.halt), slot.clear.eq(self.clear)]
 
         front_fault = self._front(m, slot, splitter, jobs, indices, flushing)
-        outstanding = self._reads(m, splitter, unpacker, indices, flushing)
+        outstanding, newest = self._reads(m, splitter, unpacker, indices, flushing)
         retired = self._writes(m, unpacker, flushing)
 
         # the first fault, oldest command first, empties the engine
@@ -139,8 +139,10 @@ class LoadEngine(wiring.Component):
                     fault.eq(ErrorCode.READ_BUS),
                     fault_index.eq(beat.payload.tag[1:]),
                 ]
-            with m.Elif((front_fault != ErrorCode.NONE) & (indices.level == 1)):
-                m.d.sync += [flushing.eq(1), fault.eq(front_fault)]
+            # all commands before the newest are complete; so is the newest itself when only bytes
+            # behind its last pixel leave the region
+            with m.Elif((front_fault != ErrorCode.NONE) & (indices.level <= 1)):
+                m.d.sync += [flushing.eq(1), fault.eq(front_fault), fault_index.eq(newest)]
 
         shown = Signal()
         m.d.sync += shown.eq(indices.o.valid & ~indices.o.ready)
@@ -150,7 +152,10 @@ class LoadEngine(wiring.Component):
             self.error.command.eq(fault_index),
             self.status.start.eq(indices.o.valid & ~shown & ~flushing),
             self.status.index.eq(Mux(flushing, fault_index, indices.o.payload)),
-            self.status.busy.eq(indices.o.valid | flushing | (outstanding != 0)),
+            # bytes behind the last pixel are still read when the command is complete
+            self.status.busy.eq(
+                indices.o.valid | flushing | (outstanding != 0) | ~splitter.transfer.ready
+            ),
             self.status.waiting.eq(slot.waiting),
             self.status.idle.eq(~self.status.busy & slot.empty),
         ]
@@ -229,8 +234,9 @@ class LoadEngine(wiring.Component):
         unpacker: Unpacker,
         indices: StreamFifo,
         flushing: Signal,
-    ) -> Signal:
-        """Connect the read manager; return how many bursts are unanswered."""
+    ) -> tuple[Signal, Signal]:
+        """Connect the read manager; return how many bursts are unanswered, and the index of the
+        newest command."""
         request, beats = self.read.request, self.read.beats
         burst = splitter.bursts
         bus_bits = self.config.bus_bytes.bit_length() - 1
@@ -251,7 +257,7 @@ class LoadEngine(wiring.Component):
         ]
         answered = beats.valid & beats.ready & beats.payload.last
         m.d.sync += outstanding.eq(outstanding + (request.valid & request.ready) - answered)
-        return outstanding
+        return outstanding, newest
 
     def _writes(self, m: Module, unpacker: Unpacker, flushing: Signal) -> Signal:
         """Connect the destinations; return whether a command's last word is being written."""
