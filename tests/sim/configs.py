@@ -44,3 +44,35 @@ FUNCTIONAL = {
     "npu256": PRESETS["npu256"],
     "npu1024": PRESETS["npu1024"],
 }
+
+DEEP = NpuConfig(
+    pixels=4,
+    channels=8,
+    lanes=8,
+    accumulator_depth=3,
+    requant_lanes=8,
+    scratchpad_kib=16,
+    weight_buffer_kib=32,
+    parameter_channels=256,
+    bus_bytes=16,
+    burst_beats=16,
+    outstanding_bursts=8,
+)
+"""A depth that is no power of two, and a bus wider than a word."""
+
+SLIM = NpuConfig(
+    pixels=2,
+    channels=1,
+    lanes=16,
+    accumulator_depth=16,
+    requant_lanes=16,
+    scratchpad_kib=32,
+    weight_buffer_kib=32,
+    parameter_channels=1024,
+    burst_beats=256,
+    queue_beats=64,
+)
+"""One column, so that a word takes sixteen groups, and words wider than the bus."""
+
+RTL = {"small": SMALL, "deep": DEEP, "slim": SLIM}
+"""Built quickly; they differ in everything that shapes the hardware."""
