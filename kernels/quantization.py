@@ -52,6 +52,16 @@ class AddParameters:
 
 
 @dataclass(frozen=True)
+class PreluParameters:
+    """Multiplier (Q31) and shift of PRELU: of the input, and of the input times alpha."""
+
+    multiplier: int
+    shift: int
+    multiplier_alpha: int
+    shift_alpha: int
+
+
+@dataclass(frozen=True)
 class SoftmaxParameters:
     """SOFTMAX: input difference to Q5.26; differences below `diff_min` have exponential 0."""
 
@@ -160,6 +170,53 @@ def add_parameters(scale_a: float, scale_b: float, ofm_scale: float) -> AddParam
         *quantize_multiplier(a / twice_max),
         *quantize_multiplier(b / twice_max),
         *quantize_multiplier(real),
+    )
+
+
+def sub_parameters(scale_a: float, scale_b: float, ofm_scale: float) -> AddParameters:
+    """Rescaling of SUB. Source: `CalculateOpDataSub`, whose quotients are float32, unlike ADD's.
+
+    Raises ValueError for a bad scale, or an OFM scale so small that TFLM refuses it.
+    """
+    a, b, ofm = (
+        np.float32(scale_float32(scale, name))
+        for scale, name in (
+            (scale_a, "scale of input 0"),
+            (scale_b, "scale of input 1"),
+            (ofm_scale, "OFM scale"),
+        )
+    )
+    twice_max = np.float32(2) * max(a, b)
+    real = float(twice_max / (np.float32(1 << ADD_LEFT_SHIFT) * ofm))
+    if real >= 1:
+        raise ValueError(
+            f"OFM scale is {ofm_scale}; allowed for input scales {scale_a} and {scale_b} "
+            f"is more than {float(twice_max) / (1 << ADD_LEFT_SHIFT)}"
+        )
+    return AddParameters(
+        *quantize_multiplier(float(a / twice_max)),
+        *quantize_multiplier(float(b / twice_max)),
+        *quantize_multiplier(real),
+    )
+
+
+def mul_multiplier(scale_a: float, scale_b: float, ofm_scale: float) -> tuple[int, int]:
+    """(multiplier, shift) of the product of two int8. Source: `CalculateOpDataMul`.
+
+    Raises ValueError for a bad scale, or scales that make a multiplier of 2**30 and above.
+    """
+    a, b = scale_float32(scale_a, "scale of input 0"), scale_float32(scale_b, "scale of input 1")
+    return quantize_multiplier(a * b / scale_float32(ofm_scale, "OFM scale"))
+
+
+def prelu_parameters(ifm_scale: float, alpha_scale: float, ofm_scale: float) -> PreluParameters:
+    """Rescaling of PRELU. Source: `CalculatePreluParams`.
+
+    Raises ValueError for a bad scale, or scales that make a multiplier of 2**30 and above.
+    """
+    return PreluParameters(
+        *rescale_multiplier(ifm_scale, ofm_scale),
+        *mul_multiplier(ifm_scale, alpha_scale, ofm_scale),
     )
 
 
