@@ -1,5 +1,6 @@
 """RTL cycles per inference, beside Vela's estimate for an Ethos-U55 of as many MACs."""
 
+from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Any
 
@@ -59,6 +60,8 @@ def run(console: Console, *, quick: bool) -> list[dict[str, Any]]:
                 }
             )
         console.print(table)
+        for line in _notes(measured, estimates):
+            print_line(console, line)
         if config == LAYER_CONFIG:
             for measurement in measured:
                 _print_layers(console, measurement)
@@ -71,8 +74,7 @@ def _estimates(
     try:
         print_line(
             console,
-            f"U55: estimates of Vela {vela.version()}, run now, everything in SRAM; it counts "
-            "SOFTMAX, which runs on our CPU and is not in our cycles",
+            f"U55: estimates of Vela {vela.version()}, run now, everything in SRAM",
         )
     except vela.VelaError as error:
         print_line(console, f"no estimates for U55: {error}", style="yellow")
@@ -106,6 +108,21 @@ def _row(measurement: Measurement, estimate: vela.Estimate | None) -> list[str]:
         met = NONE_SIGN if asked is None else "yes" if measurement.cycles <= asked else "NO"
         cells += [thousands(asked), met]
     return [*cells, "yes" if measurement.bit_exact else "NO"]
+
+
+def _notes(
+    measured: list[Measurement], estimates: dict[tuple[str, str], vela.Estimate]
+) -> Iterator[str]:
+    """What is not in the cycles of each side."""
+    for measurement in measured:
+        on_cpu = [layer.kind for layer in measurement.layers if layer.placed == "CPU"]
+        estimate = estimates.get((measurement.network, measurement.config))
+        vela_cpu = "" if estimate is None else f"; Vela leaves {estimate.cpu_operators} there"
+        if on_cpu:
+            yield (
+                f"{measurement.network}: {', '.join(on_cpu)} on the CPU, not in the cycles"
+                f"{vela_cpu}"
+            )
 
 
 def _print_layers(console: Console, measurement: Measurement) -> None:
