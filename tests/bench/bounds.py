@@ -7,7 +7,6 @@ compute command its fields say how many cycles its grid and its output stage nee
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from npu.compiler.estimate import add_cycles
 from rtl.config import NpuConfig
 from rtl.isa import Command, Engine, Opcode
 from sim.command_table import decode_table
@@ -86,7 +85,8 @@ def compute_needs(command: Command, config: NpuConfig) -> tuple[int, int]:
     """Least cycles of a compute command in the grid and in the output stage."""
     if command.opcode == Opcode.ADD:
         words = command["words"]
-        return add_cycles(words, config), -(-words // config.requant_words)
+        # a window of each operand per group of pixels
+        return 2 * -(-words // config.pixels), -(-words // config.requant_words)
     groups = command["ofm_height"] * -(-command["ofm_width"] // command["group_pixels"])
     groups *= command["blocks"]
     steps = command["kernel_height"] * command["kernel_width"]

@@ -64,9 +64,9 @@ def table(rows: list[str]) -> str:
         *rows,
         "",
         "Cycles of the NPU in RTL simulation, one inference, memory of 8 bytes a cycle and a "
-        "latency of 20 cycles; operators on the CPU (SOFTMAX, TRANSPOSE) are not in them. Bit-exact: every "
-        "output and every intermediate tensor equals TensorFlow Lite Micro's, on each of these "
-        "configurations. Written by `python -m tests.bench readme`.",
+        "latency of 20 cycles; operators on the CPU (SOFTMAX, TRANSPOSE) are not in them. "
+        "Bit-exact: every output and every intermediate tensor equals TensorFlow Lite Micro's, on "
+        "each of these configurations. Written by `python -m tests.bench readme`.",
     ]
     return "\n".join(lines) + "\n"
 
