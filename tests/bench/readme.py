@@ -32,7 +32,7 @@ def run(console: Console, *, path: Path = README) -> None:
     for network in networks():
         print_line(console, network.name)
         try:
-            rows.append(table_row([machine.measure(network) for machine in machines]))
+            rows.append([machine.measure(network) for machine in machines])
         except NpuError as error:
             print_line(console, f"{network.name} is left out: {error}", style="bold red")
     path.write_text(replace_section(_read(path), table(rows)), encoding="utf-8")
@@ -48,8 +48,8 @@ def replace_section(text: str, content: str) -> str:
     return f"{before}{BEGIN}\n{content}{END}{after}"
 
 
-def table(rows: list[str]) -> str:
-    """The table in Markdown, and what its numbers are."""
+def table(rows: list[list[Measurement]]) -> str:
+    """The table in Markdown, a row for each network, and what is missing from its cycles."""
     heading = [
         "network",
         "MMAC",
@@ -61,14 +61,23 @@ def table(rows: list[str]) -> str:
     lines = [
         f"| {' | '.join(heading)} |",
         f"|---|{'---:|' * (len(heading) - 2)}---|",
-        *rows,
+        *(table_row(row) for row in rows),
         "",
-        "Cycles of the NPU in RTL simulation, one inference, memory of 8 bytes a cycle and a "
-        "latency of 20 cycles; operators on the CPU (SOFTMAX, TRANSPOSE) are not in them. "
-        "Bit-exact: every output and every intermediate tensor equals TensorFlow Lite Micro's, on "
-        "each of these configurations. Written by `python -m tests.bench readme`.",
+        _note(rows),
     ]
     return "\n".join(lines) + "\n"
+
+
+def _note(rows: list[list[Measurement]]) -> str:
+    on_cpu: dict[str, list[str]] = {}
+    for row in rows:
+        kinds = {layer.kind for m in row for layer in m.layers if layer.placed == "CPU"}
+        for kind in sorted(kinds):
+            on_cpu.setdefault(kind, []).append(row[0].network)
+    if not on_cpu:
+        return "Nothing runs on the CPU."
+    parts = [f"{kind} ({', '.join(names)})" for kind, names in on_cpu.items()]
+    return f"On the CPU, not in the cycles: {'; '.join(parts)}."
 
 
 def table_row(measurements: list[Measurement]) -> str:

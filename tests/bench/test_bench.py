@@ -12,7 +12,7 @@ from sim.result import SimulationResult, TraceEvent
 from tests.bench import __main__ as command_line
 from tests.bench import readme, vela
 from tests.bench.bounds import Bound, compute_needs, layer_bounds
-from tests.bench.measure import Measurement
+from tests.bench.measure import Layer, Measurement
 from tests.bench.networks import SHIPPED, networks
 from tests.bench.timing import repeat
 
@@ -97,7 +97,7 @@ def measurement(config: str, *, cycles: int, bit_exact: bool = True) -> Measurem
         intermediates_equal=1,
         intermediates=1,
         counters={},
-        layers=(),
+        layers=(Layer(0, "SOFTMAX", "CPU", "no", 0, None, None, None),),
     )
 
 
@@ -107,7 +107,9 @@ def test_table_row_of_the_readme() -> None:
     ]
     row = readme.table_row(good)
     assert row == "| net | 1.00 | 4,000 | 2,000 | 1,000 | 50.0 % | 0.010 | yes |"
-    assert readme.table([row]).splitlines()[0].count("|") == row.count("|")
+    heading, line, content, _, note = readme.table([good]).splitlines()
+    assert heading.count("|") == line.count("|") == content.count("|")
+    assert note == "On the CPU, not in the cycles: SOFTMAX (net)."
     good[0] = measurement("npu64", cycles=4000, bit_exact=False)
     assert readme.table_row(good).endswith("| **no** |")
 
