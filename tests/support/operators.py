@@ -3,8 +3,11 @@
 from typing import Any
 
 import numpy as np
+from tflite_micro.tensorflow.lite.micro.python import (
+    schema_py_generated as schema,
+)
 
-from tests.support.tflite_builder import ModelBuilder, schema
+from tests.support.tflite_builder import ModelBuilder
 from tests.support.tflite_file import Tensor
 
 OPTIONS = {
