@@ -1,6 +1,5 @@
 """Compiles a segment to a program."""
 
-from collections.abc import Hashable
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +10,7 @@ from npu.compiler.commands import Prepared, grid
 from npu.compiler.constants import ConstantRing, lay_out
 from npu.compiler.emit import CommandStream, Stream
 from npu.compiler.layout import parameter_bytes, weight_bytes
+from npu.compiler.pieces import PieceKey
 from npu.compiler.plan import SegmentPlan, plan_segment
 from npu.compiler.schedule import GridStep, Step, schedule
 from npu.compiler.segment import Segment, lower_segment
@@ -107,8 +107,8 @@ def _emit(
     steps: list[Step], config: NpuConfig
 ) -> tuple[Stream, NDArray[np.uint8], dict[int, list[int]]]:
     """The stream, the constants, and by operator position the numbers of its compute commands."""
-    weights: dict[Hashable, NDArray[np.uint8]] = {}
-    parameters: dict[Hashable, NDArray[np.uint8]] = {}
+    weights: dict[PieceKey, NDArray[np.uint8]] = {}
+    parameters: dict[PieceKey, NDArray[np.uint8]] = {}
     grid_steps = [step for step in steps if isinstance(step, GridStep)]
     for use in grid_steps:
         if use.key not in parameters:

@@ -5,7 +5,7 @@ just before the command that needs them; the order of the stream then moves them
 the ring allows.
 """
 
-from collections.abc import Hashable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from npu.compiler.commands import Prepared, load_constants
 from npu.compiler.errors import CompileError
+from npu.compiler.pieces import BUFFER_SHARE, PieceKey
 from rtl.config import PARAMETER_BYTES, NpuConfig
 from rtl.isa import Destination
 
@@ -28,7 +29,7 @@ CHUNK_BYTES = 1024
 class Slot:
     """An item in the ring, units `first..end`."""
 
-    key: Hashable
+    key: PieceKey
     first: int
     end: int
 
@@ -47,8 +48,8 @@ class ConstantRing:
     def __init__(
         self,
         destination: Destination,
-        items: dict[Hashable, NDArray[np.uint8]],
-        uses: Sequence[Hashable],
+        items: dict[PieceKey, NDArray[np.uint8]],
+        uses: Sequence[PieceKey],
         offset: int,
         config: NpuConfig,
     ) -> None:
@@ -65,7 +66,7 @@ class ConstantRing:
         self._slots: list[Slot] = []
         self._head = 0
 
-    def require(self, key: Hashable) -> tuple[int, Prepared | None]:
+    def require(self, key: PieceKey) -> tuple[int, Prepared | None]:
         """The address of the next item in the order of use, and the LOAD that brings it, if any.
 
         Raises
@@ -96,9 +97,9 @@ class ConstantRing:
         )
         return base, load
 
-    def _chunk(self, key: Hashable) -> list[Hashable]:
+    def _chunk(self, key: PieceKey) -> list[PieceKey]:
         """`key` and small items behind it that one LOAD may bring along."""
-        limit = CHUNK_BYTES // self._unit
+        limit = min(CHUNK_BYTES // self._unit, self._capacity // BUFFER_SHARE)
         held = {slot.key for slot in self._slots}
         keys, size = [key], self._sizes[key]
         end = self._offsets[key] + size * self._unit
@@ -108,13 +109,16 @@ class ConstantRing:
             size += self._sizes[following]
             if following in held or self._offsets[following] != end or size > limit:
                 break
+            # the very first command should not wait for what others need
+            if not held and following.position != key.position:
+                break
             keys.append(following)
             end += self._sizes[following] * self._unit
         return keys
 
 
 def lay_out(
-    weights: dict[Hashable, NDArray[np.uint8]], parameters: dict[Hashable, NDArray[np.uint8]]
+    weights: dict[PieceKey, NDArray[np.uint8]], parameters: dict[PieceKey, NDArray[np.uint8]]
 ) -> tuple[NDArray[np.uint8], int]:
     """The constants region, uint8, and the offset of the parameters behind the weights."""
     parts = list(weights.values())

@@ -1,9 +1,10 @@
 """Cutting an operator's outputs along channels: what one command computes."""
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from npu.compiler.layout import input_planes
-from npu.compiler.tasks import GridTask, LoweredOperator, ceil_div
+from npu.compiler.tasks import GridTask, LoweredOperator, Region, ceil_div
 from rtl.config import PARAMETER_BYTES, NpuConfig
 from rtl.isa import Opcode
 
@@ -23,6 +24,17 @@ class Piece:
     def end(self, config: NpuConfig) -> int:
         """The first word behind the piece."""
         return self.first + self.blocks * self.depth // config.groups_per_word
+
+
+class PieceKey(NamedTuple):
+    """Names a piece: its weights and parameters are the same in every stripe.
+
+    `position` is the operator's in the segment, `region` its task's, `first` the piece's.
+    """
+
+    position: int
+    region: Region
+    first: int
 
 
 def weight_words(task: GridTask, piece: Piece, config: NpuConfig) -> int:

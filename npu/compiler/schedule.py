@@ -1,12 +1,12 @@
 """From a plan to steps: what is loaded, computed and stored, in an order that is right serially."""
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from math import isqrt
 
 from npu.compiler.commands import Prepared, View, add, load_folded, load_rows, store_rows
 from npu.compiler.estimate import COMPUTE_OVERHEAD
-from npu.compiler.pieces import Piece, constant_bytes, cut
+from npu.compiler.pieces import Piece, PieceKey, constant_bytes, cut
 from npu.compiler.plan import SegmentPlan
 from npu.compiler.stripes import (
     GroupPlan,
@@ -23,13 +23,10 @@ from rtl.config import NpuConfig
 
 @dataclass(frozen=True, eq=False)
 class GridStep:
-    """One grid command whose weights and parameters have no address yet.
-
-    `key` names the piece of the task: its weights and parameters are the same in every stripe.
-    """
+    """One grid command whose weights and parameters have no address yet."""
 
     position: int
-    key: Hashable
+    key: PieceKey
     task: GridTask
     piece: Piece
     region: Region
@@ -164,7 +161,7 @@ class _GroupSteps:
                 continue
             region = Region(low, high, task.region.x0, task.region.x1)
             for piece in cut_pieces:
-                key = (position, task.region, piece.first)
+                key = PieceKey(position, task.region, piece.first)
                 yield GridStep(position, key, task, piece, region, views[0], ofm)
         local = member.output.residence == Residence.LOCAL
         if member.output.in_arena or (local and member.op.target in self._stored):
