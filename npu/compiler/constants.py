@@ -21,7 +21,7 @@ ALIGNMENT = 64
 """Bytes to which the constants of each kind are aligned, so that bursts are."""
 
 
-CHUNK_BYTES = 1024
+CHUNK_BYTES = 1152
 """Small items are loaded together up to this size: more would delay the first of them."""
 
 

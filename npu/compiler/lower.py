@@ -1,13 +1,13 @@
 """From operators of the graph to tasks of the hardware."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kernels.quantization import add_parameters, mean_multiplier
 from npu.compiler.layout import fold_zero_point
+from npu.compiler.normalize import normalize
 from npu.compiler.pooling import averaging_tasks
 from npu.compiler.tasks import (
     AddTask,
@@ -35,9 +35,6 @@ from npu.quant_params import (
     scale_and_zero_point,
 )
 from rtl.isa import Opcode
-
-FIELD_LIMIT = 255
-"""The largest kernel, stride, dilation and padding that a command can hold."""
 
 VIEW_KINDS = frozenset({"RESHAPE", "SQUEEZE", "EXPAND_DIMS"})
 """Operators that only rename the shape."""
@@ -80,7 +77,7 @@ def lower_operator(
         sources = op.inputs[:2]
     else:
         sources = op.inputs[:1]
-        tasks = tuple(_normalize(task) for task in tasks if isinstance(task, GridTask))
+        tasks = tuple(normalize(task) for task in tasks if isinstance(task, GridTask))
     return LoweredOperator(op.index, op.kind, graph.macs(op), sources, op.outputs[0], tasks)
 
 
@@ -294,65 +291,6 @@ def _mean(
         activation_max=high,
     )
     return (task,)
-
-
-def _normalize(task: GridTask) -> GridTask:
-    """Bring a task into the form that fills the most pixels and kernel columns."""
-    task = _unit_strides(task)
-    kernel, ifm, ofm = task.kernel, task.ifm, task.ofm
-    if ifm.width == ofm.width == kernel.width == 1 and kernel.pad_left == 0 and ifm.height > 1:
-        return _unit_strides(_columns_as_rows(task))
-    covered = (kernel.height, kernel.width) == (ifm.height, ifm.width) and ofm.pixels == 1
-    unpadded = kernel == Kernel(height=kernel.height, width=kernel.width)
-    if covered and unpadded and ifm.height > 1 and ifm.pixels <= FIELD_LIMIT:
-        return replace(
-            task,
-            ifm=Extent(1, ifm.pixels, ifm.channels),
-            kernel=Kernel(width=ifm.pixels),
-            weights=_reshaped(task, 1, ifm.pixels),
-        )
-    return task
-
-
-def _unit_strides(task: GridTask) -> GridTask:
-    """A stride along a single output pixel means nothing."""
-    kernel = task.kernel
-    return replace(
-        task,
-        kernel=replace(
-            kernel,
-            stride_y=1 if task.ofm.height == 1 else kernel.stride_y,
-            stride_x=1 if task.ofm.width == 1 else kernel.stride_x,
-            dilation_y=1 if kernel.height == 1 else kernel.dilation_y,
-            dilation_x=1 if kernel.width == 1 else kernel.dilation_x,
-        ),
-    )
-
-
-def _columns_as_rows(task: GridTask) -> GridTask:
-    """A map of one column is, in memory, a map of one row."""
-    kernel, region = task.kernel, task.region
-    return replace(
-        task,
-        ifm=Extent(1, task.ifm.height, task.ifm.channels),
-        ofm=Extent(1, task.ofm.height, task.ofm.channels),
-        kernel=Kernel(
-            width=kernel.height,
-            stride_x=kernel.stride_y,
-            dilation_x=kernel.dilation_y,
-            pad_left=kernel.pad_top,
-        ),
-        region=Region(0, 1, region.y0, region.y1),
-        weights=_reshaped(task, 1, kernel.height),
-    )
-
-
-def _reshaped(task: GridTask, height: int, width: int) -> NDArray[np.int8] | None:
-    if task.weights is None:
-        return None
-    if task.opcode == Opcode.DEPTHWISE:
-        return task.weights.reshape(height, width, -1)
-    return task.weights.reshape(task.weights.shape[0], height, width, -1)
 
 
 _LOWERINGS: dict[str, Lowering] = {

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from npu.compiler.lower import COMPUTE_KINDS, FIELD_LIMIT, VIEW_KINDS, natural_extent, paddings
+from npu.compiler.lower import COMPUTE_KINDS, VIEW_KINDS, natural_extent, paddings
+from npu.compiler.normalize import FIELD_LIMIT
 from npu.compiler.pieces import smallest_weights
 from npu.compiler.rules import reason_against
 from npu.compiler.segment import Segment, lower_segment, make_segment

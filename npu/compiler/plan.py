@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 from npu.compiler.allocate import Request, allocate
 from npu.compiler.errors import CompileError
-from npu.compiler.stripes import GroupPlan, GroupPlanner, Residence, make_member
+from npu.compiler.groups import GroupPlanner
+from npu.compiler.stripes import GroupPlan, Residence, make_member
 from npu.compiler.tasks import LoweredOperator
 from rtl.config import NpuConfig
 
@@ -194,8 +195,7 @@ class _Planner:
                         yield Request(key, words, number, number)
 
     def _can_fuse(self, position: int) -> bool:
-        """Whether the map written at `position` is read by the next operator or two only, as it
-        was written."""
+        """Whether all readers of the map written at `position` see it as it was written."""
         target = self._members[position].op.target
         readers = [
             (other, member.op)

@@ -10,12 +10,12 @@ import numpy as np
 
 from npu.compiler.lower import (
     COMPUTE_KINDS,
-    FIELD_LIMIT,
     VIEW_KINDS,
     lower_operator,
     natural_extent,
     paddings,
 )
+from npu.compiler.normalize import FIELD_LIMIT
 from npu.errors import ModelError
 from npu.graph import Graph, Operator, Tensor
 from npu.options import (

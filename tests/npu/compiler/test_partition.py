@@ -174,3 +174,20 @@ def test_pad_folds_into_all_its_consumers() -> None:
     b = random_depthwise_conv2d(m, rng, padded, padding="VALID")
     random_add(m, rng, random_conv2d(m, rng, b, 6), a)
     assert not check_model(m.build(), CONFIG).reasons
+
+
+def test_view_of_an_input_may_be_an_output() -> None:
+    m, rng, x = builder()
+    view = m.reshape(x, (1, 36, 1, 4))
+    y = random_conv2d(m, rng, view, 6, (3, 1))
+    model = m.build([view, y])
+    parts = check_model(model, CONFIG)
+    assert not parts.reasons
+    assert parts.segments[0].outputs == (view.index, y.index)
+
+
+def test_view_that_keeps_channels_is_free_between_operators() -> None:
+    m, rng, x = builder()
+    y = m.reshape(random_conv2d(m, rng, x, 12), (1, 4, 9, 12))
+    random_add(m, rng, random_conv2d(m, rng, y, 12), y)
+    assert not check_model(m.build(), CONFIG).reasons

@@ -1,0 +1,203 @@
+"""The fastest way to run a group of operators, by estimate."""
+
+from collections.abc import Hashable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from math import isqrt
+
+from npu.compiler.estimate import COMPUTE_OVERHEAD, TRANSFER_OVERHEAD, transfer_cycles
+from npu.compiler.pieces import constant_bytes, cut, fits_for_reuse
+from npu.compiler.stripes import (
+    GroupPlan,
+    Member,
+    Operand,
+    Residence,
+    Rows,
+    compute_cycles,
+    row_demand,
+    split_rows,
+)
+from npu.compiler.tasks import GridTask, ceil_div
+from rtl.config import NpuConfig
+
+
+@dataclass(frozen=True, slots=True)
+class _Option:
+    """One way to run a group: estimated cycles, words of own buffers, and what gives them."""
+
+    cycles: float
+    words: int
+    rows: int
+    residence: Residence
+    buffers: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Spans:
+    """Rows of one member over all stripes: what it makes and what it needs."""
+
+    made: tuple[Rows, ...]
+    needed: tuple[Rows, ...]
+    most_made: int
+    most_needed: int
+
+
+class GroupPlanner:
+    """Finds the fastest way to run a group; remembers what it has found.
+
+    Parameters
+    ----------
+    members : all operators of a segment, in order.
+    """
+
+    def __init__(self, members: Sequence[Member], config: NpuConfig) -> None:
+        self._members = members
+        self._config = config
+        self._options: dict[Hashable, list[_Option]] = {}
+        self._plans: dict[Hashable, GroupPlan] = {}
+        self._spans = lru_cache(maxsize=None)(self._find_spans)
+        self._cycles = lru_cache(maxsize=None)(self._member_cycles)
+        self._constants = [constant_bytes(m.op, config) for m in members]
+        self._commands = [
+            sum(len(cut(t, 1, config)) if isinstance(t, GridTask) else 1 for t in m.op.tasks)
+            for m in members
+        ]
+        # the first operator waits for its weights and is cut finer, in every stripe
+        start = sum(self._constants[0]) // config.bus_bytes
+        self._commands[0] = max(self._commands[0], isqrt(start // COMPUTE_OVERHEAD))
+        self._touched = [frozenset((*m.op.sources, m.op.target)) for m in members]
+
+    def plan(self, first: int, end: int, streamed: frozenset[int], budget: int) -> GroupPlan | None:
+        """Plan operators `first..end` with at most `budget` words of own buffers.
+
+        `streamed` are the tensors in the arena. None when nothing fits.
+        """
+        streamed &= frozenset().union(*self._touched[first:end])
+        key = (first, end, streamed)
+        if key not in self._options:
+            options = self._search(first, end, streamed)
+            self._options[key] = sorted(options, key=lambda option: option.cycles)
+        for option in self._options[key]:
+            if option.words <= budget:
+                plan_key = (key, option)
+                if plan_key not in self._plans:
+                    self._plans[plan_key] = self._make(first, end, streamed, option)
+                return self._plans[plan_key]
+        return None
+
+    def _search(self, first: int, end: int, streamed: frozenset[int]) -> Iterator[_Option]:
+        members = self._members[first:end]
+        height = members[-1].op.ofm.height
+        inner = {m.op.target for m in members[:-1]}
+        loads = any(t in streamed - inner for m in members for t in m.op.sources)
+        stores = members[-1].op.target in streamed
+        heights = sorted({ceil_div(height, n) for n in range(1, height + 1)}, reverse=True)
+        if not inner and not loads and not stores:
+            heights = [height]
+        for rows in heights:
+            for residence in (Residence.WHOLE, Residence.STRIPES) if loads else (Residence.WHOLE,):
+                for buffers in (2, 1) if loads or stores else (1,):
+                    yield self._option(first, end, streamed, rows, residence, buffers)
+
+    def _find_spans(self, first: int, end: int, rows: int) -> list[_Spans]:
+        members = self._members[first:end]
+        stripes = split_rows(members[-1].op.ofm.height, rows)
+        demands = [row_demand(members, stripe) for stripe in stripes]
+        spans = []
+        for number, member in enumerate(members):
+            made = tuple(demand[number] for demand in demands)
+            needed = tuple(member.op.input_rows(*rows) for rows in made)
+            most = [max(high - low for low, high in of) for of in (made, needed)]
+            spans.append(_Spans(made, needed, most[0], most[1]))
+        return spans
+
+    def _member_cycles(self, position: int, count: int, rows: Rows | None) -> int:
+        return compute_cycles(self._members[position].op, rows or (0, count), self._config)
+
+    def _option(
+        self,
+        first: int,
+        end: int,
+        streamed: frozenset[int],
+        rows: int,
+        residence: Residence,
+        buffers: int,
+    ) -> _Option:
+        """Cycles: the busiest engine, and the others' first or last stripe."""
+        config = self._config
+        members = self._members[first:end]
+        inner = {m.op.target for m in members[:-1]}
+        spans = self._spans(first, end, rows)
+        count = len(spans[0].made)
+        whole = residence == Residence.WHOLE
+        compute = load = store = 0.0
+        words = 0
+        for position, (member, span) in enumerate(zip(members, spans, strict=True), first):
+            compute += count * self._commands[position] * COMPUTE_OVERHEAD
+            regular = len(member.op.tasks) == 1
+            compute += sum(
+                self._cycles(position, high - low, None if regular else (low, high))
+                for low, high in span.made
+            )
+            for operand in member.inputs:
+                if operand.tensor in streamed and operand.tensor not in inner:
+                    height = operand.extent.height
+                    loaded = height if whole else sum(high - low for low, high in span.needed)
+                    load += self._transfer(operand, loaded, count)
+                    held = height if whole else buffers * span.most_needed
+                    words += held * operand.row_words(config)
+            output = member.output
+            if output.tensor in inner:
+                words += span.most_made * output.row_words(config)
+            elif output.tensor in streamed:
+                words += buffers * span.most_made * output.row_words(config)
+                store += self._transfer(output, output.extent.height, count)
+        load += self._reloads(first, end) * (count - 1)
+        serial = buffers == 1 and count > 1 and (store > 0 or not whole)
+        if serial:
+            cycles = load + compute + store
+        else:
+            cycles = max(load, compute, store) + (load + store) / count
+        return _Option(cycles, words, rows, residence, buffers)
+
+    def _make(self, first: int, end: int, streamed: frozenset[int], option: _Option) -> GroupPlan:
+        members = self._members[first:end]
+        inner = {m.op.target for m in members[:-1]}
+        whole = option.residence == Residence.WHOLE
+        placed = []
+        for member, span in zip(members, self._spans(first, end, option.rows), strict=True):
+            inputs = []
+            for operand in member.inputs:
+                if operand.tensor in inner:
+                    operand = replace(operand, residence=Residence.LOCAL)
+                elif operand.tensor in streamed:
+                    operand = replace(
+                        operand,
+                        residence=option.residence,
+                        buffers=1 if whole else option.buffers,
+                        rows=operand.extent.height if whole else span.most_needed,
+                    )
+                inputs.append(operand)
+            output, made = member.output, span.most_made
+            if output.tensor in inner:
+                output = replace(output, residence=Residence.LOCAL, buffers=1, rows=made)
+            elif output.tensor in streamed:
+                buffers = option.buffers
+                output = replace(output, residence=Residence.STRIPES, buffers=buffers, rows=made)
+            placed.append(Member(member.op, tuple(inputs), output))
+        stripes = split_rows(members[-1].op.ofm.height, option.rows)
+        return GroupPlan(first, tuple(placed), stripes, option.cycles)
+
+    def _transfer(self, operand: Operand, rows: int, count: int) -> int:
+        size = rows * operand.external.width * operand.external.channels
+        words = rows * operand.row_words(self._config)
+        return count * TRANSFER_OVERHEAD + transfer_cycles(size, words, self._config)
+
+    def _reloads(self, first: int, end: int) -> int:
+        """Cycles of loading constants again for every stripe, if the buffers cannot keep them."""
+        weights, parameters = (
+            sum(sizes) for sizes in zip(*self._constants[first:end], strict=True)
+        )
+        kept_weights, kept_parameters = fits_for_reuse(weights, parameters, self._config)
+        size = (0 if kept_weights else weights) + (0 if kept_parameters else parameters)
+        return size // self._config.bus_bytes
