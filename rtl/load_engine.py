@@ -190,14 +190,10 @@ class LoadEngine(wiring.Component):
             transfer.payload.row_stride.eq(command.row_stride),
             transfer.payload.rows.eq(command.rows),
             indices.i.payload.eq(slot.index),
+            job.payload.lane.eq(address),
+            job.payload.lane_step.eq(command.row_stride),
             *(job.payload[name].eq(command[name]) for name in JOB_FIELDS),
         ]
-        # rows without bytes occupy no beats, wherever they start
-        with m.If(command.row_bytes != 0):
-            m.d.comb += [
-                job.payload.lane.eq(address),
-                job.payload.lane_step.eq(command.row_stride),
-            ]
         with m.FSM():
             with m.State("IDLE"):
                 m.d.sync += [
@@ -293,12 +289,16 @@ def _illegal(command: Any, lanes: int) -> Value:
     """The command has a field value that ARCHITECTURE.md rules out."""
     buffered = command.destination != Destination.SCRATCHPAD
     folds = (command.pixel_bytes <= 4 * lanes) & (command.pixel_step <= 4 * lanes)
+    units = (command.rows == 1) & (command.pixel_bytes == lanes)
+    pitches = Cat(command.row_pitch, command.plane_pitch)
     return Cat(
         command.rows == 0,
+        command.row_bytes == 0,
         command.pixels == 0,
+        command.pixel_step == 0,
         command.pixel_words == 0,
         command.pixel_words != (command.pixel_bytes + lanes - 1) >> lanes.bit_length() - 1,
         ~Mux(command.fold, folds, command.pixel_step == command.pixel_bytes),
         command.destination > max(Destination),
-        buffered & ((command.rows != 1) | (command.pixel_bytes != lanes)),
+        buffered & (~units | pitches.any()),
     ).any()

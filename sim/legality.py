@@ -15,6 +15,9 @@ from sim.command_table import CommandTable, Records
 MAX_FOLD_WORDS = 4
 """Words that a folding LOAD cuts a pixel from at most (bytes and step)."""
 
+MAX_STORE_ROW_BITS = 24
+"""A STORE's rows are shorter than 2**24 bytes."""
+
 Rule = Callable[[NpuConfig, Records], NDArray[np.bool_]]
 
 _GRID_OPCODES = (Opcode.CONV, Opcode.DEPTHWISE, Opcode.MAX_POOL)
@@ -44,6 +47,11 @@ def _folding(config: NpuConfig, records: Records) -> NDArray[np.bool_]:
     wide = (records["pixel_bytes"] > limit) | (records["pixel_step"] > limit)
     plain = records["pixel_step"] != records["pixel_bytes"]
     return np.where(records["fold"] == 1, wide, plain)
+
+
+def _long_rows(_: NpuConfig, records: Records) -> NDArray[np.bool_]:
+    row_bytes = records["pixels"] * records["pixel_bytes"]
+    return np.asarray(row_bytes >> MAX_STORE_ROW_BITS != 0)
 
 
 def _buffer_units(config: NpuConfig, records: Records) -> NDArray[np.bool_]:
@@ -83,7 +91,10 @@ _RULES: dict[Opcode, list[tuple[str, Rule]]] = {
             _buffer_units,
         ),
     ],
-    Opcode.STORE: [("pixel_words must be pixel_bytes / lanes, rounded up", _words)],
+    Opcode.STORE: [
+        ("pixel_words must be pixel_bytes / lanes, rounded up", _words),
+        (f"pixels * pixel_bytes must be below 2**{MAX_STORE_ROW_BITS}", _long_rows),
+    ],
     Opcode.CONV: [
         ("depth must be a multiple of lanes / channels, at most accumulator_depth", _depth)
     ],

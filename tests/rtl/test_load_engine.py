@@ -159,7 +159,7 @@ def random_load(config: NpuConfig, rng: random.Random) -> Command:
     fold = kind == "fold"
     pixel_bytes = rng.randint(1, 4 * lanes) if fold else rng.choice([1, 3, lanes, 2 * lanes + 1])
     pixel_step = rng.randint(1, 4 * lanes) if fold else pixel_bytes
-    row_bytes = rng.choice([0, 1, rng.randint(2, 80), rng.randint(2, 80)])
+    row_bytes = rng.choice([1, rng.randint(2, 80), rng.randint(2, 80)])
     return load(
         offset=offset,
         rows=rows,
