@@ -32,8 +32,8 @@ from npu.shape_rules import reduced_axes
 Rule = Callable[[Graph, Operator], bool]
 
 EXTENT_LIMIT = (1 << 16) - 1
-CHANNEL_LIMIT = 1 << 14
-"""Channels of a map at most: commands count them in words of at least four."""
+CHANNEL_LIMIT = 4 * ((1 << 12) - 1)
+"""Channels of a map at most: commands count them in words of at least four, in 12 bits."""
 
 
 def reason_against(graph: Graph, op: Operator) -> str:
@@ -84,7 +84,7 @@ def one_feature_map(graph: Graph, op: Operator) -> bool:
 
 
 def extents_in_range(graph: Graph, op: Operator) -> bool:
-    """feature maps may have up to 65535 rows and columns and 16384 channels"""
+    """feature maps may have up to 65535 rows and columns and 16380 channels"""
     extents = [natural_extent(t.shape) for t in _activations(graph, op)]
     return all(
         max(e.height, e.width) <= EXTENT_LIMIT and e.channels <= CHANNEL_LIMIT for e in extents
