@@ -1,4 +1,4 @@
-"""MEAN, int8, over any axes."""
+"""MEAN, REDUCE_MAX, REDUCE_MIN, ARG_MAX and ARG_MIN, int8."""
 
 from collections.abc import Sequence
 
@@ -49,6 +49,40 @@ def mean(
     if keep_dims:
         return ofm.reshape([1 if axis in reduced else n for axis, n in enumerate(ifm.shape)])
     return ofm.reshape([ifm.shape[axis] for axis in kept])
+
+
+def reduce_max(ifm: NDArray[np.int8], axes: Sequence[int], *, keep_dims: bool) -> NDArray[np.int8]:
+    """REDUCE_MAX of `ifm` (any shape) over `axes`; nothing is rescaled.
+
+    Raises ValueError for a wrong dtype, or an axis that does not exist.
+    """
+    check_array("ifm", ifm, np.int8)
+    reduced = resolve_axes(axes, ifm.ndim)
+    return np.asarray(ifm.max(axis=reduced, keepdims=keep_dims))
+
+
+def reduce_min(ifm: NDArray[np.int8], axes: Sequence[int], *, keep_dims: bool) -> NDArray[np.int8]:
+    """REDUCE_MIN, as `reduce_max`."""
+    check_array("ifm", ifm, np.int8)
+    reduced = resolve_axes(axes, ifm.ndim)
+    return np.asarray(ifm.min(axis=reduced, keepdims=keep_dims))
+
+
+def arg_max(ifm: NDArray[np.int8], axis: int) -> NDArray[np.int32]:
+    """ARG_MAX along `axis`, which the result has not: the first index of the largest value.
+
+    Raises ValueError for a wrong dtype, or an axis that does not exist.
+    """
+    check_array("ifm", ifm, np.int8)
+    (axis,) = resolve_axes([axis], ifm.ndim)
+    return np.asarray(ifm.argmax(axis)).astype(np.int32)
+
+
+def arg_min(ifm: NDArray[np.int8], axis: int) -> NDArray[np.int32]:
+    """ARG_MIN, as `arg_max`."""
+    check_array("ifm", ifm, np.int8)
+    (axis,) = resolve_axes([axis], ifm.ndim)
+    return np.asarray(ifm.argmin(axis)).astype(np.int32)
 
 
 @njit(cache=True, nogil=True)

@@ -112,6 +112,73 @@ class ConcatenationOptions:
     activation: Activation = Activation.NONE
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeakyReluOptions:
+    """LEAKY_RELU; `alpha` is the slope of negative values."""
+
+    alpha: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StridedSliceOptions:
+    """STRIDED_SLICE; bit i of a mask is about dimension i.
+
+    Where its bit is set, the begin (or end) of a dimension is ignored, or the dimension is indexed
+    and dropped (`shrink_axis_mask`).
+    """
+
+    begin_mask: int = 0
+    end_mask: int = 0
+    shrink_axis_mask: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AxisOptions:
+    """PACK, UNPACK, GATHER; a negative `axis` counts from the last."""
+
+    axis: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MirrorPadOptions:
+    """MIRROR_PAD; `symmetric` repeats the border, otherwise it is the mirror."""
+
+    symmetric: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResizeOptions:
+    """RESIZE_NEAREST_NEIGHBOR and RESIZE_BILINEAR: which points of the grids coincide."""
+
+    align_corners: bool = False
+    half_pixel_centers: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BlockOptions:
+    """SPACE_TO_DEPTH and DEPTH_TO_SPACE: blocks of `block_size` x `block_size` pixels."""
+
+    block_size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransposeConvOptions:
+    """TRANSPOSE_CONV."""
+
+    padding: Padding
+    stride_h: int
+    stride_w: int
+    activation: Activation = Activation.NONE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchMatMulOptions:
+    """BATCH_MATMUL; `adj_x` and `adj_y` transpose the last two dimensions of an operand."""
+
+    adj_x: bool = False
+    adj_y: bool = False
+
+
 Options = (
     NoOptions
     | Conv2DOptions
@@ -123,4 +190,12 @@ Options = (
     | SoftmaxOptions
     | ReshapeOptions
     | ConcatenationOptions
+    | LeakyReluOptions
+    | StridedSliceOptions
+    | AxisOptions
+    | MirrorPadOptions
+    | ResizeOptions
+    | BlockOptions
+    | TransposeConvOptions
+    | BatchMatMulOptions
 )

@@ -88,13 +88,17 @@ def activation_range(graph: Graph, op: Operator, activation: Activation) -> Pair
         return formulas.activation_range(activation.name, scale, zero_point)
 
 
-def output_stage(graph: Graph, op: Operator, activation: Activation) -> OutputStage:
-    """The output stage of an operator with weights.
+def output_stage(
+    graph: Graph, op: Operator, activation: Activation, *, ifm_position: int = 0
+) -> OutputStage:
+    """The output stage of an operator with weights; the bias is its last input.
+
+    `ifm_position` is 2 for TRANSPOSE_CONV.
 
     Raises `ModelError` for quantizations that TFLM does not compute with either: weights with a
     zero point, or scales out of range.
     """
-    ifm, weights = graph.tensors[op.inputs[0]], graph.tensors[op.inputs[1]]
+    ifm, weights = graph.tensors[op.inputs[ifm_position]], graph.tensors[op.inputs[1]]
     ofm = graph.output_tensor(op)
     ifm_scale, ifm_zero_point = scale_and_zero_point(ifm)
     ofm_scale, ofm_zero_point = scale_and_zero_point(ofm)
@@ -112,7 +116,7 @@ def output_stage(graph: Graph, op: Operator, activation: Activation) -> OutputSt
     return OutputStage(
         ifm_zero_point=ifm_zero_point,
         ofm_zero_point=ofm_zero_point,
-        bias=_bias(graph, op, channels),
+        bias=_bias(graph, op, channels, max(ifm_position, 1) + 1),
         multiplier=multiplier,
         shift=shift,
         activation_min=low,
@@ -147,8 +151,8 @@ def placement(graph: Graph, op: Operator) -> Placement:
     )
 
 
-def _bias(graph: Graph, op: Operator, channels: int) -> NDArray[np.int32]:
-    tensor = graph.input_tensor(op, 2)
+def _bias(graph: Graph, op: Operator, channels: int, position: int) -> NDArray[np.int32]:
+    tensor = graph.input_tensor(op, position)
     if tensor is None:
         return np.zeros(channels, np.int32)
     if tensor.data is None:

@@ -9,18 +9,26 @@ import tflite
 from npu.errors import ModelError
 from npu.options import (
     Activation,
+    AxisOptions,
+    BatchMatMulOptions,
+    BlockOptions,
     ConcatenationOptions,
     Conv2DOptions,
     DepthwiseConv2DOptions,
     ElementwiseOptions,
     FullyConnectedOptions,
+    LeakyReluOptions,
+    MirrorPadOptions,
     NoOptions,
     Options,
     Padding,
     PoolOptions,
     ReduceOptions,
     ReshapeOptions,
+    ResizeOptions,
     SoftmaxOptions,
+    StridedSliceOptions,
+    TransposeConvOptions,
 )
 
 EnumT = TypeVar("EnumT", bound=Enum)
@@ -147,6 +155,64 @@ def _concatenation(options: Any) -> Options:
     return ConcatenationOptions(axis=options.Axis(), activation=_activation(options))
 
 
+def _leaky_relu(options: Any) -> Options:
+    alpha = float(options.Alpha())
+    if not -float("inf") < alpha < float("inf"):
+        raise _IllegalValueError(f"alpha is {alpha}, a finite number expected")
+    return LeakyReluOptions(alpha=alpha)
+
+
+def _strided_slice(options: Any) -> Options:
+    unsupported = {
+        "ellipsis_mask": options.EllipsisMask(),
+        "new_axis_mask": options.NewAxisMask(),
+        "offset": int(options.Offset()),
+    }
+    for name, value in unsupported.items():
+        if value:
+            raise _IllegalValueError(f"{name} is {value}, only 0 is supported")
+    return StridedSliceOptions(
+        begin_mask=options.BeginMask(),
+        end_mask=options.EndMask(),
+        shrink_axis_mask=options.ShrinkAxisMask(),
+    )
+
+
+def _axis(options: Any) -> Options:
+    return AxisOptions(axis=options.Axis())
+
+
+def _gather(options: Any) -> Options:
+    if options.BatchDims() != 0:
+        raise _IllegalValueError(f"batch_dims is {options.BatchDims()}, only 0 is supported")
+    return AxisOptions(axis=options.Axis())
+
+
+def _mirror_pad(options: Any) -> Options:
+    if options.Mode() not in (0, 1):
+        raise _IllegalValueError(f"mode is {options.Mode()}, allowed are 0 and 1")
+    return MirrorPadOptions(symmetric=options.Mode() == 1)
+
+
+def _resize(options: Any) -> Options:
+    corners, centers = bool(options.AlignCorners()), bool(options.HalfPixelCenters())
+    if corners and centers:
+        raise _IllegalValueError("both align_corners and half_pixel_centers are set, one allowed")
+    return ResizeOptions(align_corners=corners, half_pixel_centers=centers)
+
+
+def _block(options: Any) -> Options:
+    return BlockOptions(block_size=_positive("block_size", options.BlockSize()))
+
+
+def _transpose_conv(options: Any) -> Options:
+    return TransposeConvOptions(**_window(options))
+
+
+def _batch_matmul(options: Any) -> Options:
+    return BatchMatMulOptions(adj_x=bool(options.AdjX()), adj_y=bool(options.AdjY()))
+
+
 # kind: (the schema's table, how it is read, the options of an operator that leaves them out)
 _TABLES: dict[str, tuple[str, Callable[[Any], Options], Options | None]] = {
     "CONV_2D": ("Conv2DOptions", _conv_2d, None),
@@ -158,7 +224,21 @@ _TABLES: dict[str, tuple[str, Callable[[Any], Options], Options | None]] = {
     "SUB": ("SubOptions", _elementwise, ElementwiseOptions()),
     "MUL": ("MulOptions", _elementwise, ElementwiseOptions()),
     "MEAN": ("ReducerOptions", _reduce, ReduceOptions()),
+    "REDUCE_MAX": ("ReducerOptions", _reduce, ReduceOptions()),
+    "REDUCE_MIN": ("ReducerOptions", _reduce, ReduceOptions()),
     "SOFTMAX": ("SoftmaxOptions", _softmax, None),
     "RESHAPE": ("ReshapeOptions", _reshape, ReshapeOptions()),
     "CONCATENATION": ("ConcatenationOptions", _concatenation, None),
+    "LEAKY_RELU": ("LeakyReluOptions", _leaky_relu, None),
+    "STRIDED_SLICE": ("StridedSliceOptions", _strided_slice, StridedSliceOptions()),
+    "PACK": ("PackOptions", _axis, AxisOptions()),
+    "UNPACK": ("UnpackOptions", _axis, AxisOptions()),
+    "GATHER": ("GatherOptions", _gather, AxisOptions()),
+    "MIRROR_PAD": ("MirrorPadOptions", _mirror_pad, None),
+    "RESIZE_BILINEAR": ("ResizeBilinearOptions", _resize, ResizeOptions()),
+    "RESIZE_NEAREST_NEIGHBOR": ("ResizeNearestNeighborOptions", _resize, ResizeOptions()),
+    "SPACE_TO_DEPTH": ("SpaceToDepthOptions", _block, None),
+    "DEPTH_TO_SPACE": ("DepthToSpaceOptions", _block, None),
+    "TRANSPOSE_CONV": ("TransposeConvOptions", _transpose_conv, None),
+    "BATCH_MATMUL": ("BatchMatMulOptions", _batch_matmul, BatchMatMulOptions()),
 }

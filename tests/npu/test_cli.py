@@ -131,11 +131,11 @@ def test_bad_models(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 def test_operator_without_kernel(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     m = ModelFile()
     x = m.input((1, 4), scale=0.5)
-    m.operator("ELU", [x], [m.tensor((1, 4), scale=0.5)])
-    path = tmp_path / "elu.tflite"
+    m.operator("COS", [x], [m.tensor((1, 4), scale=0.5)])
+    path = tmp_path / "cos.tflite"
     path.write_bytes(m.build())
     message = refusal(capsys, "run", path, *ON_REFERENCE)
-    assert message.startswith("operator 0 (ELU) has no kernel; supported are ADD, ")
+    assert message.startswith("operator 0 (COS) has no kernel; supported are ABS, ")
 
 
 def test_bad_inputs_and_options(

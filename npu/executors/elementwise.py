@@ -1,0 +1,206 @@
+"""Executors of elementwise operators, functions of one value, reductions and SOFTMAX."""
+
+from collections.abc import Callable
+from math import prod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kernels import elementwise as kernels
+from kernels import quantization as formulas
+from kernels.lookup import apply_table, unary_table
+from kernels.quantize import dequantize, quantize_float, requantize
+from kernels.reduce import arg_max, arg_min, mean, reduce_max, reduce_min
+from kernels.softmax import softmax
+from npu.executors.common import (
+    Executor,
+    Values,
+    input_quantization,
+    operand,
+    output_quantization,
+)
+from npu.graph import Graph, Operator
+from npu.options import ElementwiseOptions, LeakyReluOptions, ReduceOptions, SoftmaxOptions
+from npu.quant_params import activation_range
+from npu.shape_rules import reduced_axes
+
+SOFTMAX_OUTPUT = (1 / 256, -128)
+"""Scale and zero point that TFLM demands of a SOFTMAX output."""
+
+
+def _sum_of_two(
+    kernel: Callable[..., NDArray[np.int8]],
+    parameters: Callable[[float, float, float], formulas.AddParameters],
+) -> Executor:
+    def execute(graph: Graph, op: Operator, values: Values) -> NDArray[np.int8]:
+        arguments, scales = _two_operands(graph, op, values)
+        return kernel(**arguments, parameters=parameters(*scales))
+
+    return execute
+
+
+def _mul(graph: Graph, op: Operator, values: Values) -> NDArray[np.int8]:
+    arguments, scales = _two_operands(graph, op, values)
+    multiplier, shift = formulas.mul_multiplier(*scales)
+    return kernels.mul(**arguments, multiplier=multiplier, shift=shift)
+
+
+def _two_operands(
+    graph: Graph, op: Operator, values: Values
+) -> tuple[dict[str, Any], tuple[float, float, float]]:
+    """(Arguments that ADD, SUB and MUL have in common; the scales of inputs and output)."""
+    a_scale, a_zero_point = input_quantization(graph, op, 0)
+    b_scale, b_zero_point = input_quantization(graph, op, 1)
+    ofm_scale, ofm_zero_point = output_quantization(graph, op)
+    low, high = activation_range(graph, op, op.options_as(ElementwiseOptions).activation)
+    return {
+        "a": operand(graph, op, 0, values),
+        "b": operand(graph, op, 1, values),
+        "a_zero_point": a_zero_point,
+        "b_zero_point": b_zero_point,
+        "ofm_zero_point": ofm_zero_point,
+        "activation_min": low,
+        "activation_max": high,
+    }, (a_scale, b_scale, ofm_scale)
+
+
+def _plain(
+    kernel: Callable[[NDArray[np.int8], NDArray[np.int8]], NDArray[np.int8]],
+) -> Executor:
+    def execute(graph: Graph, op: Operator, values: Values) -> NDArray[np.int8]:
+        return kernel(operand(graph, op, 0, values), operand(graph, op, 1, values))
+
+    return execute
+
+
+def _prelu(graph: Graph, op: Operator, values: Values) -> NDArray[np.int8]:
+    ifm_scale, ifm_zero_point = input_quantization(graph, op, 0)
+    alpha_scale, alpha_zero_point = input_quantization(graph, op, 1)
+    ofm_scale, ofm_zero_point = output_quantization(graph, op)
+    return kernels.prelu(
+        operand(graph, op, 0, values),
+        operand(graph, op, 1, values),
+        ifm_zero_point=ifm_zero_point,
+        alpha_zero_point=alpha_zero_point,
+        ofm_zero_point=ofm_zero_point,
+        parameters=formulas.prelu_parameters(ifm_scale, alpha_scale, ofm_scale),
+    )
+
+
+def _unary(graph: Graph, op: Operator, values: Values) -> NDArray[np.int8]:
+    ifm_scale, ifm_zero_point = input_quantization(graph, op, 0)
+    ofm_scale, ofm_zero_point = output_quantization(graph, op)
+    options = op.options
+    table = unary_table(
+        op.kind,
+        ifm_scale=ifm_scale,
+        ifm_zero_point=ifm_zero_point,
+        ofm_scale=ofm_scale,
+        ofm_zero_point=ofm_zero_point,
+        alpha=options.alpha if isinstance(options, LeakyReluOptions) else 0.0,
+    )
+    return apply_table(operand(graph, op, 0, values), table)
+
+
+def _quantize(graph: Graph, op: Operator, values: Values) -> NDArray[np.int8]:
+    ifm = operand(graph, op, 0, values)
+    ofm_scale, ofm_zero_point = output_quantization(graph, op)
+    if ifm.dtype == np.float32:
+        return quantize_float(ifm, scale=ofm_scale, zero_point=ofm_zero_point)
+    ifm_scale, ifm_zero_point = input_quantization(graph, op, 0)
+    multiplier, shift = formulas.rescale_multiplier(ifm_scale, ofm_scale)
+    return requantize(
+        ifm,
+        ifm_zero_point=ifm_zero_point,
+        ofm_zero_point=ofm_zero_point,
+        multiplier=multiplier,
+        shift=shift,
+    )
+
+
+def _dequantize(graph: Graph, op: Operator, values: Values) -> NDArray[np.float32]:
+    scale, zero_point = input_quantization(graph, op, 0)
+    return dequantize(operand(graph, op, 0, values), scale=scale, zero_point=zero_point)
+
+
+def _cast(graph: Graph, op: Operator, values: Values) -> NDArray[Any]:
+    return operand(graph, op, 0, values).astype(graph.output_tensor(op).dtype)
+
+
+def _mean(graph: Graph, op: Operator, values: Values) -> NDArray[np.int8]:
+    ifm_scale, ifm_zero_point = input_quantization(graph, op, 0)
+    ofm_scale, ofm_zero_point = output_quantization(graph, op)
+    ifm, axes = operand(graph, op, 0, values), reduced_axes(graph, op)
+    count = prod(ifm.shape[axis] for axis in axes)
+    multiplier, shift = formulas.mean_multiplier(ifm_scale, ofm_scale, count)
+    return mean(
+        ifm,
+        axes,
+        keep_dims=op.options_as(ReduceOptions).keep_dims,
+        ifm_zero_point=ifm_zero_point,
+        ofm_zero_point=ofm_zero_point,
+        multiplier=multiplier,
+        shift=shift,
+    )
+
+
+def _extreme(kernel: Callable[..., NDArray[np.int8]]) -> Executor:
+    def execute(graph: Graph, op: Operator, values: Values) -> NDArray[np.int8]:
+        given, expected = input_quantization(graph, op, 0), output_quantization(graph, op)
+        if given != expected:
+            raise ValueError(
+                f"the output has scale and zero point {expected}; allowed is the input's {given}"
+            )
+        keep_dims = op.options_as(ReduceOptions).keep_dims
+        return kernel(operand(graph, op, 0, values), reduced_axes(graph, op), keep_dims=keep_dims)
+
+    return execute
+
+
+def _position(kernel: Callable[[NDArray[np.int8], int], NDArray[np.int32]]) -> Executor:
+    def execute(graph: Graph, op: Operator, values: Values) -> NDArray[np.int32]:
+        dtype = graph.output_tensor(op).dtype
+        if dtype != np.int32:
+            raise ValueError(f"the output is {dtype.name}; allowed is int32")
+        return kernel(operand(graph, op, 0, values), reduced_axes(graph, op)[0])
+
+    return execute
+
+
+def _softmax(graph: Graph, op: Operator, values: Values) -> NDArray[np.int8]:
+    ifm_scale, _ = input_quantization(graph, op, 0)
+    ofm = output_quantization(graph, op)
+    if ofm != SOFTMAX_OUTPUT:
+        raise ValueError(f"the output has scale and zero point {ofm}; allowed is {SOFTMAX_OUTPUT}")
+    beta = op.options_as(SoftmaxOptions).beta
+    return softmax(
+        operand(graph, op, 0, values), parameters=formulas.softmax_parameters(beta, ifm_scale)
+    )
+
+
+EXECUTORS: dict[str, Executor] = {
+    "ADD": _sum_of_two(kernels.add, formulas.add_parameters),
+    "SUB": _sum_of_two(kernels.sub, formulas.sub_parameters),
+    "MUL": _mul,
+    "MAXIMUM": _plain(kernels.maximum),
+    "MINIMUM": _plain(kernels.minimum),
+    "PRELU": _prelu,
+    "QUANTIZE": _quantize,
+    "DEQUANTIZE": _dequantize,
+    "CAST": _cast,
+    "ABS": _unary,
+    "ELU": _unary,
+    "HARD_SWISH": _unary,
+    "LEAKY_RELU": _unary,
+    "LOGISTIC": _unary,
+    "RELU": _unary,
+    "RELU6": _unary,
+    "TANH": _unary,
+    "MEAN": _mean,
+    "REDUCE_MAX": _extreme(reduce_max),
+    "REDUCE_MIN": _extreme(reduce_min),
+    "ARG_MAX": _position(arg_max),
+    "ARG_MIN": _position(arg_min),
+    "SOFTMAX": _softmax,
+}

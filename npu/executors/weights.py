@@ -1,0 +1,151 @@
+"""Executors of convolutions, pooling and matrix products."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kernels import quantization as formulas
+from kernels.batch_matmul import batch_matmul
+from kernels.conv import conv2d
+from kernels.depthwise import depthwise_conv2d
+from kernels.fully_connected import fully_connected
+from kernels.pooling import average_pool2d, max_pool2d
+from kernels.transpose_conv import transpose_conv
+from npu.executors.common import (
+    Executor,
+    Values,
+    input_quantization,
+    operand,
+    output_quantization,
+)
+from npu.graph import Graph, Operator
+from npu.options import (
+    Activation,
+    BatchMatMulOptions,
+    Conv2DOptions,
+    DepthwiseConv2DOptions,
+    FullyConnectedOptions,
+    PoolOptions,
+    TransposeConvOptions,
+)
+from npu.quant_params import OutputStage, activation_range, output_stage, placement
+
+
+def _stage_arguments(stage: OutputStage) -> dict[str, Any]:
+    return {
+        "ifm_zero_point": stage.ifm_zero_point,
+        "ofm_zero_point": stage.ofm_zero_point,
+        "multiplier": stage.multiplier,
+        "shift": stage.shift,
+        "activation_min": stage.activation_min,
+        "activation_max": stage.activation_max,
+    }
+
+
+def _convolve(
+    graph: Graph,
+    op: Operator,
+    values: Values,
+    kernel: Callable[..., NDArray[np.int8]],
+    activation: Activation,
+) -> NDArray[np.int8]:
+    stage, windows = output_stage(graph, op, activation), placement(graph, op)
+    return kernel(
+        operand(graph, op, 0, values),
+        operand(graph, op, 1, values),
+        stage.bias,
+        stride=windows.stride,
+        dilation=windows.dilation,
+        padding=windows.padding,
+        ofm_hw=windows.ofm_hw,
+        **_stage_arguments(stage),
+    )
+
+
+def _conv_2d(graph: Graph, op: Operator, values: Values) -> NDArray[np.int8]:
+    return _convolve(graph, op, values, conv2d, op.options_as(Conv2DOptions).activation)
+
+
+def _depthwise_conv_2d(graph: Graph, op: Operator, values: Values) -> NDArray[np.int8]:
+    activation = op.options_as(DepthwiseConv2DOptions).activation
+    return _convolve(graph, op, values, depthwise_conv2d, activation)
+
+
+def _fully_connected(graph: Graph, op: Operator, values: Values) -> NDArray[np.int8]:
+    stage = output_stage(graph, op, op.options_as(FullyConnectedOptions).activation)
+    ifm, weights = operand(graph, op, 0, values), operand(graph, op, 1, values)
+    return fully_connected(ifm, weights, stage.bias, **_stage_arguments(stage))
+
+
+def _transpose_conv(graph: Graph, op: Operator, values: Values) -> NDArray[np.int8]:
+    options = op.options_as(TransposeConvOptions)
+    stage = output_stage(graph, op, options.activation, ifm_position=2)
+    shape, kernel = graph.output_tensor(op).shape, graph.tensors[op.inputs[1]].shape
+    mode = options.padding.name
+    rows = formulas.window(shape[1], kernel[1], options.stride_h, 1, mode)
+    columns = formulas.window(shape[2], kernel[2], options.stride_w, 1, mode)
+    return transpose_conv(
+        operand(graph, op, 2, values),
+        operand(graph, op, 1, values),
+        stage.bias,
+        stride=(options.stride_h, options.stride_w),
+        padding=(rows.before, columns.before),
+        ofm_hw=(shape[1], shape[2]),
+        **_stage_arguments(stage),
+    )
+
+
+def _batch_matmul(graph: Graph, op: Operator, values: Values) -> NDArray[np.int8]:
+    options = op.options_as(BatchMatMulOptions)
+    a_scale, a_zero_point = input_quantization(graph, op, 0)
+    b_scale, b_zero_point = input_quantization(graph, op, 1)
+    ofm_scale, ofm_zero_point = output_quantization(graph, op)
+    multiplier, shift = formulas.batch_matmul_multiplier(a_scale, b_scale, ofm_scale)
+    return batch_matmul(
+        operand(graph, op, 0, values),
+        operand(graph, op, 1, values),
+        adj_a=options.adj_x,
+        adj_b=options.adj_y,
+        a_zero_point=a_zero_point,
+        b_zero_point=b_zero_point,
+        ofm_zero_point=ofm_zero_point,
+        multiplier=multiplier,
+        shift=shift,
+    )
+
+
+def _pool(
+    graph: Graph, op: Operator, values: Values, kernel: Callable[..., NDArray[np.int8]]
+) -> NDArray[np.int8]:
+    windows = placement(graph, op)
+    low, high = activation_range(graph, op, op.options_as(PoolOptions).activation)
+    return kernel(
+        operand(graph, op, 0, values),
+        window=windows.kernel,
+        stride=windows.stride,
+        padding=windows.padding,
+        ofm_hw=windows.ofm_hw,
+        activation_min=low,
+        activation_max=high,
+    )
+
+
+def _average_pool_2d(graph: Graph, op: Operator, values: Values) -> NDArray[np.int8]:
+    return _pool(graph, op, values, average_pool2d)
+
+
+def _max_pool_2d(graph: Graph, op: Operator, values: Values) -> NDArray[np.int8]:
+    return _pool(graph, op, values, max_pool2d)
+
+
+EXECUTORS: dict[str, Executor] = {
+    "CONV_2D": _conv_2d,
+    "DEPTHWISE_CONV_2D": _depthwise_conv_2d,
+    "FULLY_CONNECTED": _fully_connected,
+    "TRANSPOSE_CONV": _transpose_conv,
+    "BATCH_MATMUL": _batch_matmul,
+    "AVERAGE_POOL_2D": _average_pool_2d,
+    "MAX_POOL_2D": _max_pool_2d,
+}
