@@ -1,7 +1,7 @@
 """On-chip memories that the load engine fills and the grid and the output stage read."""
 
-from amaranth.hdl import Module, Signal, unsigned
-from amaranth.lib import data, memory, wiring
+from amaranth.hdl import Cat, Module, Signal, signed, unsigned
+from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 
 from rtl.config import PARAMETER_BYTES, NpuConfig
@@ -59,30 +59,35 @@ class WeightBuffer(wiring.Component):
         return m
 
 
-class ParameterLayout(data.StructLayout):
-    """Post-processing of one output channel."""
+class ParameterRead(wiring.Signature):
+    """A block's parameters per channel, as they leave the buffer."""
 
-    def __init__(self) -> None:
-        super().__init__({"bias": 32, "multiplier": 32, "shift": 8})
-        assert self.size == 8 * PARAMETER_BYTES
+    def __init__(self, config: NpuConfig) -> None:
+        super().__init__(
+            {
+                "biases": Out(signed(32)).array(config.lanes),
+                "multipliers": Out(32).array(config.lanes),
+                "shifts": Out(signed(8)).array(config.lanes),
+            }
+        )
 
 
 class ParameterBuffer(wiring.Component):
     """Bias, multiplier and shift in blocks of C channels: one memory per byte plane.
 
-    Latency: `channels` one cycle after `address` with `enable`. Throughput: a block read and a
+    Latency: `block` one cycle after `address` with `enable`. Throughput: a block read and a
     plane written per cycle.
 
     Members
     -------
     write : byte planes from the load engine. enable, address : read request.
-    channels : the block's parameters, one `ParameterLayout` per channel.
+    block : the block's parameters.
     """
 
     write: wiring.PureInterface
     enable: Signal
     address: Signal
-    channels: list[data.View]
+    block: wiring.PureInterface
 
     def __init__(self, config: NpuConfig) -> None:
         self.config = config
@@ -91,13 +96,14 @@ class ParameterBuffer(wiring.Component):
                 "write": In(ParameterWrite(config)),
                 "enable": In(1),
                 "address": In(14),
-                "channels": Out(ParameterLayout()).array(config.lanes),
+                "block": Out(ParameterRead(config)),
             }
         )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         lanes = self.config.lanes
+        planes = []
         for plane in range(PARAMETER_BYTES):
             ram = memory.Memory(
                 shape=unsigned(lanes * 8), depth=self.config.parameter_blocks, init=[]
@@ -105,6 +111,7 @@ class ParameterBuffer(wiring.Component):
             m.submodules[f"plane{plane}"] = ram
             read = ram.read_port()
             write = ram.write_port()
+            planes.append(read.data)
             m.d.comb += [
                 read.addr.eq(self.address),
                 read.en.eq(self.enable),
@@ -112,7 +119,11 @@ class ParameterBuffer(wiring.Component):
                 write.data.eq(self.write.data),
                 write.en.eq(self.write.valid & (self.write.plane == plane)),
             ]
-            for c in range(lanes):
-                channel = self.channels[c].as_value()
-                m.d.comb += channel.word_select(plane, 8).eq(read.data.word_select(c, 8))
+        for c in range(lanes):
+            channel = [plane.word_select(c, 8) for plane in planes]
+            m.d.comb += [
+                self.block.biases[c].eq(Cat(channel[:4])),
+                self.block.multipliers[c].eq(Cat(channel[4:8])),
+                self.block.shifts[c].eq(channel[8]),
+            ]
         return m

@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from rtl.accumulators import Accumulators
 from rtl.adder import ElementwiseAdd
-from rtl.buffers import ParameterLayout
+from rtl.buffers import ParameterRead
 from rtl.command_slot import CommandSlot
 from rtl.config import NpuConfig
 from rtl.grid import Grid, GridMode
@@ -69,7 +69,7 @@ class ComputeEngine(wiring.Component):
                 "weight_columns": In(config.lanes * 8).array(config.channels),
                 "parameter_enable": Out(1),
                 "parameter_address": Out(14),
-                "parameters": In(ParameterLayout()).array(config.lanes),
+                "parameters": In(ParameterRead(config)),
                 "mac_active": Out(1),
                 "mac_wait_window": Out(1),
                 "mac_wait_accumulator": Out(1),
@@ -96,6 +96,7 @@ class ComputeEngine(wiring.Component):
         connect(m, sequencer.steps, windows.steps)
         connect(m, windows.fetch, flipped(self.fetch))
         connect(m, requantize.write, flipped(self.output))
+        connect(m, flipped(self.parameters), requantize.parameters)
 
         # the command being executed, decoded both ways
         grid_layout = COMMANDS[Opcode.CONV].layout
@@ -261,7 +262,6 @@ class ComputeEngine(wiring.Component):
             (adder.head, windows.head),
             (adder.next, windows.next),
             (requantize.values, values),
-            (requantize.parameters, self.parameters),
             (requantize.add_values, adder.values),
             (requantize.add_biases, adder.biases),
         ]

@@ -1,6 +1,6 @@
 """Scales the operands of an elementwise addition to a common scale."""
 
-from amaranth.hdl import Module, Mux, Signal, signed, unsigned
+from amaranth.hdl import Module, Signal, signed, unsigned
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -21,7 +21,7 @@ class OperandScaler(wiring.Component):
     output : int32.
     """
 
-    LATENCY = 4
+    LATENCY = 5
 
     stages: Signal
     operand: Signal
@@ -45,21 +45,23 @@ class OperandScaler(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         difference = Signal(signed(9), reset_less=True)
-        product = Signal(signed(42), reset_less=True)
-        nudged = Signal(signed(33), reset_less=True)
+        product = Signal(signed(41), reset_less=True)
+        raised = Signal(signed(42), reset_less=True)
+        nudged = Signal(signed(34), reset_less=True)
         half = Signal(unsigned(32))
-        rounded = Signal(signed(32))
-        m.d.comb += [
-            rounded.eq((product + (1 << 10)) >> 11),
-            half.eq((1 << self.right_shift) >> 1),
-        ]
+        rounded = raised[11:].as_signed()
+        m.d.comb += half.eq((1 << self.right_shift) >> 1)
         with m.If(self.stages[0]):
             m.d.sync += difference.eq(self.operand - self.zero_point)
         with m.If(self.stages[1]):
             m.d.sync += product.eq(difference * self.multiplier)
         with m.If(self.stages[2]):
-            exact = self.right_shift == 0
-            m.d.sync += nudged.eq(Mux(exact, rounded, rounded + half - (rounded < 0)))
+            m.d.sync += raised.eq(product + (1 << 10))
         with m.If(self.stages[3]):
+            with m.If(self.right_shift == 0):
+                m.d.sync += nudged.eq(rounded)
+            with m.Else():
+                m.d.sync += nudged.eq(rounded + half - (rounded < 0))
+        with m.If(self.stages[4]):
             m.d.sync += self.output.eq(nudged >> self.right_shift)
         return m

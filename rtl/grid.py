@@ -96,6 +96,7 @@ class PixelRow(wiring.Component):
         m = Module()
         k_range, c_range = range(self.config.channels), range(self.config.lanes)
         products: dict[tuple[int, int], Signal] = {}
+        kept: dict[int, Signal] = {}
         for k in k_range:
             operand = Signal(len(self.operands[k]), name=f"operand{k}", reset_less=True)
             with m.If(self.take):
@@ -108,16 +109,15 @@ class PixelRow(wiring.Component):
                 with m.If(self.multiply):
                     m.d.sync += product.eq(activation * weight)
                 if k == 0:
-                    kept = Signal(signed(8), name=f"kept{c}", reset_less=True)
+                    kept[c] = Signal(signed(8), name=f"kept{c}", reset_less=True)
                     with m.If(self.multiply):
-                        m.d.sync += kept.eq(activation)
-                    with m.If(self.add_columns & self.keep):
-                        m.d.sync += self.columns[c].eq(kept)
+                        m.d.sync += kept[c].eq(activation)
             with m.If(self.add_lanes):
                 m.d.sync += self.sums[k].eq(add_tree([products[k, c] for c in c_range]))
         for c in c_range:
-            with m.If(self.add_columns & ~self.keep):
-                m.d.sync += self.columns[c].eq(add_tree([products[k, c] for k in k_range]))
+            with m.If(self.add_columns):
+                total = add_tree([products[k, c] for k in k_range])
+                m.d.sync += self.columns[c].eq(Mux(self.keep, kept[c], total))
         return m
 
 

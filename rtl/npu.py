@@ -96,6 +96,7 @@ class Npu(wiring.Component):
         connect(m, load.scratchpad, scratchpad.load)
         connect(m, load.weights, weights.write)
         connect(m, load.parameters, parameters.write)
+        connect(m, parameters.block, compute.parameters)
         connect(m, compute.fetch, scratchpad.fetch)
         connect(m, compute.output, scratchpad.output)
         connect(m, store.scratchpad, scratchpad.store)
@@ -142,9 +143,6 @@ class Npu(wiring.Component):
         ]
         for column, source in zip(compute.weight_columns, weights.columns, strict=True):
             m.d.comb += column.eq(source)
-        for channel, block in zip(compute.parameters, parameters.channels, strict=True):
-            m.d.comb += channel.eq(block)
-
         events = {
             Event.LOAD_BUSY: load.status.busy,
             Event.COMPUTE_BUSY: compute.status.busy,

@@ -4,7 +4,7 @@ from amaranth.hdl import Cat, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from rtl.buffers import ParameterLayout
+from rtl.buffers import ParameterRead
 from rtl.config import NpuConfig
 from rtl.isa import ADDRESS_BITS
 from rtl.requantizer import Requantizer
@@ -166,7 +166,7 @@ class Requantize(wiring.Component):
         super().__init__(
             {
                 "values": In(signed(32)).array(config.requant_words * c),
-                "parameters": In(ParameterLayout()).array(c),
+                "parameters": In(ParameterRead(config)),
                 "mask": In(config.requant_words),
                 "address": In(ADDRESS_BITS),
                 "last": In(1),
@@ -212,25 +212,24 @@ class Requantize(wiring.Component):
             for c in range(config.lanes):
                 lane = Requantizer()
                 m.submodules[f"lane{q}_{c}"] = lane
-                channel = self.parameters[c]
                 m.d.comb += [
                     lane.stages.eq(stages),
                     lane.zero_point.eq(self.zero_point),
                     lane.minimum.eq(self.minimum),
                     lane.maximum.eq(self.maximum),
-                    lane.input.value.eq(self.values[q * config.lanes + c]),
-                    lane.input.bias.eq(channel.bias.as_signed()),
-                    lane.input.multiplier.eq(channel.multiplier),
-                    lane.input.shift.eq(channel.shift.as_signed()),
+                    lane.value.eq(self.values[q * config.lanes + c]),
+                    lane.bias.eq(self.parameters.biases[c]),
+                    lane.multiplier.eq(self.parameters.multipliers[c]),
+                    lane.shift.eq(self.parameters.shifts[c]),
                     self.write.words[q].word_select(c, 8).eq(lane.output),
                 ]
                 if q == 0:
                     with m.If(self.add_valid):
                         m.d.comb += [
-                            lane.input.value.eq(self.add_values[c]),
-                            lane.input.bias.eq(self.add_biases[c]),
-                            lane.input.multiplier.eq(self.add_multiplier),
-                            lane.input.shift.eq(self.add_shift),
+                            lane.value.eq(self.add_values[c]),
+                            lane.bias.eq(self.add_biases[c]),
+                            lane.multiplier.eq(self.add_multiplier),
+                            lane.shift.eq(self.add_shift),
                         ]
 
         allowed = Signal(config.requant_words)

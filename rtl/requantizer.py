@@ -1,22 +1,8 @@
 """Requantization as TensorFlow Lite Micro does it, with two roundings, fully pipelined."""
 
 from amaranth.hdl import Cat, Module, Mux, Signal, signed, unsigned
-from amaranth.lib import data, wiring
+from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
-
-
-class RequantInput(data.StructLayout):
-    """One value with its channel's parameters."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            {
-                "value": signed(32),
-                "bias": signed(32),
-                "multiplier": unsigned(32),
-                "shift": signed(8),
-            }
-        )
 
 
 class Requantizer(wiring.Component):
@@ -33,15 +19,18 @@ class Requantizer(wiring.Component):
     Members
     -------
     stages : which pipeline stages hold a value to be processed in this cycle.
-    input : value and parameters, at stage 0.
+    value, bias, multiplier, shift : a value and its channel's parameters, at stage 0.
     zero_point, minimum, maximum : of the command; constant while values are under way.
     output : int8, `LATENCY` cycles later.
     """
 
-    LATENCY = 8
+    LATENCY = 9
 
     stages: Signal
-    input: data.View
+    value: Signal
+    bias: Signal
+    multiplier: Signal
+    shift: Signal
     zero_point: Signal
     minimum: Signal
     maximum: Signal
@@ -51,7 +40,10 @@ class Requantizer(wiring.Component):
         super().__init__(
             {
                 "stages": In(self.LATENCY),
-                "input": In(RequantInput()),
+                "value": In(signed(32)),
+                "bias": In(signed(32)),
+                "multiplier": In(32),
+                "shift": In(signed(8)),
                 "zero_point": In(signed(8)),
                 "minimum": In(signed(8)),
                 "maximum": In(signed(8)),
@@ -66,12 +58,11 @@ class Requantizer(wiring.Component):
         multipliers = [Signal(32, name=f"multiplier{i}", reset_less=True) for i in range(2)]
         rights = [Signal(5, name=f"right{i}", reset_less=True) for i in range(6)]
         with m.If(self.stages[0]):
-            shift = self.input.shift
             m.d.sync += [
-                biased.eq(self.input.value + self.input.bias),
-                left.eq(Mux(shift < 0, 0, shift)),
-                rights[0].eq(Mux(shift < 0, -shift, 0)),
-                multipliers[0].eq(self.input.multiplier),
+                biased.eq(self.value + self.bias),
+                left.eq(Mux(self.shift < 0, 0, self.shift)),
+                rights[0].eq(Mux(self.shift < 0, -self.shift, 0)),
+                multipliers[0].eq(self.multiplier),
             ]
 
         shifted = Signal(signed(32), reset_less=True)
@@ -86,9 +77,9 @@ class Requantizer(wiring.Component):
         low, high = shifted[:16], shifted[16:].as_signed()
         m_low, m_high = multipliers[1][:16], multipliers[1][16:31]
         low_low = Signal(32, reset_less=True)
-        low_high = Signal(32, reset_less=True)
-        high_low = Signal(signed(33), reset_less=True)
-        high_high = Signal(signed(32), reset_less=True)
+        low_high = Signal(31, reset_less=True)
+        high_low = Signal(signed(32), reset_less=True)
+        high_high = Signal(signed(31), reset_less=True)
         with m.If(self.stages[2]):
             m.d.sync += [
                 low_low.eq(low * m_low),
@@ -98,23 +89,23 @@ class Requantizer(wiring.Component):
                 rights[2].eq(rights[1]),
             ]
 
+        # the first rounding's constant, 2**30, joins the middle products
         middle = Signal(signed(35), reset_less=True)
-        outer = Signal(signed(64), reset_less=True)
+        outer = Signal(signed(63), reset_less=True)
         with m.If(self.stages[3]):
             m.d.sync += [
-                middle.eq(low_high + high_low),
+                middle.eq(low_high + high_low + (1 << 14)),
                 outer.eq(Cat(low_low, high_high).as_signed()),
                 rights[3].eq(rights[2]),
             ]
 
-        product = Signal(signed(64))
-        rounded = Signal(signed(33), reset_less=True)
-        m.d.comb += product.eq(outer + (middle << 16) + (1 << 30))
+        product = Signal(signed(64), reset_less=True)
         with m.If(self.stages[4]):
-            m.d.sync += [rounded.eq(product >> 31), rights[4].eq(rights[3])]
+            m.d.sync += [product.eq(outer + (middle << 16)), rights[4].eq(rights[3])]
 
         # second rounding: ties away from zero
-        nudged = Signal(signed(34), reset_less=True)
+        rounded = product[31:].as_signed()
+        nudged = Signal(signed(35), reset_less=True)
         half = Signal(unsigned(32))
         m.d.comb += half.eq((1 << rights[4]) >> 1)
         with m.If(self.stages[5]):
@@ -124,13 +115,15 @@ class Requantizer(wiring.Component):
             with m.Else():
                 m.d.sync += nudged.eq(rounded + half - (rounded < 0))
 
-        scaled = Signal(signed(33), reset_less=True)
+        scaled = Signal(signed(35), reset_less=True)
         with m.If(self.stages[6]):
             m.d.sync += scaled.eq(nudged >> rights[5])
 
-        total = Signal(signed(34))
-        m.d.comb += total.eq(scaled + self.zero_point)
+        total = Signal(signed(36), reset_less=True)
         with m.If(self.stages[7]):
+            m.d.sync += total.eq(scaled + self.zero_point)
+
+        with m.If(self.stages[8]):
             with m.If(total < self.minimum):
                 m.d.sync += self.output.eq(self.minimum)
             with m.Elif(total > self.maximum):

@@ -33,6 +33,10 @@ _MODULE = re.compile(r"^module (\S+?)\s*\(.*?^endmodule$", re.M | re.S)
 _IDENTIFIER = re.compile(r"\\npu\.\S+")
 
 
+# `a, a, a` in a concatenation: sign extension, which simulators evaluate faster as `{3{a}}`
+_REPETITION = re.compile(r"(?<=[{ ])(\w+(?:\[\d+\])?)(?:, \1){2,}(?=[ },])")
+
+
 class VerilogError(NpuError):
     """The Verilog file cannot be written."""
 
@@ -72,7 +76,8 @@ def _share_modules(text: str) -> str:
             break
         bodies = {name: _rename(body, same) for name, body in bodies.items() if name not in same}
     names = _readable(list(bodies))
-    return "\n\n".join(_rename(body, names) for body in bodies.values()) + "\n"
+    joined = "\n\n".join(_rename(body, names) for body in bodies.values()) + "\n"
+    return _REPETITION.sub(lambda found: f"{{{found[0].count(',') + 1}{{{found[1]}}}}}", joined)
 
 
 def _rename(body: str, names: dict[str, str]) -> str:

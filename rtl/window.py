@@ -23,7 +23,8 @@ class WindowQueue(wiring.Component):
 
     Members
     -------
-    steps : from the sequencer. fetch : to the scratchpad. zero_point : int8 value of padding.
+    steps : from the sequencer. fetch : to the scratchpad. zero_point : int8 value of padding, stable from
+        two cycles before the first window.
     clear : drop everything.
     head_valid, head, head_step : oldest window and its step. next_valid, next : the one behind it.
     pop, pop_both : take the head, or both, at the end of this cycle.
@@ -70,6 +71,8 @@ class WindowQueue(wiring.Component):
         config = self.config
         arriving = Signal()
         arriving_step = Signal(StepLayout(config))
+        arriving_inside = Signal(config.banks)
+        padding = Signal(config.lanes * 8, reset_less=True)
         next_step = Signal(StepLayout(config))
 
         # windows held or under way after this cycle's pops
@@ -102,12 +105,15 @@ class WindowQueue(wiring.Component):
         m.d.sync += arriving.eq(self.fetching)
         with m.If(self.fetching):
             m.d.sync += arriving_step.eq(step)
+            m.d.sync += [
+                arriving_inside[j].eq((step.low <= j) & (step.high > j))
+                for j in range(config.banks)
+            ]
 
         incoming = [Signal(config.lanes * 8, name=f"incoming{j}") for j in range(config.banks)]
-        padding = self.zero_point.as_unsigned().replicate(config.lanes)
+        m.d.sync += padding.eq(self.zero_point.as_unsigned().replicate(config.lanes))
         for j in range(config.banks):
-            inside = (arriving_step.low <= j) & (arriving_step.high > j)
-            m.d.comb += incoming[j].eq(Mux(inside, self.fetch.words[j], padding))
+            m.d.comb += incoming[j].eq(Mux(arriving_inside[j], self.fetch.words[j], padding))
 
         # the head is refilled from the second place, or directly when nothing stays before it
         with m.If(self.pop & self.next_valid & ~self.pop_both):

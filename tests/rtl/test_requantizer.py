@@ -55,10 +55,10 @@ def test_requantizer_is_tflm(seed: int, zero_point: int, low: int, high: int) ->
         for cycle in range(len(vectors) + Requantizer.LATENCY):
             if cycle < len(vectors):
                 value, bias, multiplier, shift = vectors[cycle]
-                ctx.set(dut.input.value, value)
-                ctx.set(dut.input.bias, bias)
-                ctx.set(dut.input.multiplier, multiplier)
-                ctx.set(dut.input.shift, shift)
+                ctx.set(dut.value, value)
+                ctx.set(dut.bias, bias)
+                ctx.set(dut.multiplier, multiplier)
+                ctx.set(dut.shift, shift)
             await ctx.tick()
             if cycle >= Requantizer.LATENCY - 1:
                 outputs.append(ctx.get(dut.output))
