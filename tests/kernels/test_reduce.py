@@ -1,9 +1,9 @@
-"""MEAN against TFLM and against the plain-Python twin."""
+"""MEAN against TFLM and against the plain-Python twin; extremes against plain Python."""
 
 import numpy as np
 import pytest
 
-from kernels.reduce import mean
+from kernels.reduce import arg_max, arg_min, mean, reduce_max, reduce_min
 from tests.kernels import twins
 from tests.kernels.layers import INTERPRETED, seeds, single
 from tests.kernels.reference import mean_arguments, run_mean
@@ -95,3 +95,44 @@ def test_no_axes_rescale_only():
         ifm, (), keep_dims=True, ifm_zero_point=0, ofm_zero_point=1, multiplier=2**30, shift=1
     )
     np.testing.assert_array_equal(ofm, ifm + 1)
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2, -1])
+def test_arguments_of_extremes_are_the_first(axis):
+    rng = np.random.default_rng(1)
+    ifm = rng.integers(-3, 4, (4, 5, 6)).astype(np.int8)
+    for kernel, best in ((arg_max, max), (arg_min, min)):
+        ofm = kernel(ifm, axis)
+        assert ofm.dtype == np.int32
+        rows = np.moveaxis(ifm, axis, -1).reshape(-1, ifm.shape[axis]).tolist()
+        assert ofm.reshape(-1).tolist() == [row.index(best(row)) for row in rows]
+
+
+@pytest.mark.parametrize("keep_dims", [False, True])
+@pytest.mark.parametrize("axes", AXES, ids=str)
+def test_extremes(axes, keep_dims):
+    ifm = random_int8(np.random.default_rng(2), (2, 3, 4, 5))
+    reduced = {axis % 4 for axis in axes}
+    kept = [n for axis, n in enumerate(ifm.shape) if axis not in reduced]
+    rows = np.moveaxis(ifm, sorted(reduced), range(-len(reduced), 0)).reshape(*kept, -1)
+    for kernel, best in ((reduce_max, max), (reduce_min, min)):
+        ofm = kernel(ifm, axes, keep_dims=keep_dims)
+        assert ofm.dtype == np.int8
+        assert ofm.ndim == (4 if keep_dims else len(kept))
+        assert ofm.reshape(-1).tolist() == [best(r) for r in rows.reshape(-1, rows.shape[-1])]
+
+
+@pytest.mark.parametrize("kernel", [arg_max, arg_min])
+def test_bad_arguments_of_positions_are_refused(kernel):
+    with pytest.raises(ValueError, match="ifm is int16; allowed is int8"):
+        kernel(np.zeros(3, np.int16), 0)
+    with pytest.raises(ValueError, match="axis is 1; allowed is -1 to 0"):
+        kernel(np.zeros(3, np.int8), 1)
+
+
+@pytest.mark.parametrize("kernel", [reduce_max, reduce_min])
+def test_bad_arguments_of_extremes_are_refused(kernel):
+    with pytest.raises(ValueError, match="ifm is int16; allowed is int8"):
+        kernel(np.zeros(3, np.int16), (0,), keep_dims=True)
+    with pytest.raises(ValueError, match="axis is 1; allowed is -1 to 0"):
+        kernel(np.zeros(3, np.int8), (1,), keep_dims=True)

@@ -1,5 +1,7 @@
 """Every operator of the reference executor that has no hardware, on small models, against TFLM."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -26,8 +28,11 @@ def test_two_operands(code: str, seed: int) -> None:
     rng = np.random.default_rng(seed)
     m = ModelBuilder()
     a, b = random_input(m, rng, (1, 3, 4, 5)), random_input(m, rng, (1, 1, 1, 5))
-    quantization = {"scale": random_scale(rng), "zero_point": random_zero_point(rng)}
-    fused = {"activation": "RELU6"} if code in ("SUB", "MUL") else {}
+    quantization: dict[str, Any] = {
+        "scale": random_scale(rng),
+        "zero_point": random_zero_point(rng),
+    }
+    fused: dict[str, Any] = {"activation": "RELU6"} if code in ("SUB", "MUL") else {}
     elementwise(m, code, a, b, **quantization, **fused)
     assert_bit_exact(m.build(), seed)
 
@@ -44,7 +49,7 @@ def test_functions_of_one_value(code: str) -> None:
     assert_bit_exact(m.build())
 
 
-SLICE_OPTIONS = {"options_type": "StridedSliceOptions"}
+SLICE_OPTIONS: dict[str, Any] = {"options_type": "StridedSliceOptions"}
 MOVEMENTS = {
     "split": models.movement(
         "SPLIT",
@@ -252,7 +257,7 @@ def test_batch_matmul(
     ],
     ids=str,
 )
-def test_transpose_conv(arguments: dict[str, object], seed: int) -> None:
+def test_transpose_conv(arguments: dict[str, Any], seed: int) -> None:
     rng = np.random.default_rng(seed)
     kernel = rng.integers(1, 5, 2)
     model = models.transpose_conv(
