@@ -25,7 +25,7 @@ def batch_matmul(
 
     `adj_a` and `adj_b` say that an operand has its last two dimensions swapped. The other
     dimensions broadcast. `multiplier` and `shift` come from
-    `kernels.quantization.batch_matmul_multiplier`. Bit-exact with TFLM's
+    `kernels.quantization.mul_multiplier`. Bit-exact with TFLM's
     `reference_ops::BatchMatMul`.
     Raises ValueError for a wrong dtype, shapes that do not fit, or a value out of range.
     """

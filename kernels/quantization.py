@@ -201,24 +201,13 @@ def sub_parameters(scale_a: float, scale_b: float, ofm_scale: float) -> AddParam
 
 
 def mul_multiplier(scale_a: float, scale_b: float, ofm_scale: float) -> tuple[int, int]:
-    """(multiplier, shift) of the product of two int8. Source: `CalculateOpDataMul`.
+    """(multiplier, shift) of products of two int8: MUL and BATCH_MATMUL.
 
+    Source: `CalculateOpDataMul`, `GetQuantizedConvolutionMultipler`.
     Raises ValueError for a bad scale, or scales that make a multiplier of 2**30 and above.
     """
     a, b = scale_float32(scale_a, "scale of input 0"), scale_float32(scale_b, "scale of input 1")
     return quantize_multiplier(a * b / scale_float32(ofm_scale, "OFM scale"))
-
-
-def batch_matmul_multiplier(scale_a: float, scale_b: float, ofm_scale: float) -> tuple[int, int]:
-    """(multiplier, shift) of BATCH_MATMUL, which rounds the product of scales to float32.
-
-    Source: `GetQuantizedConvolutionMultipler`.
-    Raises ValueError for a bad scale, or scales that make a multiplier of 2**30 and above.
-    """
-    a, b = scale_float32(scale_a, "scale of input 0"), scale_float32(scale_b, "scale of input 1")
-    with np.errstate(over="ignore", under="ignore"):
-        product = float(np.float32(a) * np.float32(b))
-    return quantize_multiplier(product / scale_float32(ofm_scale, "OFM scale"))
 
 
 def prelu_parameters(ifm_scale: float, alpha_scale: float, ofm_scale: float) -> PreluParameters:

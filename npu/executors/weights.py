@@ -102,7 +102,7 @@ def _batch_matmul(graph: Graph, op: Operator, values: Values) -> NDArray[np.int8
     a_scale, a_zero_point = input_quantization(graph, op, 0)
     b_scale, b_zero_point = input_quantization(graph, op, 1)
     ofm_scale, ofm_zero_point = output_quantization(graph, op)
-    multiplier, shift = formulas.batch_matmul_multiplier(a_scale, b_scale, ofm_scale)
+    multiplier, shift = formulas.mul_multiplier(a_scale, b_scale, ofm_scale)
     return batch_matmul(
         operand(graph, op, 0, values),
         operand(graph, op, 1, values),
