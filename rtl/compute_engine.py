@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from amaranth.hdl import Cat, Module, Mux, Signal, signed
-from amaranth.lib import stream, wiring
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from rtl.accumulators import Accumulators
@@ -102,8 +102,8 @@ class ComputeEngine(wiring.Component):
         grid_layout = COMMANDS[Opcode.CONV].layout
         add_layout = COMMANDS[Opcode.ADD].layout
         current = Signal(BEAT_BITS * slot.max_beats)
-        command = Signal(grid_layout)
-        add_command = Signal(add_layout)
+        command = data.View(grid_layout, current[: grid_layout.size])
+        add_command = data.View(add_layout, current[: add_layout.size])
         opcode = Signal(8)
         is_add = Signal()
         block_words = Signal(6)
@@ -114,8 +114,6 @@ class ComputeEngine(wiring.Component):
         aborting = Signal()
         part_bits = (config.groups_per_word - 1).bit_length()
         m.d.comb += [
-            command.eq(current[: grid_layout.size]),
-            add_command.eq(current[: add_layout.size]),
             opcode.eq(current[:8]),
             is_add.eq(opcode == Opcode.ADD),
             block_words.eq(Mux(is_add, 1, command.depth >> part_bits)),

@@ -8,7 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from rtl.axi import AxiLite
 from rtl.config import NpuConfig
-from rtl.interfaces import INDEX_BITS, REGION_TABLE, DoneCounts, EngineStatus, ErrorReport
+from rtl.interfaces import INDEX_BITS, DoneCounts, EngineStatus, ErrorReport, RegionEntry
 from rtl.isa import REGIONS
 from rtl.registers import (
     ID_VALUE,
@@ -88,7 +88,7 @@ class Control(wiring.Component):
             {
                 "axil": In(AxiLite()),
                 "irq": Out(1),
-                "regions": Out(REGION_TABLE),
+                "regions": Out(RegionEntry()).array(REGIONS),
                 "command_base": Out(32),
                 "command_bytes": Out(32),
                 "clear": Out(1),

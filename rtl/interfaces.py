@@ -5,12 +5,19 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from rtl.config import NpuConfig
-from rtl.isa import ADDRESS_BITS, BEAT_BITS, REGIONS, WAIT_BITS
+from rtl.isa import ADDRESS_BITS, BEAT_BITS, WAIT_BITS
 
 INDEX_BITS = 16
 
-REGION_TABLE = data.ArrayLayout(data.StructLayout({"base": 32, "size": 32}), REGIONS)
-"""External memory regions: bus address of the first byte, and size in bytes (0 = unusable)."""
+
+class RegionEntry(wiring.Signature):
+    """One external memory region: bus address of its first byte, and size in bytes (0 = unusable).
+
+    A table of them is `RegionEntry().array(REGIONS)`.
+    """
+
+    def __init__(self) -> None:
+        super().__init__({"base": Out(32), "size": Out(32)})
 
 
 class DoneCounts(wiring.Signature):

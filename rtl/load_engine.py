@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth.hdl import Cat, Elaboratable, Module, Mux, ResetInserter, Signal, Value
+from amaranth.hdl import Array, Cat, Elaboratable, Module, Mux, ResetInserter, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -13,16 +13,16 @@ from rtl.config import NpuConfig
 from rtl.fifo import StreamFifo
 from rtl.interfaces import (
     INDEX_BITS,
-    REGION_TABLE,
     DoneCounts,
     EngineStatus,
     ErrorReport,
     ParameterWrite,
     ReadClient,
+    RegionEntry,
     ScratchpadWrite,
     WeightWrite,
 )
-from rtl.isa import BEAT_BITS, COMMANDS, Destination, Engine, Opcode
+from rtl.isa import BEAT_BITS, COMMANDS, REGIONS, Destination, Engine, Opcode
 from rtl.load_walker import JOB_FIELDS, JobLayout, LoadWalker
 from rtl.read_manager import LOAD_TAG_BITS
 from rtl.registers import ErrorCode
@@ -77,7 +77,7 @@ class LoadEngine(wiring.Component):
                 "done_counts": In(DoneCounts()),
                 "halt": In(1),
                 "clear": In(1),
-                "regions": In(REGION_TABLE),
+                "regions": In(RegionEntry()).array(REGIONS),
                 "read": Out(ReadClient(config, LOAD_TAG_BITS)),
                 "scratchpad": Out(ScratchpadWrite(config)),
                 "weights": Out(WeightWrite(config)),
@@ -174,7 +174,8 @@ class LoadEngine(wiring.Component):
         """Check commands and start their bursts; return the fault of the newest one."""
         config = self.config
         command: Any = data.View(COMMANDS[Opcode.LOAD].layout, slot.command)
-        region: Any = Signal(REGION_TABLE.elem_shape)
+        region_base = Signal(32)
+        region_size = Signal(32)
         address = Signal(AXI_ADDRESS_BITS)
         illegal = Signal()
         fault = Signal(ErrorCode)
@@ -182,10 +183,10 @@ class LoadEngine(wiring.Component):
         transfer, job = splitter.transfer, jobs.i
 
         m.d.comb += [
-            address.eq(region.base + command.offset),
+            address.eq(region_base + command.offset),
             transfer.payload.address.eq(address),
             transfer.payload.offset.eq(command.offset),
-            transfer.payload.size.eq(region.size),
+            transfer.payload.size.eq(region_size),
             transfer.payload.row_bytes.eq(command.row_bytes),
             transfer.payload.row_stride.eq(command.row_stride),
             transfer.payload.rows.eq(command.rows),
@@ -197,7 +198,8 @@ class LoadEngine(wiring.Component):
         with m.FSM():
             with m.State("IDLE"):
                 m.d.sync += [
-                    region.eq(self.regions[command.region]),
+                    region_base.eq(Array(r.base for r in self.regions)[command.region]),
+                    region_size.eq(Array(r.size for r in self.regions)[command.region]),
                     illegal.eq(_illegal(command, config.lanes)),
                 ]
                 with m.If(splitter.outside & ~flushing):

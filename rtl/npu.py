@@ -115,6 +115,9 @@ class Npu(wiring.Component):
                 engine.clear.eq(control.clear),
                 getattr(self, f"trace_index_{name}").eq(engine.status.index),
             ]
+        for engine in (load, store):
+            for target, region in zip(engine.regions, control.regions, strict=True):
+                m.d.comb += [target.base.eq(region.base), target.size.eq(region.size)]
 
         m.d.comb += [
             fetch.start.eq(control.start),
@@ -127,8 +130,6 @@ class Npu(wiring.Component):
             dispatcher.clear.eq(control.clear),
             dispatcher.exhausted.eq(fetch.exhausted),
             dispatcher.engines_idle.eq(Cat(engine.status.idle for engine in engines).all()),
-            load.regions.eq(control.regions),
-            store.regions.eq(control.regions),
             control.finished.eq(dispatcher.finished),
             control.position.eq(dispatcher.index),
             control.progress.eq(dispatcher.progress),

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth.hdl import Cat, Elaboratable, Module, Mux, ResetInserter, Signal, Value
+from amaranth.hdl import Array, Cat, Elaboratable, Module, Mux, ResetInserter, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -13,13 +13,13 @@ from rtl.config import NpuConfig
 from rtl.fifo import StreamFifo
 from rtl.interfaces import (
     INDEX_BITS,
-    REGION_TABLE,
     DoneCounts,
     EngineStatus,
     ErrorReport,
+    RegionEntry,
     ScratchpadRead,
 )
-from rtl.isa import BEAT_BITS, COMMANDS, Engine, Opcode
+from rtl.isa import BEAT_BITS, COMMANDS, REGIONS, Engine, Opcode
 from rtl.packer import Packer
 from rtl.registers import ErrorCode
 from rtl.store_walker import JOB_FIELDS, StoreJobLayout, StoreWalker
@@ -71,7 +71,7 @@ class StoreEngine(wiring.Component):
                 "done_counts": In(DoneCounts()),
                 "halt": In(1),
                 "clear": In(1),
-                "regions": In(REGION_TABLE),
+                "regions": In(RegionEntry()).array(REGIONS),
                 "scratchpad": Out(ScratchpadRead(config)),
                 "axi": Out(AxiWrite(config)),
                 "status": Out(EngineStatus()),
@@ -171,7 +171,8 @@ class StoreEngine(wiring.Component):
         """Check commands and start their bursts; return the fault of the newest one."""
         lanes = self.config.lanes
         command: Any = data.View(COMMANDS[Opcode.STORE].layout, slot.command)
-        region: Any = Signal(REGION_TABLE.elem_shape)
+        region_base = Signal(32)
+        region_size = Signal(32)
         address = Signal(AXI_ADDRESS_BITS)
         factor = Signal.like(command.pixel_bytes)
         addend = Signal(len(command.pixels) + len(command.pixel_bytes))
@@ -182,10 +183,10 @@ class StoreEngine(wiring.Component):
         transfer, job = splitter.transfer, jobs.i
 
         m.d.comb += [
-            address.eq(region.base + command.offset),
+            address.eq(region_base + command.offset),
             transfer.payload.address.eq(address),
             transfer.payload.offset.eq(command.offset),
-            transfer.payload.size.eq(region.size),
+            transfer.payload.size.eq(region_size),
             transfer.payload.row_bytes.eq(row_bytes),
             transfer.payload.row_stride.eq(command.row_stride),
             transfer.payload.rows.eq(command.rows),
@@ -198,7 +199,8 @@ class StoreEngine(wiring.Component):
         with m.FSM():
             with m.State("IDLE"):
                 m.d.sync += [
-                    region.eq(self.regions[command.region]),
+                    region_base.eq(Array(r.base for r in self.regions)[command.region]),
+                    region_size.eq(Array(r.size for r in self.regions)[command.region]),
                     factor.eq(command.pixel_bytes),
                     addend.eq(command.pixels),
                     row_bytes.eq(0),

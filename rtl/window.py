@@ -23,8 +23,8 @@ class WindowQueue(wiring.Component):
 
     Members
     -------
-    steps : from the sequencer. fetch : to the scratchpad. zero_point : int8 value of padding, stable from
-        two cycles before the first window.
+    steps : from the sequencer. fetch : to the scratchpad.
+    zero_point : int8 value of padding, stable from two cycles before the first window.
     clear : drop everything.
     head_valid, head, head_step : oldest window and its step. next_valid, next : the one behind it.
     pop, pop_both : take the head, or both, at the end of this cycle.

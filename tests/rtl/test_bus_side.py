@@ -72,8 +72,9 @@ class Npu:
         for block in (fetch, dispatcher, load_engine, store_engine):
             m.d.comb += [block.clear.eq(control.clear), block.halt.eq(control.halt)]
         for engine in (load_engine, store_engine):
+            for target, region in zip(engine.regions, control.regions, strict=True):
+                m.d.comb += [target.base.eq(region.base), target.size.eq(region.size)]
             m.d.comb += [
-                engine.regions.eq(control.regions),
                 engine.done_counts.load.eq(control.done_counts.load),
                 engine.done_counts.compute.eq(control.done_counts.compute),
                 engine.done_counts.store.eq(control.done_counts.store),
