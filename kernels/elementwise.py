@@ -59,7 +59,7 @@ def sub(
 ) -> NDArray[np.int8]:
     """SUB: `a - b`, int8 of shapes that broadcast together, to the broadcast shape.
 
-    `parameters` come from `kernels.quantization.sub_parameters`. Bit-exact with TFLM's
+    `parameters` come from `kernels.quantization.add_parameters`. Bit-exact with TFLM's
     `reference_ops::SubWithActivation` behind int8 operands.
     Raises ValueError for a wrong dtype, shapes that do not broadcast, or a value out of range.
     """

@@ -133,11 +133,8 @@ def _abs(scales: Scales, _: float) -> Function:
 
 
 def _leaky_relu(scales: Scales, alpha: float) -> Function:
-    # the quotients are float32
-    ifm, ofm = np.float32(scales.ifm), np.float32(scales.ofm)
-    with np.errstate(over="ignore", under="ignore"):
-        slope = float(ifm * np.float32(alpha) / ofm)
-        identity = quantize_multiplier(float(ifm / ofm))
+    slope = scales.ifm * float(np.float32(alpha)) / scales.ofm
+    identity = rescale_multiplier(scales.ifm, scales.ofm)
     multiplier, shift = quantize_multiplier(abs(slope))
     negative = (-multiplier if slope < 0 else multiplier, shift)
 
@@ -207,13 +204,10 @@ def _tanh(scales: Scales, _: float) -> Function:
 
 
 def _hard_swish(scales: Scales, _: float) -> Function:
-    # x * relu6(x + 3) / 6 in 16 bits, the input with 7 more bits; quotients are float32
-    ifm = np.float32(1 / 128) * np.float32(scales.ifm)
-    with np.errstate(over="ignore", under="ignore"):
-        multiplier, exponent = _int16_multiplier(float(ifm / np.float32(scales.ofm)))
-        reluish_multiplier, reluish_exponent = _int16_multiplier(
-            float(ifm / (np.float32(3) / np.float32(32768)))
-        )
+    # x * relu6(x + 3) / 6 in 16 bits, the input with 7 more bits
+    ifm = scales.ifm / 128
+    multiplier, exponent = _int16_multiplier(ifm / scales.ofm)
+    reluish_multiplier, reluish_exponent = _int16_multiplier(ifm / (3 / 32768))
     if exponent > 0:
         raise ValueError(
             f"OFM scale is {scales.ofm}; allowed for IFM scale {scales.ifm} is more than "

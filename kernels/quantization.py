@@ -21,7 +21,7 @@ ACTIVATIONS: dict[str, tuple[float | None, float | None]] = {
     "RELU_N1_TO_1": (-1.0, 1.0),
     "RELU6": (0.0, 6.0),
 }
-# ADD brings both inputs to a common scale with this many fractional bits
+# ADD and SUB bring both inputs to a common scale with this many fractional bits
 ADD_LEFT_SHIFT = 20
 SOFTMAX_INTEGER_BITS = 5
 
@@ -41,7 +41,7 @@ class Window:
 
 @dataclass(frozen=True)
 class AddParameters:
-    """Multipliers (Q31) and shifts of ADD: inputs to the common scale, then to the output's."""
+    """Multipliers (Q31) and shifts of ADD and SUB: inputs to a common scale, then to the OFM's."""
 
     multiplier_a: int
     shift_a: int
@@ -153,7 +153,7 @@ def conv_multipliers(
 
 
 def add_parameters(scale_a: float, scale_b: float, ofm_scale: float) -> AddParameters:
-    """Rescaling of ADD. Source: `CalculateOpDataAdd`.
+    """Rescaling of ADD and SUB. Source: `CalculateOpDataAdd`, `CalculateOpDataSub`.
 
     Raises ValueError for a bad scale, or an OFM scale so small that TFLM refuses it.
     """
@@ -169,33 +169,6 @@ def add_parameters(scale_a: float, scale_b: float, ofm_scale: float) -> AddParam
     return AddParameters(
         *quantize_multiplier(a / twice_max),
         *quantize_multiplier(b / twice_max),
-        *quantize_multiplier(real),
-    )
-
-
-def sub_parameters(scale_a: float, scale_b: float, ofm_scale: float) -> AddParameters:
-    """Rescaling of SUB. Source: `CalculateOpDataSub`, whose quotients are float32, unlike ADD's.
-
-    Raises ValueError for a bad scale, or an OFM scale so small that TFLM refuses it.
-    """
-    a, b, ofm = (
-        np.float32(scale_float32(scale, name))
-        for scale, name in (
-            (scale_a, "scale of input 0"),
-            (scale_b, "scale of input 1"),
-            (ofm_scale, "OFM scale"),
-        )
-    )
-    twice_max = np.float32(2) * max(a, b)
-    real = float(twice_max / (np.float32(1 << ADD_LEFT_SHIFT) * ofm))
-    if real >= 1:
-        raise ValueError(
-            f"OFM scale is {ofm_scale}; allowed for input scales {scale_a} and {scale_b} "
-            f"is more than {float(twice_max) / (1 << ADD_LEFT_SHIFT)}"
-        )
-    return AddParameters(
-        *quantize_multiplier(float(a / twice_max)),
-        *quantize_multiplier(float(b / twice_max)),
         *quantize_multiplier(real),
     )
 

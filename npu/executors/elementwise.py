@@ -29,13 +29,10 @@ SOFTMAX_OUTPUT = (1 / 256, -128)
 """Scale and zero point that TFLM demands of a SOFTMAX output."""
 
 
-def _sum_of_two(
-    kernel: Callable[..., NDArray[np.int8]],
-    parameters: Callable[[float, float, float], formulas.AddParameters],
-) -> Executor:
+def _sum_of_two(kernel: Callable[..., NDArray[np.int8]]) -> Executor:
     def execute(graph: Graph, op: Operator, values: Values) -> NDArray[np.int8]:
         arguments, scales = _two_operands(graph, op, values)
-        return kernel(**arguments, parameters=parameters(*scales))
+        return kernel(**arguments, parameters=formulas.add_parameters(*scales))
 
     return execute
 
@@ -180,8 +177,8 @@ def _softmax(graph: Graph, op: Operator, values: Values) -> NDArray[np.int8]:
 
 
 EXECUTORS: dict[str, Executor] = {
-    "ADD": _sum_of_two(kernels.add, formulas.add_parameters),
-    "SUB": _sum_of_two(kernels.sub, formulas.sub_parameters),
+    "ADD": _sum_of_two(kernels.add),
+    "SUB": _sum_of_two(kernels.sub),
     "MUL": _mul,
     "MAXIMUM": _plain(kernels.maximum),
     "MINIMUM": _plain(kernels.minimum),

@@ -33,7 +33,7 @@ def arguments(code: str, model: bytes) -> dict[str, Any]:
     if code == "MUL":
         multiplier, shift = quantization.mul_multiplier(a_scale, b_scale, ofm_scale)
         return common | {"multiplier": multiplier, "shift": shift}
-    return common | {"parameters": quantization.sub_parameters(a_scale, b_scale, ofm_scale)}
+    return common | {"parameters": quantization.add_parameters(a_scale, b_scale, ofm_scale)}
 
 
 def run(code: str, model: bytes, a: NDArray[np.int8], b: NDArray[np.int8]) -> NDArray[np.int8]:

@@ -9,6 +9,7 @@ from kernels.lookup import UNARY_KINDS, apply_table, unary_table
 from kernels.requantize import quantize_multiplier, split_multiplier
 from tests.kernels import twins_lookup as twins
 from tests.kernels.layers import seeds
+from tests.kernels.twins import multiply_by_quantized_multiplier as twin_multiply
 from tests.support.operators import unary
 from tests.support.random_layers import random_scale, random_zero_point
 from tests.support.tflite_builder import ModelBuilder
@@ -83,6 +84,44 @@ def test_slopes_match_tflm(alpha):
     assert_matches_tflm("LEAKY_RELU", quantization, alpha=float(np.float32(alpha)))
 
 
+@pytest.mark.parametrize("seed", [642, 932, 1603, 3581])
+def test_slopes_stay_double(seed):
+    """As they do not in some versions of TFLM; scales for which that makes other results."""
+    rng = np.random.default_rng(seed)
+    ifm = np.float32(rng.uniform(0.01, 0.1))
+    ofm = np.float32(ifm * rng.uniform(0.3, 1))
+    alpha = np.float32(rng.uniform(0.1, 0.9))
+    quantization = {
+        "ifm_scale": float(ifm),
+        "ifm_zero_point": 0,
+        "ofm_scale": float(ofm),
+        "ofm_zero_point": 0,
+    }
+    assert_matches_tflm("LEAKY_RELU", quantization, alpha=float(alpha))
+    identity = quantize_multiplier(float(ifm / ofm))
+    negative = quantize_multiplier(float(ifm * alpha / ofm))
+    rounded = [
+        twin_multiply(value, *(identity if value >= 0 else negative)) for value in range(-128, 128)
+    ]
+    table = unary_table("LEAKY_RELU", **quantization, alpha=float(alpha))
+    assert np.any(np.clip(rounded, -128, 127) != table), f"seed {seed} shows nothing"
+
+
+@pytest.mark.parametrize("seed", [1313, 2021, 5362, 6003, 7334, 8273])
+def test_multipliers_of_hard_swish_stay_double(seed):
+    """As they do not in some versions of TFLM; scales whose 16-bit multipliers would differ."""
+    rng = np.random.default_rng(seed)
+    ifm = np.float32(rng.uniform(0.01, 0.1))
+    ofm = np.float32(ifm * rng.uniform(0.1, 1))
+    multipliers = [quantize_multiplier(q) for q in (float(ifm) / 128 / float(ofm), ifm / 128 / ofm)]
+    assert len({twins.to_int16(multiplier) for multiplier, _ in multipliers}) == 2
+    scales = {"ifm_scale": float(ifm), "ofm_scale": float(ofm)}
+    for zero_point in (-128, 3, 127):
+        assert_matches_tflm(
+            "HARD_SWISH", scales | {"ifm_zero_point": zero_point, "ofm_zero_point": -7}
+        )
+
+
 @pytest.mark.parametrize("seed", seeds(6), ids="seed{}".format)
 @pytest.mark.parametrize("kind", ["LOGISTIC", "TANH"])
 def test_fixed_point_matches_the_twin(kind, seed):
@@ -103,10 +142,10 @@ def test_fixed_point_matches_the_twin(kind, seed):
 def test_hard_swish_matches_the_twin(seed):
     rng = np.random.default_rng(1000 + seed)
     quantization = random_quantization(rng, "HARD_SWISH", 20.0)
-    ifm = np.float32(quantization["ifm_scale"]) / np.float32(128)
+    ifm = quantization["ifm_scale"] / 128
     parameters = (
-        *quantize_multiplier(float(ifm / np.float32(quantization["ofm_scale"]))),
-        *quantize_multiplier(float(ifm / (np.float32(3) / np.float32(32768)))),
+        *quantize_multiplier(ifm / quantization["ofm_scale"]),
+        *quantize_multiplier(ifm / (3 / 32768)),
     )
     expected = [
         twins.hard_swish(value - quantization["ifm_zero_point"], *parameters)

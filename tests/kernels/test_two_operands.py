@@ -10,8 +10,8 @@ from kernels.quantization import (
     add_parameters,
     mul_multiplier,
     prelu_parameters,
-    sub_parameters,
 )
+from kernels.requantize import quantize_multiplier
 from tests.kernels import twins_elementwise as twins
 from tests.kernels.layers import random_activation, seeds, single
 from tests.kernels.reference_elementwise import arguments, run
@@ -103,18 +103,37 @@ def test_random_layers_match_the_twin(code, shapes, seed):
     )
 
 
-def test_sub_rounds_its_quotients_to_float32():
-    """ADD does not: the two differ for most scales."""
-    a, b, ofm = 0.0123, 0.0457, 0.031
-    assert sub_parameters(a, b, ofm) != add_parameters(a, b, ofm)
-    assert sub_parameters(0.25, 0.5, 0.125) == add_parameters(0.25, 0.5, 0.125)
+@pytest.mark.parametrize("seed", [10, 20, 24, 33])
+def test_sub_keeps_its_quotients_double(seed):
+    """As some versions of TFLM do not; with scales for which that makes other results."""
+    a_scale, b_scale, ofm_scale = near_tie_scales(seed)
+    m = ModelBuilder()
+    a, b = m.input((256, 1), scale=a_scale), m.input((1, 256), scale=b_scale)
+    elementwise(m, "SUB", a, b, scale=ofm_scale, zero_point=0)
+    model = m.build()
+    ofm = run("SUB", model, *EVERY_PAIR)
+    np.testing.assert_array_equal(ofm, run_tflm(model, EVERY_PAIR)[0])
+    twice_max = np.float32(2 * max(a_scale, b_scale))
+    rounded = AddParameters(
+        *quantize_multiplier(float(np.float32(a_scale) / twice_max)),
+        *quantize_multiplier(float(np.float32(b_scale) / twice_max)),
+        *quantize_multiplier(float(twice_max / np.float32(2**20 * ofm_scale))),
+    )
+    changed = arguments("SUB", model) | {"parameters": rounded}
+    assert np.any(kernels.sub(*EVERY_PAIR, **changed) != ofm), f"seed {seed} shows nothing"
+
+
+def near_tie_scales(seed):
+    rng = np.random.default_rng(seed)
+    a, b = rng.uniform(0.01, 0.1, 2)
+    return [float(np.float32(scale)) for scale in (a, b, max(a, b) * rng.uniform(0.5, 2))]
 
 
 @pytest.mark.parametrize(
     ("function", "scales", "message"),
     [
-        (sub_parameters, (1.0, 1.0, 1e-6), "OFM scale is 1e-06; allowed for input scales 1.0 and"),
-        (sub_parameters, (0.0, 1.0, 1.0), "scale of input 0 is 0.0; allowed is a positive finite"),
+        (add_parameters, (1.0, 1.0, 1e-6), "OFM scale is 1e-06; allowed for input scales 1.0 and"),
+        (add_parameters, (0.0, 1.0, 1.0), "scale of input 0 is 0.0; allowed is a positive finite"),
         (mul_multiplier, (1.0, -1.0, 1.0), "scale of input 1 is -1.0; allowed is a positive"),
         (mul_multiplier, (1e9, 1e9, 1.0), "allowed is less than 2"),
         (prelu_parameters, (1.0, 1.0, 0.0), "OFM scale is 0.0; allowed is a positive finite"),
@@ -129,7 +148,7 @@ ZEROS = np.zeros(3, np.int8)
 POINTS = {"a_zero_point": 0, "b_zero_point": 0, "ofm_zero_point": 0}
 RANGE = {"activation_min": -128, "activation_max": 127}
 GOOD = {
-    "sub": {**POINTS, **RANGE, "parameters": sub_parameters(1.0, 1.0, 1.0)},
+    "sub": {**POINTS, **RANGE, "parameters": add_parameters(1.0, 1.0, 1.0)},
     "mul": {**POINTS, **RANGE, "multiplier": 2**30, "shift": 0},
     "maximum": {},
     "minimum": {},
