@@ -30,8 +30,8 @@ class Mismatch:
     count: int
     size: int
     position: tuple[int, ...]
-    expected: int
-    actual: int
+    expected: int | float
+    actual: int | float
 
     def __str__(self) -> str:
         return (
@@ -170,8 +170,8 @@ def _mismatch(
         count=len(differing),
         size=expected.size,
         position=first,
-        expected=int(expected[first]),
-        actual=int(actual[first]),
+        expected=expected[first].item(),
+        actual=actual[first].item(),
     )
 
 

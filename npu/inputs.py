@@ -1,4 +1,4 @@
-"""Turns what the user names after `--input` into the network's int8 input tensors.
+"""Turns what the user names after `--input` into the network's input tensors.
 
 Four forms are understood:
 
@@ -6,6 +6,7 @@ Four forms are understood:
     An int8 array is taken as it is. A floating-point array holds real values and is quantized
     with the input's scale and zero point as TFLM does (half away from zero, saturating). A leading
     batch dimension of 1 may be missing. The key may be left out when the file holds one array.
+    A float32 input, which the network quantizes itself, takes floating-point arrays only.
 `IMAGE` (png, jpg, bmp, gif, ppm, webp, ...)
     Must have the network's height and width: nothing is resized. Converted to grey or RGB by the
     network's channels. Which real value a pixel of 0..255 stands for follows from the range of
@@ -13,7 +14,8 @@ Four forms are understood:
     -1..1 where it goes below -0.5; otherwise 0..1. A network trained with any other normalization
     needs an array.
 `random:SEED`
-    Every int8 value with equal probability, from numpy's default generator.
+    Every int8 value with equal probability, from numpy's default generator; for a float32 input,
+    the real values that these stand for.
 """
 
 from collections.abc import Sequence
@@ -24,7 +26,7 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
-from kernels.quantize import quantize_float
+from kernels.quantize import dequantize, quantize_float
 from npu.errors import InputError
 from npu.graph import Graph, Tensor
 
@@ -40,8 +42,8 @@ PIXEL_RANGE_FROM = 8.0
 SIGNED_RANGE_BELOW = -0.5
 
 
-def load_inputs(specs: Sequence[str], graph: Graph) -> dict[int, NDArray[np.int8]]:
-    """The network's inputs by tensor index, int8 and of the graph's shapes.
+def load_inputs(specs: Sequence[str], graph: Graph) -> dict[int, NDArray[Any]]:
+    """The network's inputs by tensor index, of the graph's types (int8, float32) and shapes.
 
     `specs` gives one of the forms above for each input, in the model's order. A single
     `random:SEED` fills every input; no spec means `random:0`.
@@ -50,21 +52,21 @@ def load_inputs(specs: Sequence[str], graph: Graph) -> dict[int, NDArray[np.int8
     """
     tensors = [graph.tensors[i] for i in graph.inputs]
     specs = list(specs) or [DEFAULT_INPUT]
-    for tensor in tensors:
-        if tensor.dtype != np.int8:
-            raise InputError(
-                f"the network's input {tensor.name!r} is {tensor.dtype.name}, only int8 inputs "
-                "can be given"
-            )
+    quantized = {t.index: _quantized(graph, t) for t in tensors}
     if len(specs) == 1 and specs[0].startswith("random:"):
         generator = np.random.default_rng(_seed(specs[0]))
-        return {t.index: _random(generator, t.shape) for t in tensors}
+        return {
+            t.index: _as_type(t, _random(generator, t.shape), quantized[t.index]) for t in tensors
+        }
     if len(specs) != len(tensors):
         raise InputError(
             f"{len(specs)} inputs given, the network has {len(tensors)}: "
             + ", ".join(f"{t.name!r} {list(t.shape)}" for t in tensors)
         )
-    return {t.index: _load_one(spec, t) for spec, t in zip(specs, tensors, strict=True)}
+    return {
+        t.index: _load_one(spec, t, quantized[t.index])
+        for spec, t in zip(specs, tensors, strict=True)
+    }
 
 
 def quantize_input(values: NDArray[Any], tensor: Tensor) -> NDArray[np.int8]:
@@ -83,9 +85,31 @@ def quantize_input(values: NDArray[Any], tensor: Tensor) -> NDArray[np.int8]:
         raise InputError(f"values for the network's input {tensor.name!r}: {error}") from None
 
 
-def _load_one(spec: str, tensor: Tensor) -> NDArray[np.int8]:
+def _quantized(graph: Graph, tensor: Tensor) -> Tensor:
+    """The int8 tensor with the input's quantization: itself, or what QUANTIZE makes of it."""
+    if tensor.dtype == np.int8:
+        return tensor
+    consumers = graph.consumers(tensor.index)
+    if tensor.dtype == np.float32 and consumers:
+        return graph.output_tensor(consumers[0])
+    raise InputError(
+        f"the network's input {tensor.name!r} is {tensor.dtype.name}, only int8 and float32 inputs "
+        "can be given"
+    )
+
+
+def _as_type(tensor: Tensor, values: NDArray[np.int8], quantized: Tensor) -> NDArray[Any]:
+    """`values` as they are, or the real values that they stand for when `tensor` is float32."""
+    if tensor.dtype == np.int8:
+        return values
+    scale, zero_point = _parameters(quantized)
+    return dequantize(values, scale=scale, zero_point=zero_point)
+
+
+def _load_one(spec: str, tensor: Tensor, quantized: Tensor) -> NDArray[Any]:
     if spec.startswith("random:"):
-        return _random(np.random.default_rng(_seed(spec)), tensor.shape)
+        values = _random(np.random.default_rng(_seed(spec)), tensor.shape)
+        return _as_type(tensor, values, quantized)
     path, key = _split_key(spec)
     suffix = path.suffix.lower()
     if suffix not in {".npy", ".npz"} | IMAGE_SUFFIXES:
@@ -93,7 +117,8 @@ def _load_one(spec: str, tensor: Tensor) -> NDArray[np.int8]:
     if not path.is_file():
         raise InputError(f"input file '{path}' does not exist")
     if suffix in IMAGE_SUFFIXES:
-        return _from_image(path, tensor)
+        pixels = _from_image(path, tensor, quantized)
+        return quantize_input(pixels, tensor) if tensor.dtype == np.int8 else pixels
     return _from_array(_load_array(path, key), spec, tensor)
 
 
@@ -139,7 +164,7 @@ def _listed(names: Sequence[str], limit: int = 12) -> str:
     return f"{shown} and {len(names) - limit} more" if len(names) > limit else shown or "nothing"
 
 
-def _from_array(array: NDArray[Any], spec: str, tensor: Tensor) -> NDArray[np.int8]:
+def _from_array(array: NDArray[Any], spec: str, tensor: Tensor) -> NDArray[Any]:
     shaped = array
     if array.shape == tensor.shape[1:] and tensor.shape[:1] == (1,):
         shaped = array[np.newaxis]
@@ -148,17 +173,20 @@ def _from_array(array: NDArray[Any], spec: str, tensor: Tensor) -> NDArray[np.in
             f"input {spec!r} has shape {list(array.shape)}, the network's input {tensor.name!r} "
             f"has {list(tensor.shape)}"
         )
-    if shaped.dtype == np.int8:
+    if shaped.dtype == np.int8 and tensor.dtype == np.int8:
         return np.ascontiguousarray(shaped)
     if not np.issubdtype(shaped.dtype, np.floating):
-        raise InputError(
-            f"input {spec!r} is {array.dtype.name}, allowed are int8 (quantized values) and "
-            "floating point (real values)"
-        )
-    return quantize_input(shaped, tensor)
+        allowed = "allowed is floating point (real values)"
+        if tensor.dtype == np.int8:
+            allowed = "allowed are int8 (quantized values) and floating point (real values)"
+        raise InputError(f"input {spec!r} is {array.dtype.name}, {allowed}")
+    if tensor.dtype == np.int8:
+        return quantize_input(shaped, tensor)
+    with np.errstate(over="ignore"):
+        return np.ascontiguousarray(shaped, np.float32)
 
 
-def _from_image(path: Path, tensor: Tensor) -> NDArray[np.int8]:
+def _from_image(path: Path, tensor: Tensor, quantized: Tensor) -> NDArray[np.float32]:
     # pillow takes 30 ms to import, and most inputs are arrays
     from PIL import Image, UnidentifiedImageError
 
@@ -177,7 +205,7 @@ def _from_image(path: Path, tensor: Tensor) -> NDArray[np.int8]:
     pixels = pixels.reshape(height, width, channels)
     if not channels_last:
         pixels = pixels.transpose(2, 0, 1)
-    return quantize_input(_real_pixels(pixels, tensor)[np.newaxis], tensor)
+    return np.ascontiguousarray(_real_pixels(pixels, quantized)[np.newaxis])
 
 
 def _image_layout(path: Path, tensor: Tensor) -> tuple[int, int, int, bool]:

@@ -12,7 +12,8 @@ def check_fully_int8(graph: Graph) -> None:
 
     Activations (what operators compute, and the network's inputs and outputs) must be int8 with
     one positive scale and a zero point in -128..127. Biases are int32; shapes, axes and other
-    indices are int32, int64 or bool.
+    indices are int32, int64 or bool. At its two ends the network may be float32: inputs that only
+    QUANTIZE reads, and outputs that DEQUANTIZE writes.
 
     Raises `ModelError`, naming the first tensor that breaks the rule.
     """
@@ -21,7 +22,17 @@ def check_fully_int8(graph: Graph) -> None:
         used.update(dict.fromkeys((*op.present_inputs, *op.outputs)))
     used.update(dict.fromkeys(graph.outputs))
     for index in used:
-        _check_tensor(graph.tensors[index])
+        if not _float_at_an_end(graph, index):
+            _check_tensor(graph.tensors[index])
+
+
+def _float_at_an_end(graph: Graph, index: int) -> bool:
+    if graph.tensors[index].dtype.name != "float32" or graph.tensors[index].is_constant:
+        return False
+    producer, consumers = graph.producer(index), graph.consumers(index)
+    if producer is None:
+        return bool(consumers) and all(op.kind == "QUANTIZE" for op in consumers)
+    return producer.kind == "DEQUANTIZE" and not consumers
 
 
 def _check_tensor(tensor: Tensor) -> None:

@@ -2,7 +2,7 @@
 
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -10,7 +10,6 @@ from npu.commands.arguments import DEFAULT_CONFIG, ConfigOption, ModelArgument
 from npu.commands.progress import progress_bar
 
 if TYPE_CHECKING:
-    import numpy as np
     from numpy.typing import NDArray
 
     from npu.golden import Comparison
@@ -127,7 +126,7 @@ def run(
 
 def _execute(
     graph: "Graph",
-    inputs: "dict[int, NDArray[np.int8]]",
+    inputs: "dict[int, NDArray[Any]]",
     hardware: "NpuConfig",
     backend: Backend,
     memory: "MemoryConfig",
@@ -157,7 +156,7 @@ def _execute(
 def _compare(
     model: Path,
     graph: "Graph",
-    inputs: "dict[int, NDArray[np.int8]]",
+    inputs: "dict[int, NDArray[Any]]",
     result: "RunResult",
 ) -> "Comparison":
     from npu.golden import compare, run_golden
