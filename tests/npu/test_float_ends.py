@@ -1,4 +1,4 @@
-"""Networks that are float32 at their ends: QUANTIZE reads the input, DEQUANTIZE writes the output."""
+"""Networks with float32 ends: QUANTIZE reads their input, and DEQUANTIZE writes their output."""
 
 from pathlib import Path
 
