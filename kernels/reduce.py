@@ -1,4 +1,4 @@
-"""MEAN, REDUCE_MAX, REDUCE_MIN, ARG_MAX and ARG_MIN, int8."""
+"""MEAN, SUM, REDUCE_MAX, REDUCE_MIN, ARG_MAX and ARG_MIN, int8."""
 
 from collections.abc import Sequence
 
@@ -49,6 +49,28 @@ def mean(
     if keep_dims:
         return ofm.reshape([1 if axis in reduced else n for axis, n in enumerate(ifm.shape)])
     return ofm.reshape([ifm.shape[axis] for axis in kept])
+
+
+def reduce_sum(
+    ifm: NDArray[np.int8],
+    axes: Sequence[int],
+    *,
+    keep_dims: bool,
+    ifm_zero_point: int,
+    ofm_zero_point: int,
+    multiplier: int,
+    shift: int,
+) -> NDArray[np.int8]:
+    """SUM, as `mean`, but with `kernels.quantization.rescale_multiplier`: there is no division."""
+    return mean(
+        ifm,
+        axes,
+        keep_dims=keep_dims,
+        ifm_zero_point=ifm_zero_point,
+        ofm_zero_point=ofm_zero_point,
+        multiplier=multiplier,
+        shift=shift,
+    )
 
 
 def reduce_max(ifm: NDArray[np.int8], axes: Sequence[int], *, keep_dims: bool) -> NDArray[np.int8]:

@@ -1,4 +1,7 @@
-"""SOFTMAX, int8, in the arithmetic of `kernels.fixed_point`: exponential Q0.31, sum Q12.19."""
+"""SOFTMAX, int8 to int8 or int16, in the arithmetic of `kernels.fixed_point`.
+
+The exponentials are Q0.31, their sum Q12.19.
+"""
 
 import numpy as np
 from numba import njit
@@ -6,7 +9,7 @@ from numpy.typing import NDArray
 
 from kernels.checks import as_operand, check_array
 from kernels.fixed_point import exp_on_negative, high_product, one_over_one_plus, round_shift
-from kernels.quantization import INT8_MAX, INT8_MIN, SOFTMAX_INTEGER_BITS, SoftmaxParameters
+from kernels.quantization import SOFTMAX_INTEGER_BITS, SoftmaxParameters
 
 SUM_INTEGER_BITS = 12
 # the sum of so many exponentials still fits Q13.19, unsigned
@@ -21,21 +24,45 @@ def softmax(ifm: NDArray[np.int8], *, parameters: SoftmaxParameters) -> NDArray[
     or more), this goes on in the same arithmetic.
     Raises ValueError for a wrong dtype, an empty IFM, or rows longer than MAX_ROW.
     """
+    ofm = np.empty(ifm.shape, np.int8)
+    _run(ifm, parameters, ofm, 8)
+    return ofm
+
+
+def softmax_int16(ifm: NDArray[np.int8], *, parameters: SoftmaxParameters) -> NDArray[np.int16]:
+    """SOFTMAX over the last dimension of `ifm`, to scale 2**-16 and zero point -32768.
+
+    Otherwise as `softmax`.
+    """
+    ofm = np.empty(ifm.shape, np.int16)
+    _run(ifm, parameters, ofm, 16)
+    return ofm
+
+
+def _run(
+    ifm: NDArray[np.int8],
+    parameters: SoftmaxParameters,
+    ofm: NDArray[np.int8] | NDArray[np.int16],
+    bits: int,
+) -> None:
     check_array("ifm", ifm, np.int8)
     length = ifm.shape[-1] if ifm.ndim else 1
     if length > MAX_ROW:
         raise ValueError(f"ifm has rows of {length} values; allowed is at most {MAX_ROW}")
-    rows = as_operand(ifm.reshape(-1, length))
-    ofm = np.empty(rows.shape, np.int8)
     p = parameters
-    _softmax(rows, _exponential_table(p.multiplier, p.shift, p.diff_min), p.diff_min, ofm)
-    return ofm.reshape(ifm.shape)
+    table = _exponential_table(p.multiplier, p.shift, p.diff_min)
+    _softmax(as_operand(ifm.reshape(-1, length)), table, p.diff_min, bits, ofm.reshape(-1, length))
 
 
 @njit(cache=True, nogil=True)
 def _softmax(
-    rows: NDArray[np.int8], table: NDArray[np.int64], diff_min: int, ofm: NDArray[np.int8]
+    rows: NDArray[np.int8],
+    table: NDArray[np.int64],
+    diff_min: int,
+    bits: int,
+    ofm: NDArray[np.int8] | NDArray[np.int16],
 ) -> None:
+    low = -(np.int64(1) << (bits - 1))
     for r in range(rows.shape[0]):
         largest = np.int64(rows[r].max())
         total = np.int64(0)
@@ -47,13 +74,13 @@ def _softmax(
         while (total << headroom) < 1 << 31:
             headroom += 1
         scale = one_over_one_plus((total << headroom) - (1 << 31))
-        exponent = SUM_INTEGER_BITS - headroom + 31 - 8
+        exponent = SUM_INTEGER_BITS - headroom + 31 - bits
         for c in range(rows.shape[1]):
             difference = np.int64(rows[r, c]) - largest
-            value = np.int64(INT8_MIN)
+            value = low
             if difference >= diff_min:
                 value += round_shift(high_product(scale, table[-difference]), exponent)
-            ofm[r, c] = min(max(value, np.int64(INT8_MIN)), np.int64(INT8_MAX))
+            ofm[r, c] = min(max(value, low), -low - 1)
 
 
 @njit(cache=True, nogil=True)

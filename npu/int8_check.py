@@ -13,7 +13,7 @@ def check_fully_int8(graph: Graph) -> None:
     Activations (what operators compute, and the network's inputs and outputs) must be int8 with
     one positive scale and a zero point in -128..127. Biases are int32; shapes, axes and other
     indices are int32, int64 or bool. At its two ends the network may be float32: inputs that only
-    QUANTIZE reads, and outputs that DEQUANTIZE writes.
+    QUANTIZE reads, and outputs that DEQUANTIZE writes. SOFTMAX may write an int16 output.
 
     Raises `ModelError`, naming the first tensor that breaks the rule.
     """
@@ -22,7 +22,7 @@ def check_fully_int8(graph: Graph) -> None:
         used.update(dict.fromkeys((*op.present_inputs, *op.outputs)))
     used.update(dict.fromkeys(graph.outputs))
     for index in used:
-        if not _float_at_an_end(graph, index):
+        if not (_float_at_an_end(graph, index) or _int16_softmax(graph, index)):
             _check_tensor(graph.tensors[index])
 
 
@@ -33,6 +33,12 @@ def _float_at_an_end(graph: Graph, index: int) -> bool:
     if producer is None:
         return bool(consumers) and all(op.kind == "QUANTIZE" for op in consumers)
     return producer.kind == "DEQUANTIZE" and not consumers
+
+
+def _int16_softmax(graph: Graph, index: int) -> bool:
+    tensor, producer = graph.tensors[index], graph.producer(index)
+    at_the_end = producer is not None and producer.kind == "SOFTMAX" and not graph.consumers(index)
+    return at_the_end and tensor.dtype.name == "int16" and tensor.quantization is not None
 
 
 def _check_tensor(tensor: Tensor) -> None:

@@ -85,7 +85,7 @@ class ElementwiseOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReduceOptions:
-    """MEAN."""
+    """MEAN, SUM, REDUCE_MAX and REDUCE_MIN."""
 
     keep_dims: bool = False
 
@@ -134,7 +134,7 @@ class StridedSliceOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AxisOptions:
-    """PACK, UNPACK, GATHER; a negative `axis` counts from the last."""
+    """PACK, UNPACK and GATHER; a negative `axis` counts from the last."""
 
     axis: int = 0
 

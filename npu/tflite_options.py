@@ -224,6 +224,7 @@ _TABLES: dict[str, tuple[str, Callable[[Any], Options], Options | None]] = {
     "SUB": ("SubOptions", _elementwise, ElementwiseOptions()),
     "MUL": ("MulOptions", _elementwise, ElementwiseOptions()),
     "MEAN": ("ReducerOptions", _reduce, ReduceOptions()),
+    "SUM": ("ReducerOptions", _reduce, ReduceOptions()),
     "REDUCE_MAX": ("ReducerOptions", _reduce, ReduceOptions()),
     "REDUCE_MIN": ("ReducerOptions", _reduce, ReduceOptions()),
     "SOFTMAX": ("SoftmaxOptions", _softmax, None),

@@ -11,8 +11,8 @@ from kernels import elementwise as kernels
 from kernels import quantization as formulas
 from kernels.lookup import apply_table, unary_table
 from kernels.quantize import dequantize, quantize_float, requantize
-from kernels.reduce import arg_max, arg_min, mean, reduce_max, reduce_min
-from kernels.softmax import softmax
+from kernels.reduce import arg_max, arg_min, mean, reduce_max, reduce_min, reduce_sum
+from kernels.softmax import softmax, softmax_int16
 from npu.executors.common import (
     Executor,
     Values,
@@ -25,8 +25,8 @@ from npu.options import ElementwiseOptions, LeakyReluOptions, ReduceOptions, Sof
 from npu.quant_params import activation_range
 from npu.shape_rules import reduced_axes
 
-SOFTMAX_OUTPUT = (1 / 256, -128)
-"""Scale and zero point that TFLM demands of a SOFTMAX output."""
+SOFTMAX_OUTPUTS = {"int8": (1 / 256, -128), "int16": (1 / 65536, -32768)}
+"""Scale and zero point that TFLM demands of a SOFTMAX output, by type."""
 
 
 def _sum_of_two(kernel: Callable[..., NDArray[np.int8]]) -> Executor:
@@ -126,20 +126,32 @@ def _cast(graph: Graph, op: Operator, values: Values) -> NDArray[Any]:
 
 
 def _mean(graph: Graph, op: Operator, values: Values) -> NDArray[np.int8]:
+    scales, arguments = _reduction(graph, op, values)
+    ifm, axes = arguments["ifm"], arguments["axes"]
+    count = prod(ifm.shape[axis] for axis in axes)
+    multiplier, shift = formulas.mean_multiplier(*scales, count)
+    return mean(**arguments, multiplier=multiplier, shift=shift)
+
+
+def _sum(graph: Graph, op: Operator, values: Values) -> NDArray[np.int8]:
+    scales, arguments = _reduction(graph, op, values)
+    multiplier, shift = formulas.rescale_multiplier(*scales)
+    return reduce_sum(**arguments, multiplier=multiplier, shift=shift)
+
+
+def _reduction(
+    graph: Graph, op: Operator, values: Values
+) -> tuple[tuple[float, float], dict[str, Any]]:
+    """(The scales of input and output; arguments that MEAN and SUM have in common)."""
     ifm_scale, ifm_zero_point = input_quantization(graph, op, 0)
     ofm_scale, ofm_zero_point = output_quantization(graph, op)
-    ifm, axes = operand(graph, op, 0, values), reduced_axes(graph, op)
-    count = prod(ifm.shape[axis] for axis in axes)
-    multiplier, shift = formulas.mean_multiplier(ifm_scale, ofm_scale, count)
-    return mean(
-        ifm,
-        axes,
-        keep_dims=op.options_as(ReduceOptions).keep_dims,
-        ifm_zero_point=ifm_zero_point,
-        ofm_zero_point=ofm_zero_point,
-        multiplier=multiplier,
-        shift=shift,
-    )
+    return (ifm_scale, ofm_scale), {
+        "ifm": operand(graph, op, 0, values),
+        "axes": reduced_axes(graph, op),
+        "keep_dims": op.options_as(ReduceOptions).keep_dims,
+        "ifm_zero_point": ifm_zero_point,
+        "ofm_zero_point": ofm_zero_point,
+    }
 
 
 def _extreme(kernel: Callable[..., NDArray[np.int8]]) -> Executor:
@@ -165,13 +177,17 @@ def _position(kernel: Callable[[NDArray[np.int8], int], NDArray[np.int32]]) -> E
     return execute
 
 
-def _softmax(graph: Graph, op: Operator, values: Values) -> NDArray[np.int8]:
+def _softmax(graph: Graph, op: Operator, values: Values) -> NDArray[np.int8] | NDArray[np.int16]:
     ifm_scale, _ = input_quantization(graph, op, 0)
-    ofm = output_quantization(graph, op)
-    if ofm != SOFTMAX_OUTPUT:
-        raise ValueError(f"the output has scale and zero point {ofm}; allowed is {SOFTMAX_OUTPUT}")
+    ofm, dtype = output_quantization(graph, op), graph.output_tensor(op).dtype.name
+    if SOFTMAX_OUTPUTS.get(dtype) != ofm:
+        raise ValueError(
+            f"the output has scale and zero point {ofm}; allowed is "
+            f"{SOFTMAX_OUTPUTS.get(dtype, 'int8 or int16')}"
+        )
+    kernel = softmax if dtype == "int8" else softmax_int16
     beta = op.options_as(SoftmaxOptions).beta
-    return softmax(
+    return kernel(
         operand(graph, op, 0, values), parameters=formulas.softmax_parameters(beta, ifm_scale)
     )
 
@@ -195,6 +211,7 @@ EXECUTORS: dict[str, Executor] = {
     "RELU6": _unary,
     "TANH": _unary,
     "MEAN": _mean,
+    "SUM": _sum,
     "REDUCE_MAX": _extreme(reduce_max),
     "REDUCE_MIN": _extreme(reduce_min),
     "ARG_MAX": _position(arg_max),

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from kernels.reduce import arg_max, arg_min, mean, reduce_max, reduce_min
+from kernels.quantization import rescale_multiplier
+from kernels.reduce import arg_max, arg_min, mean, reduce_max, reduce_min, reduce_sum
 from tests.kernels import twins
 from tests.kernels.layers import INTERPRETED, seeds, single
 from tests.kernels.reference import mean_arguments, run_mean
@@ -95,6 +96,34 @@ def test_no_axes_rescale_only():
         ifm, (), keep_dims=True, ifm_zero_point=0, ofm_zero_point=1, multiplier=2**30, shift=1
     )
     np.testing.assert_array_equal(ofm, ifm + 1)
+
+
+@pytest.mark.parametrize("axes", AXES, ids=str)
+@pytest.mark.parametrize("seed", seeds(3), ids="seed{}".format)
+def test_random_sums_match_tflm_and_the_twin(axes, seed):
+    rng = np.random.default_rng(seed)
+    shape = tuple(int(n) for n in rng.integers(1, 8, 4))
+    m, x, ifm = single(rng, shape)
+    reduced = {axis % 4 for axis in axes}
+    y = m.tensor(
+        [1 if axis in reduced else n for axis, n in enumerate(shape)],
+        scale=random_scale(rng, x.scale, x.scale * 64),
+        zero_point=random_zero_point(rng),
+    )
+    indices = m.constant(np.array(axes, np.int32))
+    m.operator("SUM", [x, indices], [y], {"keepDims": True}, options_type="ReducerOptions")
+    multiplier, shift = rescale_multiplier(x.scale, y.scale)
+    arguments = {
+        "keep_dims": True,
+        "ifm_zero_point": x.zero_point,
+        "ofm_zero_point": y.zero_point,
+        "multiplier": multiplier,
+        "shift": shift,
+    }
+    ofm = reduce_sum(ifm, axes, **arguments)
+    np.testing.assert_array_equal(ofm, run_tflm(m.build(), [ifm])[0])
+    # a sum is a mean whose multiplier nothing was divided by
+    np.testing.assert_array_equal(ofm, twins.mean(ifm, axes, **arguments))
 
 
 @pytest.mark.parametrize("axis", [0, 1, 2, -1])

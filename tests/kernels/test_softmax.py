@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from kernels.quantization import softmax_parameters
-from kernels.softmax import MAX_ROW, _exponential_table, softmax
+from kernels.softmax import MAX_ROW, _exponential_table, softmax, softmax_int16
 from tests.kernels import twins
 from tests.kernels.layers import seeds
 from tests.kernels.reference import run_softmax
@@ -29,6 +29,36 @@ def test_random_rows_match_tflm(seed):
     low = int(rng.choice([-128, 60, 120]))
     ifm = random_int8(rng, shape, low=low)
     np.testing.assert_array_equal(run_softmax(model, ifm), run_tflm(model, [ifm])[0])
+
+
+def int16_model(shape, scale):
+    m = ModelBuilder()
+    x = m.input(shape, scale=scale, zero_point=0)
+    y = m.tensor(shape, np.int16, scale=2.0**-16, zero_point=-(2**15))
+    m.operator("SOFTMAX", [x], [y], {"beta": 1.0}, options_type="SoftmaxOptions", version=3)
+    return m.build()
+
+
+@pytest.mark.parametrize("seed", seeds(30), ids="seed{}".format)
+def test_random_rows_to_int16_match_tflm(seed):
+    rng = np.random.default_rng(seed)
+    shape = (int(rng.integers(1, 5)), int(rng.integers(1, 60)))
+    scale = random_scale(rng, 2.0**-12, 4.0)
+    ifm = random_int8(rng, shape, low=int(rng.choice([-128, 60, 120])))
+    ofm = softmax_int16(ifm, parameters=softmax_parameters(1.0, scale))
+    assert ofm.dtype == np.int16
+    np.testing.assert_array_equal(ofm, run_tflm(int16_model(shape, scale), [ifm])[0])
+
+
+@pytest.mark.parametrize("seed", seeds(5), ids="seed{}".format)
+def test_random_rows_to_int16_match_the_twin(seed):
+    rng = np.random.default_rng(1000 + seed)
+    parameters = softmax_parameters(1.0, random_scale(rng, 2.0**-9, 1.0))
+    ifm = random_int8(rng, (2, int(rng.integers(1, 30))))
+    np.testing.assert_array_equal(
+        softmax_int16(ifm, parameters=parameters),
+        twins.softmax(ifm, parameters=parameters, bits=16),
+    )
 
 
 @pytest.mark.parametrize("scale", [1e-7, 1e-3, 0.02, 0.1, 0.25, 1.0, 31.0, 32.0, 1e3])

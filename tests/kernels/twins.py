@@ -295,10 +295,11 @@ def one_over_one_plus(x: int) -> int:
     return saturate(y * 2)
 
 
-def softmax(ifm: NDArray[np.int8], *, parameters: SoftmaxParameters) -> NDArray[np.int8]:
-    """SOFTMAX."""
+def softmax(ifm: NDArray[np.int8], *, parameters: SoftmaxParameters, bits: int = 8) -> NDArray[Any]:
+    """SOFTMAX to int8, or to int16 with 16 `bits`."""
     p = parameters
-    ofm = np.empty(ifm.shape, np.int8)
+    low = -(2 ** (bits - 1))
+    ofm = np.empty(ifm.shape, np.int8 if bits == 8 else np.int16)
     for row in np.ndindex(ifm.shape[:-1]):
         values = [int(v) for v in ifm[row]]
         exponentials = [
@@ -311,8 +312,8 @@ def softmax(ifm: NDArray[np.int8], *, parameters: SoftmaxParameters) -> NDArray[
         headroom = 32 - total.bit_length()
         scale = one_over_one_plus(total * 2**headroom - 2**31)
         for i, e in enumerate(exponentials):
-            value = -128
+            value = low
             if e is not None:
-                value += rounding_shift(doubling_high_product(scale, e), 12 - headroom + 31 - 8)
-            ofm[(*row, i)] = min(max(value, -128), 127)
+                value += rounding_shift(doubling_high_product(scale, e), 12 - headroom + 31 - bits)
+            ofm[(*row, i)] = min(max(value, low), -low - 1)
     return ofm

@@ -109,7 +109,10 @@ def batch_matmul(
     """BATCH_MATMUL, of two inputs or of an input and a constant."""
     m = ModelBuilder()
     a = m.input(a_shape, scale=random_scale(rng), zero_point=random_zero_point(rng))
-    b_quantization: dict[str, Any] = {"scale": random_scale(rng), "zero_point": random_zero_point(rng)}
+    b_quantization: dict[str, Any] = {
+        "scale": random_scale(rng),
+        "zero_point": random_zero_point(rng),
+    }
     if constant:
         b = m.constant(random_int8(rng, tuple(b_shape)), **b_quantization)
     else:

@@ -205,6 +205,25 @@ def test_extremes(code: str, axes: list[int], shape: tuple[int, ...]) -> None:
     assert_bit_exact(model)
 
 
+@pytest.mark.parametrize("keep_dims", [False, True])
+def test_sum(keep_dims: bool) -> None:
+    m = ModelBuilder()
+    x = m.input((2, 3, 4, 5), scale=0.1, zero_point=3)
+    y = m.tensor((2, 1, 4, 1) if keep_dims else (2, 4), scale=0.9, zero_point=-9)
+    options = {"keepDims": keep_dims}
+    axes = models.integers(m, 3, 1)
+    m.operator("SUM", [x, axes], [y], options, options_type="ReducerOptions")
+    assert_bit_exact(m.build())
+
+
+def test_softmax_to_int16() -> None:
+    m = ModelBuilder()
+    x = m.input((2, 12), scale=0.1, zero_point=3)
+    y = m.tensor((2, 12), np.int16, scale=2.0**-16, zero_point=-(2**15))
+    m.operator("SOFTMAX", [x], [y], {"beta": 1.0}, options_type="SoftmaxOptions", version=3)
+    assert_bit_exact(m.build())
+
+
 @pytest.mark.parametrize("mode", ["plain", "alignCorners", "halfPixelCenters"])
 @pytest.mark.parametrize(
     ("shape", "size"),
