@@ -62,6 +62,17 @@ class PreluParameters:
 
 
 @dataclass(frozen=True)
+class SvdfParameters:
+    """SVDF: filters per unit, and the rescaling to the state and from the state to the output."""
+
+    rank: int
+    multiplier_feature: int
+    shift_feature: int
+    multiplier_time: int
+    shift_time: int
+
+
+@dataclass(frozen=True)
 class SoftmaxParameters:
     """SOFTMAX: input difference to Q5.26; differences below `diff_min` have exponential 0."""
 
@@ -191,6 +202,26 @@ def prelu_parameters(ifm_scale: float, alpha_scale: float, ofm_scale: float) -> 
     return PreluParameters(
         *rescale_multiplier(ifm_scale, ofm_scale),
         *mul_multiplier(ifm_scale, alpha_scale, ofm_scale),
+    )
+
+
+def svdf_parameters(
+    rank: int,
+    *,
+    ifm_scale: float,
+    feature_scale: float,
+    state_scale: float,
+    time_scale: float,
+    ofm_scale: float,
+) -> SvdfParameters:
+    """Rescaling of SVDF, with the scales of its weights and its state. Source: `PrepareSvdf`.
+
+    Raises ValueError for a bad scale, or scales that make a multiplier of 2**30 and above.
+    """
+    return SvdfParameters(
+        rank,
+        *mul_multiplier(ifm_scale, feature_scale, state_scale),
+        *mul_multiplier(state_scale, time_scale, ofm_scale),
     )
 
 

@@ -103,6 +103,14 @@ class ModelFile:
             packed.quantization.quantizedDimension = quantized_dimension
         return t
 
+    def variable(
+        self, shape: Sequence[int], dtype: DTypeLike, *, scale: float, zero_point: int = 0
+    ) -> Tensor:
+        """A tensor that keeps its value from one inference to the next."""
+        t = self.tensor(shape, dtype, scale=scale, zero_point=zero_point)
+        self._tensors[t.index].isVariable = True
+        return t
+
     def tensor(
         self,
         shape: Sequence[int],
