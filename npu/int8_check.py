@@ -13,7 +13,8 @@ def check_fully_int8(graph: Graph) -> None:
     Activations (what operators compute, and the network's inputs and outputs) must be int8 with
     one positive scale and a zero point in -128..127. Biases are int32; shapes, axes and other
     indices are int32, int64 or bool. At its two ends the network may be float32: inputs that only
-    QUANTIZE reads, and outputs that DEQUANTIZE writes. SOFTMAX may write an int16 output.
+    QUANTIZE reads, and outputs that DEQUANTIZE writes. SOFTMAX may write an int16 output, and
+    SVDF may have an int16 state and int16 weights over it.
 
     Raises `ModelError`, naming the first tensor that breaks the rule.
     """
@@ -22,7 +23,8 @@ def check_fully_int8(graph: Graph) -> None:
         used.update(dict.fromkeys((*op.present_inputs, *op.outputs)))
     used.update(dict.fromkeys(graph.outputs))
     for index in used:
-        if not (_float_at_an_end(graph, index) or _int16_softmax(graph, index)):
+        exceptions = (_float_at_an_end, _int16_softmax, _int16_svdf)
+        if not any(holds(graph, index) for holds in exceptions):
             _check_tensor(graph.tensors[index])
 
 
@@ -39,6 +41,16 @@ def _int16_softmax(graph: Graph, index: int) -> bool:
     tensor, producer = graph.tensors[index], graph.producer(index)
     at_the_end = producer is not None and producer.kind == "SOFTMAX" and not graph.consumers(index)
     return at_the_end and tensor.dtype.name == "int16" and tensor.quantization is not None
+
+
+def _int16_svdf(graph: Graph, index: int) -> bool:
+    consumers = graph.consumers(index)
+    if graph.tensors[index].dtype.name != "int16" or graph.producer(index) is not None:
+        return False
+    return bool(consumers) and all(
+        op.kind == "SVDF" and index in op.inputs[2::2] and index not in op.inputs[:2]
+        for op in consumers
+    )
 
 
 def _check_tensor(tensor: Tensor) -> None:

@@ -179,6 +179,13 @@ class BatchMatMulOptions:
     adj_y: bool = False
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SvdfOptions:
+    """SVDF: `rank` filters make one output. TFLM ignores the fused activation of an int8 one."""
+
+    rank: int
+
+
 Options = (
     NoOptions
     | Conv2DOptions
@@ -198,4 +205,5 @@ Options = (
     | BlockOptions
     | TransposeConvOptions
     | BatchMatMulOptions
+    | SvdfOptions
 )

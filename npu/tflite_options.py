@@ -28,6 +28,7 @@ from npu.options import (
     ResizeOptions,
     SoftmaxOptions,
     StridedSliceOptions,
+    SvdfOptions,
     TransposeConvOptions,
 )
 
@@ -213,6 +214,10 @@ def _batch_matmul(options: Any) -> Options:
     return BatchMatMulOptions(adj_x=bool(options.AdjX()), adj_y=bool(options.AdjY()))
 
 
+def _svdf(options: Any) -> Options:
+    return SvdfOptions(rank=_positive("rank", options.Rank()))
+
+
 # kind: (the schema's table, how it is read, the options of an operator that leaves them out)
 _TABLES: dict[str, tuple[str, Callable[[Any], Options], Options | None]] = {
     "CONV_2D": ("Conv2DOptions", _conv_2d, None),
@@ -241,5 +246,6 @@ _TABLES: dict[str, tuple[str, Callable[[Any], Options], Options | None]] = {
     "SPACE_TO_DEPTH": ("SpaceToDepthOptions", _block, None),
     "DEPTH_TO_SPACE": ("DepthToSpaceOptions", _block, None),
     "TRANSPOSE_CONV": ("TransposeConvOptions", _transpose_conv, None),
+    "SVDF": ("SVDFOptions", _svdf, None),
     "BATCH_MATMUL": ("BatchMatMulOptions", _batch_matmul, BatchMatMulOptions()),
 }

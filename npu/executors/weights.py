@@ -1,4 +1,4 @@
-"""Executors of convolutions, pooling and matrix products."""
+"""Executors of convolutions, pooling, matrix products and SVDF."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,6 +12,7 @@ from kernels.conv import conv2d
 from kernels.depthwise import depthwise_conv2d
 from kernels.fully_connected import fully_connected
 from kernels.pooling import average_pool2d, max_pool2d
+from kernels.svdf import svdf
 from kernels.transpose_conv import transpose_conv
 from npu.executors.common import (
     Executor,
@@ -28,6 +29,7 @@ from npu.options import (
     DepthwiseConv2DOptions,
     FullyConnectedOptions,
     PoolOptions,
+    SvdfOptions,
     TransposeConvOptions,
 )
 from npu.quant_params import OutputStage, activation_range, output_stage, placement
@@ -116,6 +118,35 @@ def _batch_matmul(graph: Graph, op: Operator, values: Values) -> NDArray[np.int8
     )
 
 
+def _svdf(graph: Graph, op: Operator, values: Values) -> NDArray[np.int8]:
+    ifm_scale, ifm_zero_point = input_quantization(graph, op, 0)
+    feature_scale, _ = input_quantization(graph, op, 1)
+    time_scale, _ = input_quantization(graph, op, 2)
+    state_scale, state_zero_point = input_quantization(graph, op, 4)
+    ofm_scale, ofm_zero_point = output_quantization(graph, op)
+    memory = graph.tensors[op.inputs[4]]
+    ofm, _ = svdf(
+        operand(graph, op, 0, values),
+        # one inference starts where a freshly loaded TFLM does
+        np.full(memory.shape, state_zero_point, memory.dtype),
+        operand(graph, op, 1, values),
+        operand(graph, op, 2, values),
+        operand(graph, op, 3, values),
+        ifm_zero_point=ifm_zero_point,
+        state_zero_point=state_zero_point,
+        ofm_zero_point=ofm_zero_point,
+        parameters=formulas.svdf_parameters(
+            op.options_as(SvdfOptions).rank,
+            ifm_scale=ifm_scale,
+            feature_scale=feature_scale,
+            state_scale=state_scale,
+            time_scale=time_scale,
+            ofm_scale=ofm_scale,
+        ),
+    )
+    return ofm
+
+
 def _pool(
     graph: Graph, op: Operator, values: Values, kernel: Callable[..., NDArray[np.int8]]
 ) -> NDArray[np.int8]:
@@ -146,6 +177,7 @@ EXECUTORS: dict[str, Executor] = {
     "FULLY_CONNECTED": _fully_connected,
     "TRANSPOSE_CONV": _transpose_conv,
     "BATCH_MATMUL": _batch_matmul,
+    "SVDF": _svdf,
     "AVERAGE_POOL_2D": _average_pool_2d,
     "MAX_POOL_2D": _max_pool_2d,
 }

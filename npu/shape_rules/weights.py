@@ -1,4 +1,4 @@
-"""Output shapes of convolutions, pooling and matrix products."""
+"""Output shapes of convolutions, pooling, matrix products and SVDF."""
 
 from math import prod
 
@@ -11,6 +11,7 @@ from npu.options import (
     Conv2DOptions,
     DepthwiseConv2DOptions,
     PoolOptions,
+    SvdfOptions,
     TransposeConvOptions,
 )
 from npu.shape_rules.common import Shape, constant_operand, input_tensor, operator_error
@@ -118,6 +119,29 @@ def batch_matmul(graph: Graph, op: Operator) -> Shape:
     except ValueError:
         raise operator_error(op, f"shapes {list(a)} and {list(b)} do not broadcast") from None
     return (*batches, rows, columns)
+
+
+def svdf(graph: Graph, op: Operator) -> Shape:
+    """SVDF."""
+    rank = op.options_as(SvdfOptions).rank
+    x, feature = input_tensor(graph, op, 0, 2), input_tensor(graph, op, 1, 2)
+    time, state = input_tensor(graph, op, 2, 2), input_tensor(graph, op, 4, 2)
+    filters, inputs = feature.shape
+    if inputs != x.shape[1] or time.shape[0] != filters or filters % rank:
+        raise operator_error(
+            op,
+            f"weights {list(feature.shape)} and {list(time.shape)} of rank {rank} do not fit an "
+            f"input of {list(x.shape)}",
+        )
+    memory = (x.shape[0], filters * time.shape[1])
+    if state.shape != memory or state.dtype != time.dtype:
+        raise operator_error(
+            op,
+            f"state {state.name!r} is {state.dtype.name} of shape {list(state.shape)}, "
+            f"{time.dtype.name} of shape {list(memory)} expected",
+        )
+    _check_bias(graph, op, filters // rank, 3)
+    return (x.shape[0], filters // rank)
 
 
 def _check_bias(graph: Graph, op: Operator, channels: int, position: int = 2) -> None:

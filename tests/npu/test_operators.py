@@ -5,13 +5,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from npu.errors import ModelError
 from npu.golden import compare, run_golden
 from npu.inputs import load_inputs
 from npu.reference import run_reference
 from npu.tflite_reader import read_model_bytes
 from tests.npu import operator_models as models
 from tests.support.operators import elementwise, unary
-from tests.support.random_layers import random_input, random_scale, random_zero_point
+from tests.support.random_layers import random_input, random_int8, random_scale, random_zero_point
 from tests.support.tflite_builder import ModelBuilder
 
 
@@ -214,6 +215,44 @@ def test_sum(keep_dims: bool) -> None:
     axes = models.integers(m, 3, 1)
     m.operator("SUM", [x, axes], [y], options, options_type="ReducerOptions")
     assert_bit_exact(m.build())
+
+
+def svdf(state: str = "int16", rank: int = 2, **shapes: tuple[int, ...]) -> bytes:
+    rng = np.random.default_rng(0)
+    sizes = {"feature": (8, 12), "time": (8, 5), "memory": (2, 40)} | shapes
+    m = ModelBuilder()
+    x = m.input((2, 12), scale=0.1, zero_point=3)
+    feature = random_int8(rng, sizes["feature"], low=-127)
+    time = rng.integers(-99, 100, sizes["time"]).astype(state)
+    operands = [
+        x,
+        m.constant(feature, scale=0.02),
+        m.constant(time, scale=0.01),
+        m.constant(np.arange(4, dtype=np.int32) * 500, scale=0.005),
+        m.variable(sizes["memory"], state, scale=0.5),
+    ]
+    y = m.tensor((2, 4), scale=0.3, zero_point=-4)
+    options = {"rank": rank, "fusedActivationFunction": 1}
+    m.operator("SVDF", operands, [y], options, options_type="SVDFOptions", version=3)
+    return m.build()
+
+
+@pytest.mark.parametrize("state", ["int8", "int16"])
+def test_svdf(state: str) -> None:
+    assert_bit_exact(svdf(state))
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"rank": 3}, r"weights \[8, 12\] and \[8, 5\] of rank 3 do not fit an input of \[2, 12\]"),
+        ({"feature": (8, 11)}, r"weights \[8, 11\] and \[8, 5\] of rank 2 do not fit"),
+        ({"memory": (2, 39)}, r"is int16 of shape \[2, 39\], int16 of shape \[2, 40\] expected"),
+    ],
+)
+def test_svdf_that_contradicts_itself(change: dict[str, Any], message: str) -> None:
+    with pytest.raises(ModelError, match=r"operator 0 \(SVDF\): .*" + message):
+        read_model_bytes(svdf(**change), "m")
 
 
 def test_softmax_to_int16() -> None:
