@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from npu.compiler.compile import CompilerOptions, compile_segment
+from npu.compiler.errors import CompileError
 from npu.compiler.partition import Partition, partition
 from npu.compiler.segment import Segment
 from npu.graph import Graph
@@ -56,8 +57,20 @@ class CompiledNetwork:
 
     @cached_property
     def partition(self) -> Partition:
-        """Which operators go where."""
-        return partition(self.graph, self.config)
+        """Which operators go where.
+
+        Raises
+        ------
+        CompileError : the NPU's memories are too small for every operator that it could take.
+        """
+        found = partition(self.graph, self.config)
+        if not found.segments and found.oversized:
+            first = self.graph.operators[min(found.oversized)]
+            raise CompileError(
+                f"nothing of this network fits the NPU: operator {first.index} ({first.kind}):"
+                f" {found.reasons[first.index]}; choose a configuration with larger memories"
+            )
+        return found
 
     @cached_property
     def programs(self) -> dict[Segment, Program]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from npu.commands.arguments import DEFAULT_CONFIG, ConfigOption, ModelArgument
-from npu.commands.progress import progress_bar
+from npu.commands.progress import progress_bar, step_log
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -150,6 +150,7 @@ def _execute(
             keep_intermediates=keep,
             progress=progress,
             trace=trace,
+            log=step_log("building the simulator"),
         )
 
 

@@ -25,10 +25,12 @@ class Partition:
     ----------
     segments : runs of operators for the NPU, in execution order.
     reasons : why an operator runs on the CPU, by its index; NPU operators are not among them.
+    oversized : those of them that the NPU would take if its memories were larger.
     """
 
     segments: tuple[Segment, ...]
     reasons: Mapping[int, str]
+    oversized: frozenset[int] = frozenset()
 
     def on_npu(self, operator: int) -> bool:
         """Whether the operator with this index runs on the NPU."""
@@ -42,6 +44,7 @@ def partition(graph: Graph, config: NpuConfig) -> Partition:
     error.
     """
     reasons: dict[int, str] = {}
+    oversized: set[int] = set()
     for op in graph.operators:
         reason = reason_against(graph, op)
         if reason:
@@ -55,11 +58,12 @@ def partition(graph: Graph, config: NpuConfig) -> Partition:
         if not found:
             for run in runs:
                 found.update(_too_large(graph, run, config))
+            oversized.update(found)
         if not found:
             break
         reasons.update(found)
     segments = tuple(make_segment(graph, run) for run in runs)
-    return Partition(segments, dict(sorted(reasons.items())))
+    return Partition(segments, dict(sorted(reasons.items())), frozenset(oversized))
 
 
 def _runs(graph: Graph, reasons: Mapping[int, str]) -> list[tuple[int, ...]]:

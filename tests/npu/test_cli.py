@@ -14,7 +14,9 @@ from npu import cli, golden
 from npu.tflite_reader import read_model_bytes
 from rtl.config import PRESETS
 from tests.npu.small_model import classifier
+from tests.support.random_layers import random_conv2d
 from tests.support.shared_models import MLPERF, shared_inputs, shared_model
+from tests.support.tflite_builder import ModelBuilder
 from tests.support.tflite_file import ModelFile
 from tests.support.tflm import run_tflm
 
@@ -272,3 +274,18 @@ def test_verilog_refuses_before_it_generates(
     assert "--output '" in refusal(capsys, "verilog", "-o", tmp_path / "none" / "npu.v")
     assert "is a folder" in refusal(capsys, "verilog", "-o", tmp_path)
     assert "npu999" in refusal(capsys, "verilog", "--config", "npu999", "-o", tmp_path / "npu.v")
+
+
+def test_a_network_of_which_nothing_fits_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A single output row is larger than the smallest scratchpad."""
+    path = tmp_path / "wide.tflite"
+    m = ModelBuilder()
+    x = m.input((1, 1, 4000, 32), scale=0.1, zero_point=3)
+    path.write_bytes(m.build([random_conv2d(m, np.random.default_rng(1), x, 8, kernel=(1, 1))]))
+    small = tmp_path / "small.toml"
+    small.write_text('preset = "npu64"\nscratchpad_kib = 4\n')
+    line = refusal(capsys, "run", path, "--config", small, "--backend", "functional")
+    assert line.startswith("nothing of this network fits the NPU: operator 0 (CONV_2D): tensor too")
+    assert "scratchpad has 4" in line
