@@ -89,8 +89,10 @@ def scale_float32(scale: float, name: str = "scale") -> float:
     return value
 
 
-def activation_range(activation: str, scale: float, zero_point: int) -> tuple[int, int]:
-    """Clamping range (min, max) in int8 of an output with `scale` and `zero_point`.
+def activation_range(
+    activation: str, scale: float, zero_point: int, *, bits: int = 8
+) -> tuple[int, int]:
+    """Clamping range (min, max) of an output of `bits` with `scale` and `zero_point`.
 
     `activation` is the schema's name: NONE, RELU, RELU_N1_TO_1 or RELU6. Source:
     `CalculateActivationRangeQuantized` (division in float32, rounding half away from zero).
@@ -108,9 +110,10 @@ def activation_range(activation: str, scale: float, zero_point: int) -> tuple[in
         return zero_point + int(math.copysign(math.floor(abs(quotient) + 0.5), quotient))
 
     low, high = ACTIVATIONS[activation]
+    least, greatest = -(1 << (bits - 1)), (1 << (bits - 1)) - 1
     return (
-        INT8_MIN if low is None else max(INT8_MIN, quantize(low)),
-        INT8_MAX if high is None else min(INT8_MAX, quantize(high)),
+        least if low is None else max(least, quantize(low)),
+        greatest if high is None else min(greatest, quantize(high)),
     )
 
 
