@@ -1,6 +1,6 @@
 """Scales the operands of an elementwise addition to a common scale."""
 
-from amaranth.hdl import Module, Signal, signed, unsigned
+from amaranth.hdl import Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -21,7 +21,7 @@ class OperandScaler(wiring.Component):
     output : int32.
     """
 
-    LATENCY = 5
+    LATENCY = 6
 
     stages: Signal
     operand: Signal
@@ -47,21 +47,26 @@ class OperandScaler(wiring.Component):
         difference = Signal(signed(9), reset_less=True)
         product = Signal(signed(41), reset_less=True)
         raised = Signal(signed(42), reset_less=True)
-        nudged = Signal(signed(34), reset_less=True)
-        half = Signal(unsigned(32))
+        nudged = Signal(signed(33), reset_less=True)
+        remaining = Signal(5)
+        shifted = Signal(signed(33), reset_less=True)
         rounded = raised[11:].as_signed()
-        m.d.comb += half.eq((1 << self.right_shift) >> 1)
+        exact = self.right_shift == 0
+        m.d.comb += remaining.eq(Mux(exact, 0, self.right_shift - 1))
         with m.If(self.stages[0]):
             m.d.sync += difference.eq(self.operand - self.zero_point)
         with m.If(self.stages[1]):
             m.d.sync += product.eq(difference * self.multiplier)
         with m.If(self.stages[2]):
             m.d.sync += raised.eq(product + (1 << 10))
+        # as in the requantizer: shift all but the last place, add a half, shift on
         with m.If(self.stages[3]):
-            with m.If(self.right_shift == 0):
-                m.d.sync += nudged.eq(rounded)
+            with m.If(exact):
+                m.d.sync += nudged.eq(rounded << 1)
             with m.Else():
-                m.d.sync += nudged.eq(rounded + half - (rounded < 0))
+                m.d.sync += nudged.eq(rounded - (rounded < 0))
         with m.If(self.stages[4]):
-            m.d.sync += self.output.eq(nudged >> self.right_shift)
+            m.d.sync += shifted.eq(nudged >> remaining)
+        with m.If(self.stages[5]):
+            m.d.sync += self.output.eq((shifted + 1) >> 1)
         return m

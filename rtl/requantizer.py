@@ -1,6 +1,6 @@
 """Requantization as TensorFlow Lite Micro does it, with two roundings, fully pipelined."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal, signed, unsigned
+from amaranth.hdl import C, Cat, Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -103,25 +103,25 @@ class Requantizer(wiring.Component):
         with m.If(self.stages[4]):
             m.d.sync += [product.eq(outer + (middle << 16)), rights[4].eq(rights[3])]
 
-        # second rounding: ties away from zero
+        # second rounding, ties away from zero: shift all but the last place, add a half, shift on;
+        # without a shift, the value enters with an empty place
         rounded = product[31:].as_signed()
-        nudged = Signal(signed(35), reset_less=True)
-        half = Signal(unsigned(32))
-        m.d.comb += half.eq((1 << rights[4]) >> 1)
+        nudged = Signal(signed(34), reset_less=True)
         with m.If(self.stages[5]):
-            m.d.sync += rights[5].eq(rights[4])
             with m.If(rights[4] == 0):
-                m.d.sync += nudged.eq(rounded)
+                m.d.sync += [nudged.eq(rounded << 1), rights[5].eq(0)]
             with m.Else():
-                m.d.sync += nudged.eq(rounded + half - (rounded < 0))
+                m.d.sync += [nudged.eq(rounded - (rounded < 0)), rights[5].eq(rights[4] - 1)]
 
-        scaled = Signal(signed(35), reset_less=True)
+        scaled = Signal(signed(34), reset_less=True)
         with m.If(self.stages[6]):
             m.d.sync += scaled.eq(nudged >> rights[5])
 
-        total = Signal(signed(36), reset_less=True)
+        # zero point and the half in one sum
+        doubled = Signal(signed(35), reset_less=True)
+        total = doubled[1:].as_signed()
         with m.If(self.stages[7]):
-            m.d.sync += total.eq(scaled + self.zero_point)
+            m.d.sync += doubled.eq(scaled + Cat(C(1, 1), self.zero_point).as_signed())
 
         with m.If(self.stages[8]):
             with m.If(total < self.minimum):
