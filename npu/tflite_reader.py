@@ -14,6 +14,7 @@ import numpy as np
 import tflite
 from numpy.typing import NDArray
 
+from kernels.int4 import unpack_int4
 from npu.errors import ModelError
 from npu.graph import Graph, Operator, Quantization, Tensor
 from npu.int8_check import check_fully_int8
@@ -23,6 +24,8 @@ from npu.tflite_options import read_options
 IDENTIFIER = b"TFL3"
 # TFLite's own limit for a file; also keeps a corrupted shape from asking for all memory
 MAX_TENSOR_BYTES = 1 << 31
+# their int4 weights become int8 when the model is read
+INT4_WEIGHTS = frozenset({"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"})
 CONTROL_FLOW = frozenset({"IF", "WHILE", "CALL", "CALL_ONCE", "STABLEHLO_WHILE"})
 
 # places of the two strings in the virtual tables of Tensor and OperatorCode: 4 + 2 * field number
@@ -66,7 +69,8 @@ def read_model(path: Path | str) -> Graph:
 
     Raises `ModelError` when the file is missing, is not a whole and consistent `.tflite`, uses
     control flow or dynamic shapes (other than a batch dimension, which runs as 1), or is not
-    fully int8. Unknown operators are read: only executing them is refused.
+    fully int8. Unknown operators are read: only executing them is refused. Weights of four bits
+    become int8.
     """
     path = Path(path)
     try:
@@ -104,6 +108,7 @@ class _ModelReader:
     def __init__(self, data: bytes) -> None:
         self._data = data
         self._model = tflite.Model.GetRootAs(data, 0)
+        self._int4: set[int] = set()
 
     def read(self, name: str) -> Graph:
         if self._model.Version() != 3:
@@ -125,6 +130,7 @@ class _ModelReader:
         variables = {i for i, t in enumerate(flat_tensors) if t.IsVariable()}
         graph = Graph(name, tensors, operators, inputs, outputs)
         _check_order(graph, variables)
+        _check_int4(graph, self._int4)
         return graph
 
     def _operator(self, index: int, op: Any) -> Operator:
@@ -146,6 +152,8 @@ class _ModelReader:
     def _tensor(self, index: int, tensor: Any) -> Tensor:
         name = self._text(tensor, _TENSOR_NAME) or f"tensor{index}"
         type_code = tensor.Type()
+        if type_code == tflite.TensorType.INT4:
+            return self._int4_tensor(index, tensor, name)
         if type_code not in _NUMPY_TYPES:
             given = _TYPE_NAMES.get(type_code, f"of unknown type {type_code}")
             raise ModelError(f"the model is not fully int8: tensor {name!r} is {given}")
@@ -170,6 +178,21 @@ class _ModelReader:
             value = np.frombuffer(data, dtype).reshape(shape).copy()
             value.flags.writeable = False
         return Tensor(index, name, shape, dtype, _quantization(tensor, name, shape), value)
+
+    def _int4_tensor(self, index: int, tensor: Any, name: str) -> Tensor:
+        data = self._buffer(tensor.Buffer(), name)
+        if data is None or tensor.Sparsity() is not None:
+            raise ModelError(f"the model is not fully int8: tensor {name!r} is INT4")
+        shape = _static_shape(tensor, name, is_constant=True)
+        try:
+            value = unpack_int4(np.frombuffer(data, np.uint8), prod(shape)).reshape(shape)
+        except ValueError as error:
+            raise ModelError(
+                f"tensor {name!r} of shape {list(shape)} and type int4: {error}"
+            ) from None
+        value.flags.writeable = False
+        self._int4.add(index)
+        return Tensor(index, name, shape, value.dtype, _quantization(tensor, name, shape), value)
 
     def _buffer(self, index: int, name: str) -> bytes | None:
         if index >= self._model.BuffersLength():
@@ -279,6 +302,17 @@ def _check_references(
         for index in indices:
             if not 0 <= index < count:
                 raise ModelError(f"{where}: tensor {index} is not one of the {count} tensors")
+
+
+def _check_int4(graph: Graph, tensors: set[int]) -> None:
+    for op in graph.operators:
+        for position, index in enumerate(op.inputs):
+            if index in tensors and (op.kind not in INT4_WEIGHTS or position != 1):
+                raise ModelError(
+                    f"operator {op.index} ({op.kind}) reads tensor "
+                    f"{graph.tensors[index].name!r}, which is INT4: only the weights of "
+                    f"{', '.join(sorted(INT4_WEIGHTS))} may be"
+                )
 
 
 def _check_order(graph: Graph, variables: set[int]) -> None:

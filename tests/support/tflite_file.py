@@ -103,6 +103,26 @@ class ModelFile:
             packed.quantization.quantizedDimension = quantized_dimension
         return t
 
+    def int4_constant(
+        self,
+        data: NDArray[np.int8],
+        *,
+        scale: ArrayLike,
+        quantized_dimension: int = 0,
+        name: str = "",
+    ) -> Tensor:
+        """A constant of values from -8 to 7, two in a byte, the low half first."""
+        nibbles = np.append(data.reshape(-1), [0] * (data.size % 2)).astype(np.uint8) & 15
+        packed = self.constant(
+            nibbles[::2] | nibbles[1::2] << 4,
+            scale=scale,
+            quantized_dimension=quantized_dimension,
+            name=name,
+        )
+        tensor = self._tensors[packed.index]
+        tensor.type, tensor.shape = schema.TensorType.INT4, list(data.shape)
+        return packed
+
     def variable(
         self, shape: Sequence[int], dtype: DTypeLike, *, scale: float, zero_point: int = 0
     ) -> Tensor:
