@@ -71,7 +71,7 @@ def _is_defined(config: NpuConfig, command: Command) -> bool:
     if command.opcode == Opcode.STORE:
         return command["region"] != 0
     if command.opcode == Opcode.ADD:
-        return True
+        return command["ofm_multiplier"] < 1 << 31
     height, width = command["ofm_height"], command["ofm_width"]
     rows = command["ofm_base"] + np.arange(height)[:, None] * command["ofm_row_pitch"]
     count = command["blocks"] * command["depth"] // config.groups_per_word
