@@ -141,7 +141,7 @@ def _check(name: str, seed: int) -> str:
     return outcome.code.name
 
 
-@pytest.mark.parametrize("first", (0, 75))
+@pytest.mark.parametrize("first", [0, 75])
 @pytest.mark.parametrize("name", configs.RTL)
 def test_changed_fields(name: str, first: int) -> None:
     outcomes = Counter(_check(name, seed) for seed in range(first, first + 75))
