@@ -36,16 +36,21 @@ class Layer:
         return found
 
 
+def time_limit(dtype):
+    """Weights over time of a size for which int32 accumulators have room."""
+    return np.iinfo(dtype).max // (64 if dtype == np.int16 else 1)
+
+
 def build(rng, *, dtype, batches, inputs, units, rank, memory, scales, zero_points) -> Layer:
     filters = units * rank
     feature = random_int8(rng, (filters, inputs), low=-127)
-    limit = np.iinfo(dtype).max
+    limit = time_limit(dtype)
     time = rng.integers(-limit, limit + 1, (filters, memory)).astype(dtype)
     ifm_zero_point, state_zero_point, ofm_zero_point = zero_points
     m = ModelBuilder()
     x = m.input((batches, inputs), scale=scales["ifm_scale"], zero_point=ifm_zero_point)
     spread = scales["ofm_scale"] / (scales["state_scale"] * scales["time_scale"])
-    bias = rng.normal(0, 40 * spread, units).clip(-(2**30), 2**30).astype(np.int32)
+    bias = rng.normal(0, 40 * spread, units).clip(-(2**29), 2**29).astype(np.int32)
     bias_scale = np.float32(scales["state_scale"]) * np.float32(scales["time_scale"])
     shape = (batches, filters * memory)
     state_scale = scales["state_scale"]
@@ -76,8 +81,8 @@ def random_layer(rng, dtype) -> Layer:
     # the state takes most of its range, and now and then saturates
     limit = np.iinfo(dtype).max
     state = ifm * feature * 5000 * np.sqrt(inputs) * float(rng.uniform(0.5, 4)) / limit
-    time = random_scale(rng) / limit
-    ofm = state * time * limit * limit / 3 * np.sqrt(rank * memory) / 80
+    time = random_scale(rng) / time_limit(dtype)
+    ofm = state * time * limit * time_limit(dtype) / 3 * np.sqrt(rank * memory) / 80
     scales = {
         "ifm_scale": ifm,
         "feature_scale": feature,
