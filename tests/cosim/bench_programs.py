@@ -1,4 +1,4 @@
-"""cocotb tests: programs over AXI. Started by `test_cosim`; `cocotb.RANDOM_SEED` is their seed."""
+"""cocotb tests: programs over AXI. Started by `test_cosim` with a seed."""
 
 from typing import Any
 

@@ -103,7 +103,7 @@ def simulate(module: str, seed: int, folder: Path) -> None:
     Parameters
     ----------
     module : its name.
-    seed : `cocotb.RANDOM_SEED` in the tests.
+    seed : what cocotb derives each test's `RANDOM_SEED` from.
     folder : for results and the log.
 
     Raises
@@ -128,7 +128,7 @@ def simulate(module: str, seed: int, folder: Path) -> None:
             },
         )
     except (SystemExit, RuntimeError):
-        raise AssertionError(f"{module}, seed {seed}:\n{_tail(log, 60)}") from None
+        raise AssertionError(f"{module}, seed {seed}:\n{_tail(log, 200)}") from None
 
 
 def _tail(log: Path, lines: int) -> str:
