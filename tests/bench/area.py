@@ -20,7 +20,7 @@ from rtl.config import PRESETS
 from rtl.verilog import verilog_text
 from tests.bench.tables import new_table
 
-CONFIGS = ("npu32", "npu64")
+CONFIGS = ("npu32", "npu64", "npu256")
 RESULTS = Path(__file__).with_name("area.json")
 PYTHON = Path(__file__).resolve().parents[2] / ".venv-bench" / "bin" / "python"
 TIMEOUT_SECONDS = 3600
@@ -51,6 +51,12 @@ _RESOURCES = {
 
 class AreaError(Exception):
     """Synthesis is not available or failed; the message says why."""
+
+
+def load() -> dict[str, Any]:
+    """The results that were kept last."""
+    document: dict[str, Any] = json.loads(RESULTS.read_text(encoding="utf-8"))
+    return document
 
 
 def run(console: Console) -> dict[str, Any]:

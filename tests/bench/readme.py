@@ -1,11 +1,15 @@
 """Writes the README's table of results, from measurements made now."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 
 from npu.report import milliseconds, print_line
+from rtl.config import PRESETS
 from rtl.errors import NpuError
+from tests.bench import area
 from tests.bench.measure import Machine, Measurement
 from tests.bench.networks import networks
 
@@ -35,7 +39,8 @@ def run(console: Console, *, path: Path = README) -> None:
             rows.append([machine.measure(network) for machine in machines])
         except NpuError as error:
             print_line(console, f"{network.name} is left out: {error}", style="bold red")
-    path.write_text(replace_section(_read(path), table(rows)), encoding="utf-8")
+    content = table(rows) + area_table(area.load())
+    path.write_text(replace_section(_read(path), content), encoding="utf-8")
     print_line(console, f"{path}: {len(rows)} networks")
 
 
@@ -65,6 +70,21 @@ def table(rows: list[list[Measurement]]) -> str:
         "",
         _note(rows),
     ]
+    return "\n".join(lines) + "\n"
+
+
+def area_table(results: Mapping[str, Any]) -> str:
+    """The table of `area.json` in Markdown: resources of the configurations synthesized."""
+    synthesized = {name: result for name, result in results.items() if name in PRESETS}
+    kinds = list(next(iter(synthesized.values()))["resources"])
+    lines = [
+        "",
+        f"| ECP5 resources, synthesis only | {' | '.join(kinds)} |",
+        f"|---|{'---:|' * len(kinds)}",
+    ]
+    for name, result in synthesized.items():
+        counts = " | ".join(f"{result['resources'][kind]:,}" for kind in kinds)
+        lines.append(f"| {name} | {counts} |")
     return "\n".join(lines) + "\n"
 
 

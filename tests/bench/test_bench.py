@@ -10,7 +10,7 @@ from rtl.isa import COMMANDS, HEADER, Command, Engine, Opcode, encode_all
 from sim.program import Program, ProgramLayer
 from sim.result import SimulationResult, TraceEvent
 from tests.bench import __main__ as command_line
-from tests.bench import readme, vela
+from tests.bench import area, readme, vela
 from tests.bench.bounds import Bound, compute_needs, layer_bounds
 from tests.bench.measure import Layer, Measurement
 from tests.bench.networks import SHIPPED, networks
@@ -99,6 +99,14 @@ def measurement(config: str, *, cycles: int, bit_exact: bool = True) -> Measurem
         counters={},
         layers=(Layer(0, "SOFTMAX", "CPU", "no", 0, None, None, None),),
     )
+
+
+def test_area_table_of_the_readme() -> None:
+    results = {"command": "x", "npu64": {"resources": {"LUT4": 1234, "FF": 7}}}
+    _, heading, _, row = readme.area_table(results).splitlines()
+    assert heading == "| ECP5 resources, synthesis only | LUT4 | FF |"
+    assert row == "| npu64 | 1,234 | 7 |"
+    assert set(area.load()) > {"command"}
 
 
 def test_table_row_of_the_readme() -> None:
