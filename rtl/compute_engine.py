@@ -22,6 +22,9 @@ from rtl.scratchpad import OutputWrite, WindowFetch
 from rtl.sequencer import Sequencer
 from rtl.window import WindowQueue
 
+START_LATENCY = 4
+"""Cycles from the start pulse to the first grid operation, besides the words of a block."""
+
 ABORT_CYCLES = 16
 """Cycles after a fault until nothing of the aborted command is under way."""
 
@@ -34,10 +37,10 @@ def _each(targets: Sequence[Any], sources: Sequence[Any]) -> list[Any]:
 class ComputeEngine(wiring.Component):
     """One command at a time: check its fields, run it, report.
 
-    Latency: a command starts one cycle after its dependencies are met, its first grid operation is
-    issued `6 + words per block` cycles later, its last word is written
-    `Grid.LATENCY + Requantizer.LATENCY + 2` cycles after its last operation plus the drain of the
-    last group. A fault aborts the command within `ABORT_CYCLES`; its remaining results are dropped.
+    Latency: the first grid operation is issued `START_LATENCY + words per block` cycles after the
+    start pulse. The last word is written after the last operation by the drain of the last group
+    and `Grid.LATENCY + Requantizer.LATENCY + 1` cycles. A fault aborts the command within
+    `ABORT_CYCLES`; its remaining results are dropped.
 
     Parameters
     ----------
