@@ -7,6 +7,7 @@ Only a bridge: the formulas are those of `kernels.quantization`. Whatever execut
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,20 +36,29 @@ class OutputStage:
     activation_min: int
     activation_max: int
 
+    def arguments(self) -> dict[str, Any]:
+        """All but the bias, by the names that kernels and compiler tasks give them."""
+        return {
+            "ifm_zero_point": self.ifm_zero_point,
+            "ofm_zero_point": self.ofm_zero_point,
+            "multiplier": self.multiplier,
+            "shift": self.shift,
+            "activation_min": self.activation_min,
+            "activation_max": self.activation_max,
+        }
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Placement:
     """Where the windows of a convolution or pooling lie; pairs are (vertical, horizontal).
 
-    `padding` is what lies in front of the first input, `padding_after` what the last window needs
-    behind the last one.
+    `padding` is what lies in front of the first input.
     """
 
     kernel: Pair
     stride: Pair
     dilation: Pair
     padding: Pair
-    padding_after: Pair
     ofm_hw: Pair
 
 
@@ -146,7 +156,6 @@ def placement(graph: Graph, op: Operator) -> Placement:
         stride=stride,
         dilation=dilation,
         padding=(rows.before, columns.before),
-        padding_after=(rows.after, columns.after),
         ofm_hw=(rows.output, columns.output),
     )
 

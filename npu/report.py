@@ -15,7 +15,6 @@ from npu.golden import Comparison
 from npu.graph import Graph
 from npu.result import LayerResult, RunResult, utilization
 
-DEFAULT_CLOCK_MHZ = 100.0
 # what rich would take for 80 columns, which folds the reasons why operators stay on the CPU
 PIPE_COLUMNS = 120
 # a network that keeps failing is told by its first tensors: the rest only follow from them

@@ -19,3 +19,7 @@ ConfigOption = Annotated[
     ),
 ]
 DEFAULT_CONFIG = DEFAULT_PRESET
+ClockOption = Annotated[
+    float, typer.Option(min=0.001, help="The clock that turns cycles into milliseconds.")
+]
+DEFAULT_CLOCK_MHZ = 100.0

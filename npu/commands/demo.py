@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from npu.commands.arguments import DEFAULT_CONFIG, ConfigOption
+from npu.commands.arguments import DEFAULT_CLOCK_MHZ, DEFAULT_CONFIG, ClockOption, ConfigOption
 from npu.commands.progress import progress_bar, step_log
 
 if TYPE_CHECKING:
@@ -48,9 +48,7 @@ def demo(
     images: Annotated[
         int, typer.Option(min=1, max=SHIPPED_IMAGES, help="How many of the shipped images to run.")
     ] = SHIPPED_IMAGES,
-    clock_mhz: Annotated[
-        float, typer.Option(min=0.001, help="The clock that turns cycles into milliseconds.")
-    ] = 100.0,
+    clock_mhz: ClockOption = DEFAULT_CLOCK_MHZ,
 ) -> None:
     """Run the shipped network on real images and compare every tensor with TFLM.
 

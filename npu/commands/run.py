@@ -6,7 +6,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from npu.commands.arguments import DEFAULT_CONFIG, ConfigOption, ModelArgument
+from npu.commands.arguments import (
+    DEFAULT_CLOCK_MHZ,
+    DEFAULT_CONFIG,
+    ClockOption,
+    ConfigOption,
+    ModelArgument,
+)
 from npu.commands.progress import progress_bar, step_log
 
 if TYPE_CHECKING:
@@ -64,9 +70,7 @@ def run(
             metavar="OUT", help="Write when each command started and ended (backend rtl only)."
         ),
     ] = None,
-    clock_mhz: Annotated[
-        float, typer.Option(min=0.001, help="The clock that turns cycles into milliseconds.")
-    ] = 100.0,
+    clock_mhz: ClockOption = DEFAULT_CLOCK_MHZ,
     latency: Annotated[
         int, typer.Option(metavar="CYCLES", help="Latency of the external memory.")
     ] = 20,

@@ -142,12 +142,7 @@ def _convolution(
         weights=weights,
         groups=groups,
         bias=bias,
-        multiplier=stage.multiplier,
-        shift=stage.shift,
-        ifm_zero_point=stage.ifm_zero_point,
-        ofm_zero_point=stage.ofm_zero_point,
-        activation_min=stage.activation_min,
-        activation_max=stage.activation_max,
+        **stage.arguments(),
     )
     return (task,)
 
@@ -176,12 +171,7 @@ def _fully_connected(
         region=_whole(ofm),
         weights=weights.reshape(outputs, height, width, ifm.channels),
         bias=fold_zero_point(stage.bias, weights, stage.ifm_zero_point, 0),
-        multiplier=stage.multiplier,
-        shift=stage.shift,
-        ifm_zero_point=stage.ifm_zero_point,
-        ofm_zero_point=stage.ofm_zero_point,
-        activation_min=stage.activation_min,
-        activation_max=stage.activation_max,
+        **stage.arguments(),
     )
     return (task,)
 

@@ -1,7 +1,6 @@
 """Executors of convolutions, pooling, matrix products and SVDF."""
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,18 +31,7 @@ from npu.options import (
     SvdfOptions,
     TransposeConvOptions,
 )
-from npu.quant_params import OutputStage, activation_range, output_stage, placement
-
-
-def _stage_arguments(stage: OutputStage) -> dict[str, Any]:
-    return {
-        "ifm_zero_point": stage.ifm_zero_point,
-        "ofm_zero_point": stage.ofm_zero_point,
-        "multiplier": stage.multiplier,
-        "shift": stage.shift,
-        "activation_min": stage.activation_min,
-        "activation_max": stage.activation_max,
-    }
+from npu.quant_params import activation_range, output_stage, placement
 
 
 def _convolve(
@@ -62,7 +50,7 @@ def _convolve(
         dilation=windows.dilation,
         padding=windows.padding,
         ofm_hw=windows.ofm_hw,
-        **_stage_arguments(stage),
+        **stage.arguments(),
     )
 
 
@@ -78,7 +66,7 @@ def _depthwise_conv_2d(graph: Graph, op: Operator, values: Values) -> NDArray[np
 def _fully_connected(graph: Graph, op: Operator, values: Values) -> NDArray[np.int8]:
     stage = output_stage(graph, op, op.options_as(FullyConnectedOptions).activation)
     ifm, weights = operand(graph, op, 0, values), operand(graph, op, 1, values)
-    return fully_connected(ifm, weights, stage.bias, **_stage_arguments(stage))
+    return fully_connected(ifm, weights, stage.bias, **stage.arguments())
 
 
 def _transpose_conv(graph: Graph, op: Operator, values: Values) -> NDArray[np.int8]:
@@ -95,7 +83,7 @@ def _transpose_conv(graph: Graph, op: Operator, values: Values) -> NDArray[np.in
         stride=(options.stride_h, options.stride_w),
         padding=(rows.before, columns.before),
         ofm_hw=(shape[1], shape[2]),
-        **_stage_arguments(stage),
+        **stage.arguments(),
     )
 
 

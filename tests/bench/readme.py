@@ -6,6 +6,7 @@ from typing import Any
 
 from rich.console import Console
 
+from npu.commands.arguments import DEFAULT_CLOCK_MHZ
 from npu.report import milliseconds, print_line
 from rtl.config import PRESETS
 from rtl.errors import NpuError
@@ -18,7 +19,6 @@ BEGIN = "<!-- results:begin -->"
 END = "<!-- results:end -->"
 CONFIGS = ("npu64", "npu128", "npu256")
 SHOWN = "npu256"
-CLOCK_MHZ = 100.0
 
 
 class MarkerError(Exception):
@@ -60,7 +60,7 @@ def table(rows: list[list[Measurement]]) -> str:
         "MMAC",
         *(f"cycles, {config}" for config in CONFIGS),
         f"utilization, {SHOWN}",
-        f"ms at {CLOCK_MHZ:g} MHz, {SHOWN}",
+        f"ms at {DEFAULT_CLOCK_MHZ:g} MHz, {SHOWN}",
         "bit-exact",
     ]
     lines = [
@@ -109,7 +109,7 @@ def table_row(measurements: list[Measurement]) -> str:
         f"{shown.macs / 1e6:.2f}",
         *(f"{by_config[config].cycles:,}" for config in CONFIGS),
         f"{100 * shown.utilization:.1f} %",
-        f"{milliseconds(shown.cycles, CLOCK_MHZ):.3f}",
+        f"{milliseconds(shown.cycles, DEFAULT_CLOCK_MHZ):.3f}",
         "yes" if all(m.bit_exact for m in measurements) else "**no**",
     ]
     return f"| {' | '.join(cells)} |"

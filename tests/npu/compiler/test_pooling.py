@@ -37,7 +37,6 @@ def test_regions_cover_the_output_once_with_valid_taps(size: int, kernel: int, s
         stride=(stride, stride),
         dilation=(1, 1),
         padding=(pad, pad),
-        padding_after=(0, 0),
         ofm_hw=(output, output),
     )
     covered = np.zeros((output, output), int)
