@@ -4,9 +4,15 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from kernels.checks import as_operand, check_array, check_multiplier, check_zero_point
+from kernels.checks import (
+    as_operand,
+    check_array,
+    check_multiplier,
+    check_rounding,
+    check_zero_point,
+)
 from kernels.quantization import INT8_MAX, INT8_MIN
-from kernels.requantize import requantize_to_int8
+from kernels.requantize import Rounding, requantize_to_int8
 
 
 def batch_matmul(
@@ -20,6 +26,7 @@ def batch_matmul(
     ofm_zero_point: int,
     multiplier: int,
     shift: int,
+    rounding: Rounding = Rounding.DOUBLE,
 ) -> NDArray[np.int8]:
     """BATCH_MATMUL: `a` (..., rows, depth) times `b` (..., depth, columns), (..., rows, columns).
 
@@ -36,7 +43,7 @@ def batch_matmul(
     a_zero_point = check_zero_point("a_zero_point", a_zero_point)
     b_zero_point = check_zero_point("b_zero_point", b_zero_point)
     ofm_zero_point = check_zero_point("ofm_zero_point", ofm_zero_point)
-    rescale = check_multiplier(multiplier, shift)
+    rescale = *check_multiplier(multiplier, shift), check_rounding(rounding)
     rows = a.swapaxes(-1, -2) if adj_a else a
     columns = b if adj_b else b.swapaxes(-1, -2)
     try:
@@ -66,6 +73,7 @@ def _multiply(
     ofm_zero_point: int,
     multiplier: int,
     shift: int,
+    rounding: int,
     ofm: NDArray[np.int8],
 ) -> None:
     batches, rows, columns = ofm.shape
@@ -85,5 +93,5 @@ def _multiply(
                 for i in range(depth):
                     acc = np.int32(acc + np.int32(x[r, i]) * np.int32(y[c, i]))
                 ofm[n, r, c] = requantize_to_int8(
-                    acc, multiplier, shift, ofm_zero_point, INT8_MIN, INT8_MAX
+                    acc, multiplier, shift, ofm_zero_point, INT8_MIN, INT8_MAX, rounding
                 )

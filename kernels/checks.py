@@ -10,7 +10,7 @@ from numba import njit
 from numpy.typing import DTypeLike, NDArray
 
 from kernels.quantization import INT8_MAX, INT8_MIN
-from kernels.requantize import MAX_SHIFT, MIN_SHIFT
+from kernels.requantize import MAX_SHIFT, MIN_SHIFT, Rounding
 
 Pair = tuple[int, int]
 Scalar = TypeVar("Scalar", bound=np.generic)
@@ -24,6 +24,7 @@ class OutputStage(NamedTuple):
     shift: NDArray[np.int32]
     low: int
     high: int
+    rounding: int
 
 
 class Placement(NamedTuple):
@@ -85,6 +86,13 @@ def check_multiplier(multiplier: int, shift: int) -> Pair:
     return int(multiplier), int(shift)
 
 
+def check_rounding(rounding: Rounding) -> int:
+    """`rounding` as a Python int; ValueError unless it is a `Rounding`."""
+    if rounding not in tuple(Rounding):
+        raise ValueError(f"rounding is {rounding!r}; allowed are {', '.join(map(str, Rounding))}")
+    return int(rounding)
+
+
 def check_output_stage(
     ofm_zero_point: int,
     multiplier: NDArray[np.int32],
@@ -92,11 +100,12 @@ def check_output_stage(
     channels: int,
     activation_min: int,
     activation_max: int,
+    rounding: Rounding,
 ) -> OutputStage:
     """What the compiled kernels take for their output.
 
-    ValueError unless there are a legal multiplier and shift per channel, int32, a legal range and
-    zero point.
+    ValueError unless there are a legal multiplier and shift per channel, int32, a legal range,
+    zero point and rounding.
     """
     for name, array in (("multiplier", multiplier), ("shift", shift)):
         check_array(name, array, np.int32, 1)
@@ -113,6 +122,7 @@ def check_output_stage(
         multiplier,
         shift,
         *check_activation(activation_min, activation_max),
+        check_rounding(rounding),
     )
 
 

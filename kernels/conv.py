@@ -32,7 +32,7 @@ from kernels.image import (
     padded_size,
     window_origins,
 )
-from kernels.requantize import requantize_tile
+from kernels.requantize import Rounding, requantize_tile
 from kernels.tiles import EXACT_TAPS, LANES, NARROW, WIDE, narrow_tile, wide_tile
 
 WIDE_OUTPUTS = WIDE[1] * LANES
@@ -55,6 +55,7 @@ def conv2d(
     shift: NDArray[np.int32],
     activation_min: int,
     activation_max: int,
+    rounding: Rounding = Rounding.DOUBLE,
 ) -> NDArray[np.int8]:
     """CONV_2D of `ifm` (N, H, W, C) with `weights` (O, kh, kw, C // groups), to (N, *ofm_hw, O).
 
@@ -70,7 +71,7 @@ def conv2d(
     groups = check_channels(ifm_channels, channels, group_channels)
     bias = check_bias(bias, channels)
     stage = check_output_stage(
-        ofm_zero_point, multiplier, shift, channels, activation_min, activation_max
+        ofm_zero_point, multiplier, shift, channels, activation_min, activation_max, rounding
     )
     ifm_zero_point = check_zero_point("ifm_zero_point", ifm_zero_point)
     placement = check_placement(
@@ -176,6 +177,7 @@ def _multiply_panel(
             stage.zero_point,
             stage.low,
             stage.high,
+            stage.rounding,
             pixels[pixel : pixel + rows],
         )
 

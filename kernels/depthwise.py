@@ -23,7 +23,7 @@ from kernels.image import (
     padded_size,
     window_origins,
 )
-from kernels.requantize import requantize_tile
+from kernels.requantize import Rounding, requantize_tile
 from kernels.tiles import DEPTHWISE_PIXELS, EXACT_TAPS, LANES, depthwise_tile
 
 
@@ -42,6 +42,7 @@ def depthwise_conv2d(
     shift: NDArray[np.int32],
     activation_min: int,
     activation_max: int,
+    rounding: Rounding = Rounding.DOUBLE,
 ) -> NDArray[np.int8]:
     """DEPTHWISE_CONV_2D of `ifm` (N, H, W, C) with `weights` (1, kh, kw, O), to (N, *ofm_hw, O).
 
@@ -61,7 +62,7 @@ def depthwise_conv2d(
         )
     bias = check_bias(bias, channels)
     stage = check_output_stage(
-        ofm_zero_point, multiplier, shift, channels, activation_min, activation_max
+        ofm_zero_point, multiplier, shift, channels, activation_min, activation_max, rounding
     )
     ifm_zero_point = check_zero_point("ifm_zero_point", ifm_zero_point)
     placement = check_placement(
@@ -120,6 +121,7 @@ def _depthwise(
                     stage.zero_point,
                     stage.low,
                     stage.high,
+                    stage.rounding,
                     pixels[pixel : pixel + DEPTHWISE_PIXELS, first:last],
                 )
 

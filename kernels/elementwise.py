@@ -9,6 +9,7 @@ from kernels.checks import (
     check_activation,
     check_array,
     check_multiplier,
+    check_rounding,
     check_zero_point,
 )
 from kernels.quantization import (
@@ -18,7 +19,7 @@ from kernels.quantization import (
     AddParameters,
     PreluParameters,
 )
-from kernels.requantize import multiply_by_quantized_multiplier, requantize_to_int8
+from kernels.requantize import Rounding, multiply_by_quantized_multiplier, requantize_to_int8
 
 
 def add(
@@ -31,6 +32,7 @@ def add(
     parameters: AddParameters,
     activation_min: int,
     activation_max: int,
+    rounding: Rounding = Rounding.DOUBLE,
 ) -> NDArray[np.int8]:
     """ADD of `a` and `b`, int8 of shapes that broadcast together, to the broadcast shape.
 
@@ -38,9 +40,9 @@ def add(
     `reference_integer_ops::Add`.
     Raises ValueError for a wrong dtype, shapes that do not broadcast, or a value out of range.
     """
-    rescaled = _rescaled(a_zero_point, b_zero_point, parameters)
+    rescaled = _rescaled(a_zero_point, b_zero_point, parameters, rounding)
     stage = _output(ofm_zero_point, activation_min, activation_max)
-    rescale = check_multiplier(parameters.multiplier, parameters.shift)
+    rescale = *check_multiplier(parameters.multiplier, parameters.shift), check_rounding(rounding)
     flat_a, flat_b, ofm = _broadcast(a, b)
     _add(flat_a, flat_b, *rescaled, *rescale, *stage, ofm.reshape(-1))
     return ofm
@@ -56,6 +58,7 @@ def sub(
     parameters: AddParameters,
     activation_min: int,
     activation_max: int,
+    rounding: Rounding = Rounding.DOUBLE,
 ) -> NDArray[np.int8]:
     """SUB: `a - b`, int8 of shapes that broadcast together, to the broadcast shape.
 
@@ -63,9 +66,9 @@ def sub(
     `reference_ops::SubWithActivation` behind int8 operands.
     Raises ValueError for a wrong dtype, shapes that do not broadcast, or a value out of range.
     """
-    table_a, table_b = _rescaled(a_zero_point, b_zero_point, parameters)
+    table_a, table_b = _rescaled(a_zero_point, b_zero_point, parameters, rounding)
     stage = _output(ofm_zero_point, activation_min, activation_max)
-    rescale = check_multiplier(parameters.multiplier, parameters.shift)
+    rescale = *check_multiplier(parameters.multiplier, parameters.shift), check_rounding(rounding)
     flat_a, flat_b, ofm = _broadcast(a, b)
     _add(flat_a, flat_b, table_a, -table_b, *rescale, *stage, ofm.reshape(-1))
     return ofm
@@ -82,6 +85,7 @@ def mul(
     shift: int,
     activation_min: int,
     activation_max: int,
+    rounding: Rounding = Rounding.DOUBLE,
 ) -> NDArray[np.int8]:
     """MUL of `a` and `b`, int8 of shapes that broadcast together, to the broadcast shape.
 
@@ -92,7 +96,7 @@ def mul(
     a_zero_point = check_zero_point("a_zero_point", a_zero_point)
     b_zero_point = check_zero_point("b_zero_point", b_zero_point)
     stage = _output(ofm_zero_point, activation_min, activation_max)
-    rescale = check_multiplier(multiplier, shift)
+    rescale = *check_multiplier(multiplier, shift), check_rounding(rounding)
     flat_a, flat_b, ofm = _broadcast(a, b)
     _mul(flat_a, flat_b, a_zero_point, b_zero_point, *rescale, *stage, ofm.reshape(-1))
     return ofm
@@ -124,6 +128,7 @@ def prelu(
     alpha_zero_point: int,
     ofm_zero_point: int,
     parameters: PreluParameters,
+    rounding: Rounding = Rounding.DOUBLE,
 ) -> NDArray[np.int8]:
     """PRELU: `ifm` where it is not negative, else `alpha * ifm`; int8 of shapes that broadcast.
 
@@ -145,6 +150,7 @@ def prelu(
         alpha_zero_point,
         *identity,
         *product,
+        check_rounding(rounding),
         ofm_zero_point,
         ofm.reshape(-1),
     )
@@ -172,23 +178,28 @@ def _output(zero_point: int, low: int, high: int) -> tuple[int, int, int]:
 
 
 def _rescaled(
-    a_zero_point: int, b_zero_point: int, parameters: AddParameters
+    a_zero_point: int, b_zero_point: int, parameters: AddParameters, rounding: Rounding
 ) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
     """The rescaling tables of both inputs of ADD or SUB."""
     a_zero_point = check_zero_point("a_zero_point", a_zero_point)
     b_zero_point = check_zero_point("b_zero_point", b_zero_point)
-    rescale_a = check_multiplier(parameters.multiplier_a, parameters.shift_a)
-    rescale_b = check_multiplier(parameters.multiplier_b, parameters.shift_b)
+    mode = check_rounding(rounding)
+    rescale_a = *check_multiplier(parameters.multiplier_a, parameters.shift_a), mode
+    rescale_b = *check_multiplier(parameters.multiplier_b, parameters.shift_b), mode
     return _rescale_table(a_zero_point, *rescale_a), _rescale_table(b_zero_point, *rescale_b)
 
 
 @njit(cache=True, nogil=True)
-def _rescale_table(zero_point: int, multiplier: int, shift: int) -> NDArray[np.int32]:
+def _rescale_table(
+    zero_point: int, multiplier: int, shift: int, rounding: int
+) -> NDArray[np.int32]:
     """Every int8 (index + 128) on the common scale."""
     table = np.empty(256, np.int32)
     for index in range(256):
         value = np.int64(index - 128 - zero_point) << ADD_LEFT_SHIFT
-        table[index] = np.int32(multiply_by_quantized_multiplier(value, multiplier, shift))
+        table[index] = np.int32(
+            multiply_by_quantized_multiplier(value, multiplier, shift, rounding)
+        )
     return table
 
 
@@ -200,6 +211,7 @@ def _add(
     table_b: NDArray[np.int32],
     multiplier: int,
     shift: int,
+    rounding: int,
     ofm_zero_point: int,
     low: int,
     high: int,
@@ -207,7 +219,7 @@ def _add(
 ) -> None:
     for i in range(ofm.size):
         total = table_a[np.int64(a[i]) + 128] + table_b[np.int64(b[i]) + 128]
-        ofm[i] = requantize_to_int8(total, multiplier, shift, ofm_zero_point, low, high)
+        ofm[i] = requantize_to_int8(total, multiplier, shift, ofm_zero_point, low, high, rounding)
 
 
 @njit(cache=True, nogil=True)
@@ -218,6 +230,7 @@ def _mul(
     b_zero_point: int,
     multiplier: int,
     shift: int,
+    rounding: int,
     ofm_zero_point: int,
     low: int,
     high: int,
@@ -225,7 +238,7 @@ def _mul(
 ) -> None:
     for i in range(ofm.size):
         product = (np.int64(a[i]) - a_zero_point) * (np.int64(b[i]) - b_zero_point)
-        ofm[i] = requantize_to_int8(product, multiplier, shift, ofm_zero_point, low, high)
+        ofm[i] = requantize_to_int8(product, multiplier, shift, ofm_zero_point, low, high, rounding)
 
 
 @njit(cache=True, nogil=True)
@@ -238,6 +251,7 @@ def _prelu(
     shift: int,
     multiplier_alpha: int,
     shift_alpha: int,
+    rounding: int,
     ofm_zero_point: int,
     ofm: NDArray[np.int8],
 ) -> None:
@@ -245,10 +259,10 @@ def _prelu(
         value = np.int64(ifm[i]) - ifm_zero_point
         if value >= 0:
             ofm[i] = requantize_to_int8(
-                value, multiplier, shift, ofm_zero_point, INT8_MIN, INT8_MAX
+                value, multiplier, shift, ofm_zero_point, INT8_MIN, INT8_MAX, rounding
             )
         else:
             product = value * (np.int64(alpha[i]) - alpha_zero_point)
             ofm[i] = requantize_to_int8(
-                product, multiplier_alpha, shift_alpha, ofm_zero_point, INT8_MIN, INT8_MAX
+                product, multiplier_alpha, shift_alpha, ofm_zero_point, INT8_MIN, INT8_MAX, rounding
             )

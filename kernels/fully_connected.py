@@ -12,7 +12,7 @@ from kernels.checks import (
     check_output_stage,
     check_zero_point,
 )
-from kernels.requantize import requantize_to_int8
+from kernels.requantize import Rounding, requantize_to_int8
 
 
 def fully_connected(
@@ -26,6 +26,7 @@ def fully_connected(
     shift: NDArray[np.int32],
     activation_min: int,
     activation_max: int,
+    rounding: Rounding = Rounding.DOUBLE,
 ) -> NDArray[np.int8]:
     """FULLY_CONNECTED of `ifm` (rows, inputs) with `weights` (outputs, inputs), to (rows, outputs).
 
@@ -42,7 +43,7 @@ def fully_connected(
         raise ValueError(f"ifm has {ifm.size} values; allowed are multiples of {inputs}")
     bias = check_bias(bias, outputs)
     stage = check_output_stage(
-        ofm_zero_point, multiplier, shift, outputs, activation_min, activation_max
+        ofm_zero_point, multiplier, shift, outputs, activation_min, activation_max, rounding
     )
     ifm_zero_point = check_zero_point("ifm_zero_point", ifm_zero_point)
     rows = as_operand(ifm.reshape(-1, inputs))
@@ -78,4 +79,5 @@ def dot_rows(
                 stage.zero_point,
                 stage.low,
                 stage.high,
+                stage.rounding,
             )

@@ -21,7 +21,7 @@ from kernels.checks import (
     check_placement,
 )
 from kernels.quantization import INT8_MAX, INT8_MIN
-from kernels.requantize import Integer, multiply_by_quantized_multiplier
+from kernels.requantize import Integer, Rounding, multiply_by_quantized_multiplier
 
 INT16_MIN, INT16_MAX = -(1 << 15), (1 << 15) - 1
 # an int64 accumulator is rescaled by shifts of less than this
@@ -42,11 +42,12 @@ def conv2d_16x8(
     shift: NDArray[np.int32],
     activation_min: int,
     activation_max: int,
+    rounding: Rounding = Rounding.DOUBLE,
 ) -> NDArray[np.int16]:
     """CONV_2D of `ifm` (N, H, W, C) with `weights` (O, kh, kw, C / groups), to (N, *ofm_hw, O).
 
-    `bias` is int64 or int32 of shape (O,). Otherwise as `kernels.conv.conv2d`. Bit-exact with
-    TFLM's `reference_integer_ops::ConvPerChannel` for int16.
+    `bias` is int64 or int32 of shape (O,); only with int32 does `rounding` matter. Otherwise as
+    `kernels.conv.conv2d`. Bit-exact with TFLM's `reference_integer_ops::ConvPerChannel` for int16.
     Raises ValueError for a wrong dtype, shape or range.
     """
     check_array("ifm", ifm, np.int16, 4)
@@ -56,7 +57,8 @@ def conv2d_16x8(
     placement = check_placement(
         (ifm.shape[1], ifm.shape[2]), (kernel_h, kernel_w), stride, dilation, padding, ofm_hw
     )
-    return _run(ifm, weights, bias, placement, multiplier, shift, (activation_min, activation_max))
+    bounds = activation_min, activation_max
+    return _run(ifm, weights, bias, placement, multiplier, shift, bounds, rounding)
 
 
 def depthwise_conv2d_16x8(
@@ -111,6 +113,7 @@ def _run(
     multiplier: NDArray[np.int32],
     shift: NDArray[np.int32],
     bounds: Pair,
+    rounding: Rounding = Rounding.DOUBLE,
 ) -> NDArray[np.int16]:
     channels = weights.shape[0]
     if bias is None:
@@ -119,7 +122,7 @@ def _run(
     check_array("bias", bias, np.int64 if wide else np.int32, 1)
     if bias.size != channels:
         raise ValueError(f"bias has {bias.size} values; allowed is one per channel: {channels}")
-    stage = check_output_stage(0, multiplier, shift, channels, INT8_MIN, INT8_MAX)
+    stage = check_output_stage(0, multiplier, shift, channels, INT8_MIN, INT8_MAX, rounding)
     if wide and stage.shift.max() > MAX_WIDE_SHIFT:
         raise ValueError(
             f"shift is {stage.shift.max()}; allowed for an int64 bias is at most {MAX_WIDE_SHIFT}"
@@ -137,6 +140,7 @@ def _run(
         placement,
         stage.multiplier,
         stage.shift,
+        stage.rounding,
         wide,
         int(low),
         int(high),
@@ -166,6 +170,7 @@ def _conv(
     placement: Placement,
     multiplier: NDArray[np.int32],
     shift: NDArray[np.int32],
+    rounding: int,
     wide: bool,
     low: int,
     high: int,
@@ -195,5 +200,7 @@ def _conv(
                     if wide:
                         value = multiply_by_reduced_multiplier(acc, multiplier[k], shift[k])
                     else:
-                        value = multiply_by_quantized_multiplier(acc, multiplier[k], shift[k])
+                        value = multiply_by_quantized_multiplier(
+                            acc, multiplier[k], shift[k], rounding
+                        )
                     ofm[n, oy, ox, k] = min(max(value, np.int64(low)), np.int64(high))

@@ -13,7 +13,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from kernels.checks import as_operand, check_array, check_zero_point
+from kernels.checks import as_operand, check_array, check_rounding, check_zero_point
 from kernels.fixed_point import INT32_MAX, logistic, round_shift, tanh
 from kernels.quantization import (
     INT8_MAX,
@@ -23,6 +23,7 @@ from kernels.quantization import (
     scale_float32,
 )
 from kernels.requantize import (
+    Rounding,
     multiply_by_quantized_multiplier,
     quantize_multiplier,
     split_multiplier,
@@ -34,12 +35,13 @@ ARGUMENT_INTEGER_BITS = 4
 
 
 class Scales(NamedTuple):
-    """The quantization of IFM and OFM; `ifm` and `ofm` are scales, exact in float32."""
+    """The quantization of IFM and OFM (scales exact in float32), and how rescaling rounds."""
 
     ifm: float
     ifm_zero_point: int
     ofm: float
     ofm_zero_point: int
+    rounding: int
 
 
 Function = Callable[[int], int]
@@ -54,13 +56,15 @@ def unary_table(
     ofm_scale: float,
     ofm_zero_point: int,
     alpha: float = 0.0,
+    rounding: Rounding = Rounding.DOUBLE,
 ) -> NDArray[np.int8]:
     """The table of an operator of one of `UNARY_KINDS`, read-only.
 
     `alpha` is the slope of LEAKY_RELU. Bit-exact with TFLM, which ignores the OFM's quantization
-    for RELU6 and TANH, and its scale for LOGISTIC.
-    Raises ValueError for another kind, for a bad scale, zero point or alpha, and for what TFLM
-    refuses or leaves undefined.
+    for RELU6 and TANH, and its scale for LOGISTIC. `rounding` matters where TFLM rescales with
+    `MultiplyByQuantizedMultiplier`: RELU, ABS, LEAKY_RELU and QUANTIZE.
+    Raises ValueError for another kind or rounding, for a bad scale, zero point or alpha, and for
+    what TFLM refuses or leaves undefined.
     """
     if kind not in _FUNCTIONS:
         raise ValueError(f"kind is {kind!r}; allowed are {', '.join(UNARY_KINDS)}")
@@ -71,6 +75,7 @@ def unary_table(
         check_zero_point("ifm_zero_point", ifm_zero_point),
         scale_float32(ofm_scale, "OFM scale"),
         check_zero_point("ofm_zero_point", ofm_zero_point),
+        check_rounding(rounding),
     )
     function = _FUNCTIONS[kind](scales, alpha)
     results = [min(max(function(value), INT8_MIN), INT8_MAX) for value in range(-128, 128)]
@@ -99,13 +104,18 @@ def _apply(ifm: NDArray[np.int8], table: NDArray[np.int8], ofm: NDArray[np.int8]
         ofm[i] = table[np.int64(ifm[i]) + 128]
 
 
-def _multiply(value: int, multiplier: tuple[int, int]) -> int:
-    return int(multiply_by_quantized_multiplier(value, *multiplier))
+def _multiply(value: int, multiplier: tuple[int, int], rounding: int) -> int:
+    return int(multiply_by_quantized_multiplier(value, *multiplier, rounding))
 
 
 def _requantize(scales: Scales, _: float) -> Function:
     multiplier = rescale_multiplier(scales.ifm, scales.ofm)
-    return lambda x: _multiply(x - scales.ifm_zero_point, multiplier) + scales.ofm_zero_point
+
+    def function(x: int) -> int:
+        scaled = _multiply(x - scales.ifm_zero_point, multiplier, scales.rounding)
+        return scaled + scales.ofm_zero_point
+
+    return function
 
 
 def _relu(scales: Scales, _: float) -> Function:
@@ -126,7 +136,7 @@ def _abs(scales: Scales, _: float) -> Function:
     def function(x: int) -> int:
         magnitude = abs(x - scales.ifm_zero_point)
         if scales.ifm != scales.ofm:
-            magnitude = _multiply(magnitude, multiplier)
+            magnitude = _multiply(magnitude, multiplier, scales.rounding)
         return magnitude + scales.ofm_zero_point
 
     return function
@@ -140,7 +150,7 @@ def _leaky_relu(scales: Scales, alpha: float) -> Function:
 
     def function(x: int) -> int:
         value = x - scales.ifm_zero_point
-        scaled = _multiply(value, identity if value >= 0 else negative)
+        scaled = _multiply(value, identity if value >= 0 else negative, scales.rounding)
         return scaled + scales.ofm_zero_point
 
     return function
@@ -187,7 +197,7 @@ def _saturating(
         difference = x - scales.ifm_zero_point
         if abs(difference) >= radius:
             return INT8_MAX if difference > -radius else INT8_MIN
-        exact = function(_multiply(difference, multiplier))
+        exact = function(_multiply(difference, multiplier, scales.rounding))
         return int(round_shift(exact, 31 - fraction_bits)) + zero_point
 
     return result

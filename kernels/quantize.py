@@ -4,9 +4,15 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from kernels.checks import as_operand, check_array, check_multiplier, check_zero_point
+from kernels.checks import (
+    as_operand,
+    check_array,
+    check_multiplier,
+    check_rounding,
+    check_zero_point,
+)
 from kernels.quantization import INT8_MAX, INT8_MIN, scale_float32
-from kernels.requantize import requantize_to_int8
+from kernels.requantize import Rounding, requantize_to_int8
 
 
 def requantize(
@@ -16,6 +22,7 @@ def requantize(
     ofm_zero_point: int,
     multiplier: int,
     shift: int,
+    rounding: Rounding = Rounding.DOUBLE,
 ) -> NDArray[np.int8]:
     """QUANTIZE of int8 `ifm` (any shape) to another scale and zero point.
 
@@ -25,7 +32,7 @@ def requantize(
     check_array("ifm", ifm, np.int8)
     ifm_zero_point = check_zero_point("ifm_zero_point", ifm_zero_point)
     ofm_zero_point = check_zero_point("ofm_zero_point", ofm_zero_point)
-    rescale = check_multiplier(multiplier, shift)
+    rescale = *check_multiplier(multiplier, shift), check_rounding(rounding)
     ofm = np.empty(ifm.shape, np.int8)
     flat = as_operand(ifm.reshape(-1))
     _requantize(flat, ifm_zero_point, ofm_zero_point, *rescale, ofm.reshape(-1))
@@ -68,6 +75,7 @@ def _requantize(
     ofm_zero_point: int,
     multiplier: int,
     shift: int,
+    rounding: int,
     ofm: NDArray[np.int8],
 ) -> None:
     for i in range(ifm.size):
@@ -78,4 +86,5 @@ def _requantize(
             ofm_zero_point,
             INT8_MIN,
             INT8_MAX,
+            rounding,
         )

@@ -6,9 +6,15 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from kernels.checks import as_operand, check_array, check_multiplier, check_zero_point
+from kernels.checks import (
+    as_operand,
+    check_array,
+    check_multiplier,
+    check_rounding,
+    check_zero_point,
+)
 from kernels.quantization import INT8_MAX, INT8_MIN, resolve_axes
-from kernels.requantize import requantize_to_int8
+from kernels.requantize import Rounding, requantize_to_int8
 
 
 def mean(
@@ -20,6 +26,7 @@ def mean(
     ofm_zero_point: int,
     multiplier: int,
     shift: int,
+    rounding: Rounding = Rounding.DOUBLE,
 ) -> NDArray[np.int8]:
     """MEAN of `ifm` (any shape) over `axes`, which count from the end when negative.
 
@@ -30,7 +37,7 @@ def mean(
     check_array("ifm", ifm, np.int8)
     ifm_zero_point = check_zero_point("ifm_zero_point", ifm_zero_point)
     ofm_zero_point = check_zero_point("ofm_zero_point", ofm_zero_point)
-    rescale = check_multiplier(multiplier, shift)
+    rescale = *check_multiplier(multiplier, shift), check_rounding(rounding)
     reduced = resolve_axes(axes, ifm.ndim)
     kept = [axis for axis in range(ifm.ndim) if axis not in reduced]
     first, last = (min(reduced), max(reduced) + 1) if reduced else (0, 0)
@@ -60,6 +67,7 @@ def reduce_sum(
     ofm_zero_point: int,
     multiplier: int,
     shift: int,
+    rounding: Rounding = Rounding.DOUBLE,
 ) -> NDArray[np.int8]:
     """SUM, as `mean`, but with `kernels.quantization.rescale_multiplier`: there is no division."""
     return mean(
@@ -70,6 +78,7 @@ def reduce_sum(
         ofm_zero_point=ofm_zero_point,
         multiplier=multiplier,
         shift=shift,
+        rounding=rounding,
     )
 
 
@@ -114,6 +123,7 @@ def _mean(
     ofm_zero_point: int,
     multiplier: int,
     shift: int,
+    rounding: int,
     ofm: NDArray[np.int8],
 ) -> None:
     outer, count, inner = grouped.shape
@@ -125,5 +135,5 @@ def _mean(
                 acc[c] = np.int32(acc[c] + np.int32(grouped[n, i, c]))
         for c in range(inner):
             ofm[n, c] = requantize_to_int8(
-                acc[c], multiplier, shift, ofm_zero_point, INT8_MIN, INT8_MAX
+                acc[c], multiplier, shift, ofm_zero_point, INT8_MIN, INT8_MAX, rounding
             )

@@ -2,10 +2,11 @@
 
 A real multiplier is a Q31 mantissa `multiplier` in [2**30, 2**31) and an exponent `shift`:
 `real = multiplier * 2**(shift - 31)`. Source: `MultiplyByQuantizedMultiplier` and
-`QuantizeMultiplier` of TensorFlow Lite Micro, built with double rounding (its default).
+`QuantizeMultiplier` of TensorFlow Lite Micro. How the product is rounded is a choice: `Rounding`.
 """
 
 import math
+from enum import IntEnum
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,36 @@ from numpy.typing import NDArray
 
 # what a compiled function takes as a scalar
 Integer = int | np.signedinteger[Any]
+
+
+class Rounding(IntEnum):
+    """How a requantizer rounds the product of accumulator and multiplier.
+
+    DOUBLE : TFLM's default. To Q0 of the doubled high product half up, then, in the division by
+        `2**-shift`, half away from zero.
+    SINGLE : once, half up (TFLM built with `TFLITE_SINGLE_ROUNDING`).
+    HALF_UP : twice as DOUBLE, but half up in the division as well.
+    """
+
+    DOUBLE = 0
+    SINGLE = 1
+    HALF_UP = 2
+
+    @classmethod
+    def named(cls, name: str) -> "Rounding":
+        """The mode that a configuration calls `name`: double, single or half_up.
+
+        Raises ValueError for another name.
+        """
+        for mode in cls:
+            if mode.name.lower() == name:
+                return mode
+        allowed = ", ".join(mode.name.lower() for mode in cls)
+        raise ValueError(f"rounding is {name!r}; allowed are {allowed}")
+
+
+# compiled functions take a mode as a plain integer: an enum would be a type of its own to Numba
+DOUBLE, SINGLE = int(Rounding.DOUBLE), int(Rounding.SINGLE)
 
 MIN_SHIFT = -31
 # from 31 on, C's `1 << shift` leaves int32
@@ -46,21 +77,26 @@ def split_multiplier(real: float) -> tuple[int, int]:
 
 
 @njit(cache=True, nogil=True)
-def multiply_by_quantized_multiplier(acc: Integer, multiplier: Integer, shift: Integer) -> np.int64:
-    """`acc * multiplier * 2**(shift - 31)`, rounded twice; int32 in, int32 range out (as int64).
+def multiply_by_quantized_multiplier(
+    acc: Integer, multiplier: Integer, shift: Integer, rounding: int = DOUBLE
+) -> np.int64:
+    """`acc * multiplier * 2**(shift - 31)`, rounded as the `Rounding` says; int32 in and out.
 
     A positive `shift` moves the accumulator left first and wraps at 32 bits as the C code does.
-    The first rounding (to Q0 of the doubled high product) is half up, the second (division by
-    `2**-shift`) is half away from zero. For use inside other kernels; see `requantize_array`.
+    The result, within int32, is int64. For use inside other kernels; see `requantize_array`.
     """
     left = np.int64(max(shift, 0))
     right = np.int64(max(-shift, 0))
     shifted = np.int64(np.int32(np.int64(acc) << left))
-    high = (shifted * np.int64(multiplier) + np.int64(1 << 30)) >> np.int64(31)
+    product = shifted * np.int64(multiplier)
+    if rounding == SINGLE:
+        return (product + (np.int64(1 << 30) << right)) >> (np.int64(31) + right)
+    high = (product + np.int64(1 << 30)) >> np.int64(31)
     half = (np.int64(1) << right) >> np.int64(1)
-    # half is 0 exactly when there is no second rounding, and then no sign correction either
-    correction = (high >> np.int64(63)) & -np.int64(half > 0)
-    return (high + half + correction) >> right
+    if rounding == DOUBLE:
+        # half is 0 exactly when there is no second rounding, and then no sign correction either
+        half += (high >> np.int64(63)) & -np.int64(half > 0)
+    return (high + half) >> right
 
 
 @njit(cache=True, nogil=True)
@@ -71,13 +107,15 @@ def requantize_to_int8(
     zero_point: Integer,
     low: Integer,
     high: Integer,
+    rounding: int = DOUBLE,
 ) -> np.int64:
     """The int8 output of an accumulator: multiply, add `zero_point`, clamp to [low, high].
 
     The addition wraps at 32 bits, as in the C code; only a left shift gets anywhere near.
     """
-    value = multiply_by_quantized_multiplier(acc, multiplier, shift) + np.int64(zero_point)
-    return min(max(np.int64(np.int32(value)), np.int64(low)), np.int64(high))
+    value = multiply_by_quantized_multiplier(acc, multiplier, shift, rounding)
+    shifted = np.int64(np.int32(value + np.int64(zero_point)))
+    return min(max(shifted, np.int64(low)), np.int64(high))
 
 
 @njit(cache=True, nogil=True)
@@ -88,13 +126,14 @@ def requantize_tile(
     zero_point: int,
     low: int,
     high: int,
+    rounding: int,
     ofm: NDArray[np.int8],
 ) -> None:
     """`requantize_to_int8` of as much of `acc` (pixels, channels) as `ofm` has room for."""
     for p in range(ofm.shape[0]):
         for c in range(ofm.shape[1]):
             ofm[p, c] = requantize_to_int8(
-                acc[p, c], multiplier[c], shift[c], zero_point, low, high
+                acc[p, c], multiplier[c], shift[c], zero_point, low, high, rounding
             )
 
 
@@ -103,18 +142,23 @@ def _multiply_array(
     acc: NDArray[np.int32],
     multiplier: NDArray[np.int32],
     shift: NDArray[np.int32],
+    rounding: int,
     out: NDArray[np.int32],
 ) -> None:
     for i in range(acc.size):
-        out[i] = multiply_by_quantized_multiplier(acc[i], multiplier[i], shift[i])
+        out[i] = multiply_by_quantized_multiplier(acc[i], multiplier[i], shift[i], rounding)
 
 
 def requantize_array(
-    acc: NDArray[np.int32], multiplier: NDArray[np.int32], shift: NDArray[np.int32]
+    acc: NDArray[np.int32],
+    multiplier: NDArray[np.int32],
+    shift: NDArray[np.int32],
+    *,
+    rounding: Rounding = Rounding.DOUBLE,
 ) -> NDArray[np.int32]:
     """`multiply_by_quantized_multiplier` over arrays that broadcast together, int32 each.
 
-    Raises ValueError for another dtype, or a shift outside [-31, 30].
+    Raises ValueError for another dtype, a shift outside [-31, 30], or another rounding.
     """
     arrays = {"acc": acc, "multiplier": multiplier, "shift": shift}
     for name, array in arrays.items():
@@ -127,5 +171,5 @@ def requantize_array(
     full = np.broadcast_arrays(acc, multiplier, shift)
     a, m, s = (np.ascontiguousarray(array).reshape(-1) for array in full)
     out = np.empty(a.shape, np.int32)
-    _multiply_array(a, m, s, out)
+    _multiply_array(a, m, s, int(Rounding(rounding)), out)
     return out.reshape(full[0].shape)

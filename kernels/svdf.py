@@ -6,9 +6,16 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from kernels.checks import as_operand, check_array, check_bias, check_multiplier, check_zero_point
+from kernels.checks import (
+    as_operand,
+    check_array,
+    check_bias,
+    check_multiplier,
+    check_rounding,
+    check_zero_point,
+)
 from kernels.quantization import INT8_MAX, INT8_MIN, SvdfParameters
-from kernels.requantize import multiply_by_quantized_multiplier, requantize_to_int8
+from kernels.requantize import Rounding, multiply_by_quantized_multiplier, requantize_to_int8
 
 State = TypeVar("State", np.int8, np.int16)
 
@@ -24,6 +31,7 @@ def svdf(
     state_zero_point: int,
     ofm_zero_point: int,
     parameters: SvdfParameters,
+    rounding: Rounding = Rounding.DOUBLE,
 ) -> tuple[NDArray[np.int8], NDArray[State]]:
     """SVDF of one time step: (the OFM (N, units), the state for the next step).
 
@@ -71,6 +79,7 @@ def svdf(
         check_zero_point("ofm_zero_point", ofm_zero_point),
         *feature,
         *time,
+        check_rounding(rounding),
         int(np.iinfo(dtype).max),
         ofm,
     )
@@ -91,6 +100,7 @@ def _svdf(
     shift_feature: int,
     multiplier_time: int,
     shift_time: int,
+    rounding: int,
     state_max: int,
     ofm: NDArray[np.int8],
 ) -> None:
@@ -105,7 +115,7 @@ def _svdf(
                     value = np.int32(ifm[n, i]) - np.int32(ifm_zero_point)
                     projection = np.int32(projection + value * np.int32(weights_feature[f, i]))
                 scaled = multiply_by_quantized_multiplier(
-                    projection, multiplier_feature, shift_feature
+                    projection, multiplier_feature, shift_feature, rounding
                 )
                 for j in range(memory - 1):
                     state[n, f, j] = state[n, f, j + 1]
@@ -117,5 +127,11 @@ def _svdf(
                     past = np.int32(state[n, f, j]) - np.int32(state_zero_point)
                     acc = np.int32(acc + past * np.int32(weights_time[f, j]))
             ofm[n, unit] = requantize_to_int8(
-                acc, multiplier_time, shift_time, ofm_zero_point, INT8_MIN, INT8_MAX
+                acc,
+                multiplier_time,
+                shift_time,
+                ofm_zero_point,
+                INT8_MIN,
+                INT8_MAX,
+                rounding,
             )

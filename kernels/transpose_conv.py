@@ -14,7 +14,7 @@ from kernels.checks import (
     check_pair,
     check_zero_point,
 )
-from kernels.requantize import requantize_to_int8
+from kernels.requantize import Rounding, requantize_to_int8
 
 
 def transpose_conv(
@@ -31,6 +31,7 @@ def transpose_conv(
     shift: NDArray[np.int32],
     activation_min: int,
     activation_max: int,
+    rounding: Rounding = Rounding.DOUBLE,
 ) -> NDArray[np.int8]:
     """TRANSPOSE_CONV of `ifm` (N, H, W, C) with `weights` (O, kh, kw, C), to (N, *ofm_hw, O).
 
@@ -52,7 +53,7 @@ def transpose_conv(
     height, width = check_pair("ofm_hw", ofm_hw, 1)
     bias = check_bias(bias, channels)
     stage = check_output_stage(
-        ofm_zero_point, multiplier, shift, channels, activation_min, activation_max
+        ofm_zero_point, multiplier, shift, channels, activation_min, activation_max, rounding
     )
     ifm_zero_point = check_zero_point("ifm_zero_point", ifm_zero_point)
     # kernel positions first, so that one pixel meets a plain matrix at each
@@ -108,4 +109,5 @@ def _transpose_conv(
                         stage.zero_point,
                         stage.low,
                         stage.high,
+                        stage.rounding,
                     )
