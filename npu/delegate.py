@@ -17,6 +17,7 @@ from npu.compiler.compile import CompilerOptions, compile_segment
 from npu.compiler.errors import CompileError
 from npu.compiler.partition import Partition, partition
 from npu.compiler.segment import Segment
+from npu.executors.common import Context
 from npu.graph import Graph
 from npu.reference import require_supported, run_operator
 from npu.result import LayerResult, RunResult
@@ -100,10 +101,11 @@ class CompiledNetwork:
                 require_supported(op)
         values: Values = {t.index: t.data for t in self.graph.tensors if t.data is not None}
         values.update(inputs)
+        context = Context(values)
         results: dict[Segment, SimulationResult] = {}
         for op in self.graph.operators:
             if not self.partition.on_npu(op.index):
-                run_operator(self.graph, op, values)
+                run_operator(self.graph, op, context)
             elif op.index in first:
                 segment = first[op.index]
                 operands = {tensor: values[tensor] for tensor in segment.inputs}

@@ -1,19 +1,25 @@
 """Executes a graph on the reference kernels, operator by operator, bit-exact with TFLM."""
 
-from collections.abc import MutableMapping
+from collections.abc import Mapping
 from typing import Any
 
 from numpy.typing import NDArray
 
+from kernels.requantize import Rounding
 from npu.errors import UnsupportedOperatorError
 from npu.executors import elementwise, movement, weights
-from npu.executors.common import Executor, Values
+from npu.executors.common import Context, Executor
 from npu.graph import Graph, Operator
 from npu.quant_params import blamed_on
 
 
-def run_reference(graph: Graph, inputs: Values) -> dict[int, NDArray[Any]]:
-    """Run `graph` on `inputs` by tensor index.
+def run_reference(
+    graph: Graph,
+    inputs: Mapping[int, NDArray[Any]],
+    *,
+    rounding: Rounding = Rounding.DOUBLE,
+) -> dict[int, NDArray[Any]]:
+    """Run `graph` on `inputs` by tensor index, with requantization rounded as `rounding` says.
 
     Returns the value of every input and of every tensor that an operator writes.
 
@@ -23,23 +29,24 @@ def run_reference(graph: Graph, inputs: Values) -> dict[int, NDArray[Any]]:
     for op in graph.operators:
         require_supported(op)
     values = dict(inputs)
+    context = Context(values, rounding)
     for op in graph.operators:
-        run_operator(graph, op, values)
+        run_operator(graph, op, context)
     return values
 
 
-def run_operator(graph: Graph, op: Operator, values: MutableMapping[int, NDArray[Any]]) -> None:
-    """Run one operator on `values` by tensor index, and add its outputs to them.
+def run_operator(graph: Graph, op: Operator, context: Context) -> None:
+    """Run one operator on the values of `context`, and add its outputs to them.
 
     Raises `UnsupportedOperatorError` when it has no kernel, and `ModelError` for parameters that
     no kernel accepts.
     """
     require_supported(op)
     with blamed_on(op):
-        result = _EXECUTORS[op.kind](graph, op, values)
+        result = _EXECUTORS[op.kind](graph, op, context)
     outputs = result if isinstance(result, list) else [result]
     for index, value in zip(op.outputs, outputs, strict=True):
-        values[index] = value.reshape(graph.tensors[index].shape)
+        context.values[index] = value.reshape(graph.tensors[index].shape)
 
 
 def require_supported(op: Operator) -> None:

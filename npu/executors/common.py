@@ -1,33 +1,50 @@
 """What the executors share: access to values and quantization by the position of an operand."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, MutableMapping
+from dataclasses import dataclass
 from typing import Any
 
 from numpy.typing import NDArray
 
+from kernels.requantize import Rounding
 from npu.graph import Graph, Operator
 from npu.quant_params import scale_and_zero_point
 
-Values = Mapping[int, NDArray[Any]]
+Values = MutableMapping[int, NDArray[Any]]
 """Tensor values by index; constants need not be among them."""
 
-Executor = Callable[[Graph, Operator, Values], NDArray[Any] | list[NDArray[Any]]]
+
+@dataclass(frozen=True)
+class Context:
+    """What operators compute with, beside the graph.
+
+    Attributes
+    ----------
+    values : every tensor known so far; the outputs of an operator are added to them.
+    rounding : how the kernels round where they rescale by a quantized multiplier.
+    """
+
+    values: Values
+    rounding: Rounding = Rounding.DOUBLE
+
+
+Executor = Callable[[Graph, Operator, Context], NDArray[Any] | list[NDArray[Any]]]
 """Computes an operator's output, or all its outputs where the kind has several.
 
 Raises `ValueError` or `ModelError` for parameters that the kernel does not accept.
 """
 
 
-def operand(graph: Graph, op: Operator, position: int, values: Values) -> NDArray[Any]:
+def operand(graph: Graph, op: Operator, position: int, context: Context) -> NDArray[Any]:
     """The value of the input at `position`."""
     index = op.inputs[position]
     constant = graph.tensors[index].data
-    return values[index] if constant is None else constant
+    return context.values[index] if constant is None else constant
 
 
-def operands(graph: Graph, op: Operator, values: Values) -> list[NDArray[Any]]:
+def operands(graph: Graph, op: Operator, context: Context) -> list[NDArray[Any]]:
     """The values of all inputs."""
-    return [operand(graph, op, i, values) for i in range(len(op.inputs))]
+    return [operand(graph, op, i, context) for i in range(len(op.inputs))]
 
 
 def input_quantization(graph: Graph, op: Operator, position: int) -> tuple[float, int]:

@@ -14,8 +14,8 @@ from kernels.quantize import dequantize, quantize_float, requantize
 from kernels.reduce import arg_max, arg_min, mean, reduce_max, reduce_min, reduce_sum
 from kernels.softmax import softmax, softmax_int16
 from npu.executors.common import (
+    Context,
     Executor,
-    Values,
     input_quantization,
     operand,
     output_quantization,
@@ -30,21 +30,21 @@ SOFTMAX_OUTPUTS = {"int8": (1 / 256, -128), "int16": (1 / 65536, -32768)}
 
 
 def _sum_of_two(kernel: Callable[..., NDArray[np.int8]]) -> Executor:
-    def execute(graph: Graph, op: Operator, values: Values) -> NDArray[np.int8]:
-        arguments, scales = _two_operands(graph, op, values)
+    def execute(graph: Graph, op: Operator, context: Context) -> NDArray[np.int8]:
+        arguments, scales = _two_operands(graph, op, context)
         return kernel(**arguments, parameters=formulas.add_parameters(*scales))
 
     return execute
 
 
-def _mul(graph: Graph, op: Operator, values: Values) -> NDArray[np.int8]:
-    arguments, scales = _two_operands(graph, op, values)
+def _mul(graph: Graph, op: Operator, context: Context) -> NDArray[np.int8]:
+    arguments, scales = _two_operands(graph, op, context)
     multiplier, shift = formulas.mul_multiplier(*scales)
     return kernels.mul(**arguments, multiplier=multiplier, shift=shift)
 
 
 def _two_operands(
-    graph: Graph, op: Operator, values: Values
+    graph: Graph, op: Operator, context: Context
 ) -> tuple[dict[str, Any], tuple[float, float, float]]:
     """(Arguments that ADD, SUB and MUL have in common; the scales of inputs and output)."""
     a_scale, a_zero_point = input_quantization(graph, op, 0)
@@ -52,40 +52,42 @@ def _two_operands(
     ofm_scale, ofm_zero_point = output_quantization(graph, op)
     low, high = activation_range(graph, op, op.options_as(ElementwiseOptions).activation)
     return {
-        "a": operand(graph, op, 0, values),
-        "b": operand(graph, op, 1, values),
+        "a": operand(graph, op, 0, context),
+        "b": operand(graph, op, 1, context),
         "a_zero_point": a_zero_point,
         "b_zero_point": b_zero_point,
         "ofm_zero_point": ofm_zero_point,
         "activation_min": low,
         "activation_max": high,
+        "rounding": context.rounding,
     }, (a_scale, b_scale, ofm_scale)
 
 
 def _plain(
     kernel: Callable[[NDArray[np.int8], NDArray[np.int8]], NDArray[np.int8]],
 ) -> Executor:
-    def execute(graph: Graph, op: Operator, values: Values) -> NDArray[np.int8]:
-        return kernel(operand(graph, op, 0, values), operand(graph, op, 1, values))
+    def execute(graph: Graph, op: Operator, context: Context) -> NDArray[np.int8]:
+        return kernel(operand(graph, op, 0, context), operand(graph, op, 1, context))
 
     return execute
 
 
-def _prelu(graph: Graph, op: Operator, values: Values) -> NDArray[np.int8]:
+def _prelu(graph: Graph, op: Operator, context: Context) -> NDArray[np.int8]:
     ifm_scale, ifm_zero_point = input_quantization(graph, op, 0)
     alpha_scale, alpha_zero_point = input_quantization(graph, op, 1)
     ofm_scale, ofm_zero_point = output_quantization(graph, op)
     return kernels.prelu(
-        operand(graph, op, 0, values),
-        operand(graph, op, 1, values),
+        operand(graph, op, 0, context),
+        operand(graph, op, 1, context),
         ifm_zero_point=ifm_zero_point,
         alpha_zero_point=alpha_zero_point,
         ofm_zero_point=ofm_zero_point,
         parameters=formulas.prelu_parameters(ifm_scale, alpha_scale, ofm_scale),
+        rounding=context.rounding,
     )
 
 
-def _unary(graph: Graph, op: Operator, values: Values) -> NDArray[np.int8]:
+def _unary(graph: Graph, op: Operator, context: Context) -> NDArray[np.int8]:
     ifm_scale, ifm_zero_point = input_quantization(graph, op, 0)
     ofm_scale, ofm_zero_point = output_quantization(graph, op)
     options = op.options
@@ -96,12 +98,13 @@ def _unary(graph: Graph, op: Operator, values: Values) -> NDArray[np.int8]:
         ofm_scale=ofm_scale,
         ofm_zero_point=ofm_zero_point,
         alpha=options.alpha if isinstance(options, LeakyReluOptions) else 0.0,
+        rounding=context.rounding,
     )
-    return apply_table(operand(graph, op, 0, values), table)
+    return apply_table(operand(graph, op, 0, context), table)
 
 
-def _quantize(graph: Graph, op: Operator, values: Values) -> NDArray[np.int8]:
-    ifm = operand(graph, op, 0, values)
+def _quantize(graph: Graph, op: Operator, context: Context) -> NDArray[np.int8]:
+    ifm = operand(graph, op, 0, context)
     ofm_scale, ofm_zero_point = output_quantization(graph, op)
     if ifm.dtype == np.float32:
         return quantize_float(ifm, scale=ofm_scale, zero_point=ofm_zero_point)
@@ -113,71 +116,73 @@ def _quantize(graph: Graph, op: Operator, values: Values) -> NDArray[np.int8]:
         ofm_zero_point=ofm_zero_point,
         multiplier=multiplier,
         shift=shift,
+        rounding=context.rounding,
     )
 
 
-def _dequantize(graph: Graph, op: Operator, values: Values) -> NDArray[np.float32]:
+def _dequantize(graph: Graph, op: Operator, context: Context) -> NDArray[np.float32]:
     scale, zero_point = input_quantization(graph, op, 0)
-    return dequantize(operand(graph, op, 0, values), scale=scale, zero_point=zero_point)
+    return dequantize(operand(graph, op, 0, context), scale=scale, zero_point=zero_point)
 
 
-def _cast(graph: Graph, op: Operator, values: Values) -> NDArray[Any]:
-    return operand(graph, op, 0, values).astype(graph.output_tensor(op).dtype)
+def _cast(graph: Graph, op: Operator, context: Context) -> NDArray[Any]:
+    return operand(graph, op, 0, context).astype(graph.output_tensor(op).dtype)
 
 
-def _mean(graph: Graph, op: Operator, values: Values) -> NDArray[np.int8]:
-    scales, arguments = _reduction(graph, op, values)
+def _mean(graph: Graph, op: Operator, context: Context) -> NDArray[np.int8]:
+    scales, arguments = _reduction(graph, op, context)
     ifm, axes = arguments["ifm"], arguments["axes"]
     count = prod(ifm.shape[axis] for axis in axes)
     multiplier, shift = formulas.mean_multiplier(*scales, count)
     return mean(**arguments, multiplier=multiplier, shift=shift)
 
 
-def _sum(graph: Graph, op: Operator, values: Values) -> NDArray[np.int8]:
-    scales, arguments = _reduction(graph, op, values)
+def _sum(graph: Graph, op: Operator, context: Context) -> NDArray[np.int8]:
+    scales, arguments = _reduction(graph, op, context)
     multiplier, shift = formulas.rescale_multiplier(*scales)
     return reduce_sum(**arguments, multiplier=multiplier, shift=shift)
 
 
 def _reduction(
-    graph: Graph, op: Operator, values: Values
+    graph: Graph, op: Operator, context: Context
 ) -> tuple[tuple[float, float], dict[str, Any]]:
     """(The scales of input and output; arguments that MEAN and SUM have in common)."""
     ifm_scale, ifm_zero_point = input_quantization(graph, op, 0)
     ofm_scale, ofm_zero_point = output_quantization(graph, op)
     return (ifm_scale, ofm_scale), {
-        "ifm": operand(graph, op, 0, values),
+        "ifm": operand(graph, op, 0, context),
         "axes": reduced_axes(graph, op),
         "keep_dims": op.options_as(ReduceOptions).keep_dims,
         "ifm_zero_point": ifm_zero_point,
         "ofm_zero_point": ofm_zero_point,
+        "rounding": context.rounding,
     }
 
 
 def _extreme(kernel: Callable[..., NDArray[np.int8]]) -> Executor:
-    def execute(graph: Graph, op: Operator, values: Values) -> NDArray[np.int8]:
+    def execute(graph: Graph, op: Operator, context: Context) -> NDArray[np.int8]:
         given, expected = input_quantization(graph, op, 0), output_quantization(graph, op)
         if given != expected:
             raise ValueError(
                 f"the output has scale and zero point {expected}; allowed is the input's {given}"
             )
         keep_dims = op.options_as(ReduceOptions).keep_dims
-        return kernel(operand(graph, op, 0, values), reduced_axes(graph, op), keep_dims=keep_dims)
+        return kernel(operand(graph, op, 0, context), reduced_axes(graph, op), keep_dims=keep_dims)
 
     return execute
 
 
 def _position(kernel: Callable[[NDArray[np.int8], int], NDArray[np.int32]]) -> Executor:
-    def execute(graph: Graph, op: Operator, values: Values) -> NDArray[np.int32]:
+    def execute(graph: Graph, op: Operator, context: Context) -> NDArray[np.int32]:
         dtype = graph.output_tensor(op).dtype
         if dtype != np.int32:
             raise ValueError(f"the output is {dtype.name}; allowed is int32")
-        return kernel(operand(graph, op, 0, values), reduced_axes(graph, op)[0])
+        return kernel(operand(graph, op, 0, context), reduced_axes(graph, op)[0])
 
     return execute
 
 
-def _softmax(graph: Graph, op: Operator, values: Values) -> NDArray[np.int8] | NDArray[np.int16]:
+def _softmax(graph: Graph, op: Operator, context: Context) -> NDArray[np.int8] | NDArray[np.int16]:
     ifm_scale, _ = input_quantization(graph, op, 0)
     ofm, dtype = output_quantization(graph, op), graph.output_tensor(op).dtype.name
     if SOFTMAX_OUTPUTS.get(dtype) != ofm:
@@ -188,7 +193,7 @@ def _softmax(graph: Graph, op: Operator, values: Values) -> NDArray[np.int8] | N
     kernel = softmax if dtype == "int8" else softmax_int16
     beta = op.options_as(SoftmaxOptions).beta
     return kernel(
-        operand(graph, op, 0, values), parameters=formulas.softmax_parameters(beta, ifm_scale)
+        operand(graph, op, 0, context), parameters=formulas.softmax_parameters(beta, ifm_scale)
     )
 
 

@@ -10,8 +10,8 @@ from kernels import data_movement as kernels
 from kernels.resize import resize_bilinear, resize_nearest_neighbor
 from kernels.shape import pad
 from npu.executors.common import (
+    Context,
     Executor,
-    Values,
     input_quantization,
     operand,
     operands,
@@ -29,7 +29,7 @@ from npu.options import (
 from npu.shape_rules import constant_operand, operator_slices
 
 
-def _pad(graph: Graph, op: Operator, values: Values) -> NDArray[np.int8]:
+def _pad(graph: Graph, op: Operator, context: Context) -> NDArray[np.int8]:
     if op.kind == "PADV2":
         value = int(constant_operand(graph, op, 2).item())
         given, expected = input_quantization(graph, op, 2), output_quantization(graph, op)
@@ -39,12 +39,12 @@ def _pad(graph: Graph, op: Operator, values: Values) -> NDArray[np.int8]:
             )
     else:
         _, value = output_quantization(graph, op)
-    return pad(operand(graph, op, 0, values), _paddings(graph, op), value=value)
+    return pad(operand(graph, op, 0, context), _paddings(graph, op), value=value)
 
 
-def _mirror_pad(graph: Graph, op: Operator, values: Values) -> NDArray[Any]:
+def _mirror_pad(graph: Graph, op: Operator, context: Context) -> NDArray[Any]:
     symmetric = op.options_as(MirrorPadOptions).symmetric
-    ifm = operand(graph, op, 0, values)
+    ifm = operand(graph, op, 0, context)
     return kernels.mirror_pad(ifm, _paddings(graph, op), symmetric=symmetric)
 
 
@@ -52,16 +52,16 @@ def _paddings(graph: Graph, op: Operator) -> list[tuple[int, int]]:
     return [(int(before), int(after)) for before, after in constant_operand(graph, op, 1)]
 
 
-def _reshape(graph: Graph, op: Operator, values: Values) -> NDArray[Any]:
-    return operand(graph, op, 0, values)
+def _reshape(graph: Graph, op: Operator, context: Context) -> NDArray[Any]:
+    return operand(graph, op, 0, context)
 
 
-def _transpose(graph: Graph, op: Operator, values: Values) -> NDArray[Any]:
+def _transpose(graph: Graph, op: Operator, context: Context) -> NDArray[Any]:
     order = [int(i) for i in constant_operand(graph, op, 1).reshape(-1)]
-    return kernels.transpose(operand(graph, op, 0, values), order)
+    return kernels.transpose(operand(graph, op, 0, context), order)
 
 
-def _concatenation(graph: Graph, op: Operator, values: Values) -> NDArray[Any]:
+def _concatenation(graph: Graph, op: Operator, context: Context) -> NDArray[Any]:
     options = op.options_as(ConcatenationOptions)
     if options.activation is not Activation.NONE:
         raise ValueError(f"activation is {options.activation.name}; allowed is NONE")
@@ -72,43 +72,43 @@ def _concatenation(graph: Graph, op: Operator, values: Values) -> NDArray[Any]:
             raise ValueError(
                 f"input {i} has scale and zero point {given}; allowed is the output's {ofm}"
             )
-    return kernels.concatenate(operands(graph, op, values), options.axis)
+    return kernels.concatenate(operands(graph, op, context), options.axis)
 
 
-def _split(graph: Graph, op: Operator, values: Values) -> list[NDArray[Any]]:
+def _split(graph: Graph, op: Operator, context: Context) -> list[NDArray[Any]]:
     x, which = (1, 0) if op.kind == "SPLIT" else (0, 2)
-    ifm = operand(graph, op, x, values)
+    ifm = operand(graph, op, x, context)
     axis = int(constant_operand(graph, op, which).item()) % ifm.ndim
     sizes = [graph.tensors[i].shape[axis] for i in op.outputs]
     return kernels.split(ifm, sizes, axis)
 
 
-def _pack(graph: Graph, op: Operator, values: Values) -> NDArray[Any]:
-    return kernels.pack(operands(graph, op, values), op.options_as(AxisOptions).axis)
+def _pack(graph: Graph, op: Operator, context: Context) -> NDArray[Any]:
+    return kernels.pack(operands(graph, op, context), op.options_as(AxisOptions).axis)
 
 
-def _unpack(graph: Graph, op: Operator, values: Values) -> list[NDArray[Any]]:
-    return kernels.unpack(operand(graph, op, 0, values), op.options_as(AxisOptions).axis)
+def _unpack(graph: Graph, op: Operator, context: Context) -> list[NDArray[Any]]:
+    return kernels.unpack(operand(graph, op, 0, context), op.options_as(AxisOptions).axis)
 
 
-def _gather(graph: Graph, op: Operator, values: Values) -> NDArray[Any]:
-    ifm, indices = operands(graph, op, values)
+def _gather(graph: Graph, op: Operator, context: Context) -> NDArray[Any]:
+    ifm, indices = operands(graph, op, context)
     return kernels.gather(ifm, indices, op.options_as(AxisOptions).axis)
 
 
-def _slice(graph: Graph, op: Operator, values: Values) -> NDArray[Any]:
-    return kernels.strided_slice(operand(graph, op, 0, values), operator_slices(graph, op))
+def _slice(graph: Graph, op: Operator, context: Context) -> NDArray[Any]:
+    return kernels.strided_slice(operand(graph, op, 0, context), operator_slices(graph, op))
 
 
-def _broadcast_to(graph: Graph, op: Operator, values: Values) -> NDArray[Any]:
-    return kernels.broadcast_to(operand(graph, op, 0, values), graph.output_tensor(op).shape)
+def _broadcast_to(graph: Graph, op: Operator, context: Context) -> NDArray[Any]:
+    return kernels.broadcast_to(operand(graph, op, 0, context), graph.output_tensor(op).shape)
 
 
 def _resize(kernel: Callable[..., NDArray[np.int8]]) -> Executor:
-    def execute(graph: Graph, op: Operator, values: Values) -> NDArray[np.int8]:
+    def execute(graph: Graph, op: Operator, context: Context) -> NDArray[np.int8]:
         options = op.options_as(ResizeOptions)
         return kernel(
-            operand(graph, op, 0, values),
+            operand(graph, op, 0, context),
             graph.output_tensor(op).shape[1:3],
             align_corners=options.align_corners,
             half_pixel_centers=options.half_pixel_centers,
@@ -117,15 +117,15 @@ def _resize(kernel: Callable[..., NDArray[np.int8]]) -> Executor:
     return execute
 
 
-def _space_to_depth(graph: Graph, op: Operator, values: Values) -> NDArray[Any]:
+def _space_to_depth(graph: Graph, op: Operator, context: Context) -> NDArray[Any]:
     return kernels.space_to_depth(
-        operand(graph, op, 0, values), op.options_as(BlockOptions).block_size
+        operand(graph, op, 0, context), op.options_as(BlockOptions).block_size
     )
 
 
-def _depth_to_space(graph: Graph, op: Operator, values: Values) -> NDArray[Any]:
+def _depth_to_space(graph: Graph, op: Operator, context: Context) -> NDArray[Any]:
     return kernels.depth_to_space(
-        operand(graph, op, 0, values), op.options_as(BlockOptions).block_size
+        operand(graph, op, 0, context), op.options_as(BlockOptions).block_size
     )
 
 

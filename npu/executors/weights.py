@@ -14,8 +14,8 @@ from kernels.pooling import average_pool2d, max_pool2d
 from kernels.svdf import svdf
 from kernels.transpose_conv import transpose_conv
 from npu.executors.common import (
+    Context,
     Executor,
-    Values,
     input_quantization,
     operand,
     output_quantization,
@@ -37,39 +37,40 @@ from npu.quant_params import activation_range, output_stage, placement
 def _convolve(
     graph: Graph,
     op: Operator,
-    values: Values,
+    context: Context,
     kernel: Callable[..., NDArray[np.int8]],
     activation: Activation,
 ) -> NDArray[np.int8]:
     stage, windows = output_stage(graph, op, activation), placement(graph, op)
     return kernel(
-        operand(graph, op, 0, values),
-        operand(graph, op, 1, values),
+        operand(graph, op, 0, context),
+        operand(graph, op, 1, context),
         stage.bias,
         stride=windows.stride,
         dilation=windows.dilation,
         padding=windows.padding,
         ofm_hw=windows.ofm_hw,
+        rounding=context.rounding,
         **stage.arguments(),
     )
 
 
-def _conv_2d(graph: Graph, op: Operator, values: Values) -> NDArray[np.int8]:
-    return _convolve(graph, op, values, conv2d, op.options_as(Conv2DOptions).activation)
+def _conv_2d(graph: Graph, op: Operator, context: Context) -> NDArray[np.int8]:
+    return _convolve(graph, op, context, conv2d, op.options_as(Conv2DOptions).activation)
 
 
-def _depthwise_conv_2d(graph: Graph, op: Operator, values: Values) -> NDArray[np.int8]:
+def _depthwise_conv_2d(graph: Graph, op: Operator, context: Context) -> NDArray[np.int8]:
     activation = op.options_as(DepthwiseConv2DOptions).activation
-    return _convolve(graph, op, values, depthwise_conv2d, activation)
+    return _convolve(graph, op, context, depthwise_conv2d, activation)
 
 
-def _fully_connected(graph: Graph, op: Operator, values: Values) -> NDArray[np.int8]:
+def _fully_connected(graph: Graph, op: Operator, context: Context) -> NDArray[np.int8]:
     stage = output_stage(graph, op, op.options_as(FullyConnectedOptions).activation)
-    ifm, weights = operand(graph, op, 0, values), operand(graph, op, 1, values)
-    return fully_connected(ifm, weights, stage.bias, **stage.arguments())
+    ifm, weights = operand(graph, op, 0, context), operand(graph, op, 1, context)
+    return fully_connected(ifm, weights, stage.bias, rounding=context.rounding, **stage.arguments())
 
 
-def _transpose_conv(graph: Graph, op: Operator, values: Values) -> NDArray[np.int8]:
+def _transpose_conv(graph: Graph, op: Operator, context: Context) -> NDArray[np.int8]:
     options = op.options_as(TransposeConvOptions)
     stage = output_stage(graph, op, options.activation, ifm_position=2)
     shape, kernel = graph.output_tensor(op).shape, graph.tensors[op.inputs[1]].shape
@@ -77,25 +78,26 @@ def _transpose_conv(graph: Graph, op: Operator, values: Values) -> NDArray[np.in
     rows = formulas.window(shape[1], kernel[1], options.stride_h, 1, mode)
     columns = formulas.window(shape[2], kernel[2], options.stride_w, 1, mode)
     return transpose_conv(
-        operand(graph, op, 2, values),
-        operand(graph, op, 1, values),
+        operand(graph, op, 2, context),
+        operand(graph, op, 1, context),
         stage.bias,
         stride=(options.stride_h, options.stride_w),
         padding=(rows.before, columns.before),
         ofm_hw=(shape[1], shape[2]),
+        rounding=context.rounding,
         **stage.arguments(),
     )
 
 
-def _batch_matmul(graph: Graph, op: Operator, values: Values) -> NDArray[np.int8]:
+def _batch_matmul(graph: Graph, op: Operator, context: Context) -> NDArray[np.int8]:
     options = op.options_as(BatchMatMulOptions)
     a_scale, a_zero_point = input_quantization(graph, op, 0)
     b_scale, b_zero_point = input_quantization(graph, op, 1)
     ofm_scale, ofm_zero_point = output_quantization(graph, op)
     multiplier, shift = formulas.mul_multiplier(a_scale, b_scale, ofm_scale)
     return batch_matmul(
-        operand(graph, op, 0, values),
-        operand(graph, op, 1, values),
+        operand(graph, op, 0, context),
+        operand(graph, op, 1, context),
         adj_a=options.adj_x,
         adj_b=options.adj_y,
         a_zero_point=a_zero_point,
@@ -103,10 +105,11 @@ def _batch_matmul(graph: Graph, op: Operator, values: Values) -> NDArray[np.int8
         ofm_zero_point=ofm_zero_point,
         multiplier=multiplier,
         shift=shift,
+        rounding=context.rounding,
     )
 
 
-def _svdf(graph: Graph, op: Operator, values: Values) -> NDArray[np.int8]:
+def _svdf(graph: Graph, op: Operator, context: Context) -> NDArray[np.int8]:
     ifm_scale, ifm_zero_point = input_quantization(graph, op, 0)
     feature_scale, _ = input_quantization(graph, op, 1)
     time_scale, _ = input_quantization(graph, op, 2)
@@ -114,12 +117,12 @@ def _svdf(graph: Graph, op: Operator, values: Values) -> NDArray[np.int8]:
     ofm_scale, ofm_zero_point = output_quantization(graph, op)
     memory = graph.tensors[op.inputs[4]]
     ofm, _ = svdf(
-        operand(graph, op, 0, values),
+        operand(graph, op, 0, context),
         # one inference starts where a freshly loaded TFLM does
         np.full(memory.shape, state_zero_point, memory.dtype),
-        operand(graph, op, 1, values),
-        operand(graph, op, 2, values),
-        operand(graph, op, 3, values),
+        operand(graph, op, 1, context),
+        operand(graph, op, 2, context),
+        operand(graph, op, 3, context),
         ifm_zero_point=ifm_zero_point,
         state_zero_point=state_zero_point,
         ofm_zero_point=ofm_zero_point,
@@ -131,17 +134,18 @@ def _svdf(graph: Graph, op: Operator, values: Values) -> NDArray[np.int8]:
             time_scale=time_scale,
             ofm_scale=ofm_scale,
         ),
+        rounding=context.rounding,
     )
     return ofm
 
 
 def _pool(
-    graph: Graph, op: Operator, values: Values, kernel: Callable[..., NDArray[np.int8]]
+    graph: Graph, op: Operator, context: Context, kernel: Callable[..., NDArray[np.int8]]
 ) -> NDArray[np.int8]:
     windows = placement(graph, op)
     low, high = activation_range(graph, op, op.options_as(PoolOptions).activation)
     return kernel(
-        operand(graph, op, 0, values),
+        operand(graph, op, 0, context),
         window=windows.kernel,
         stride=windows.stride,
         padding=windows.padding,
@@ -151,12 +155,12 @@ def _pool(
     )
 
 
-def _average_pool_2d(graph: Graph, op: Operator, values: Values) -> NDArray[np.int8]:
-    return _pool(graph, op, values, average_pool2d)
+def _average_pool_2d(graph: Graph, op: Operator, context: Context) -> NDArray[np.int8]:
+    return _pool(graph, op, context, average_pool2d)
 
 
-def _max_pool_2d(graph: Graph, op: Operator, values: Values) -> NDArray[np.int8]:
-    return _pool(graph, op, values, max_pool2d)
+def _max_pool_2d(graph: Graph, op: Operator, context: Context) -> NDArray[np.int8]:
+    return _pool(graph, op, context, max_pool2d)
 
 
 EXECUTORS: dict[str, Executor] = {

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from npu.errors import GoldenError, ModelError, UnsupportedOperatorError
+from npu.executors.common import Context
 from npu.golden import compare, run_golden
 from npu.graph import Graph
 from npu.inputs import load_inputs
@@ -148,7 +149,7 @@ def test_operator_without_kernel_is_refused_before_anything_runs() -> None:
     with pytest.raises(UnsupportedOperatorError, match=expected):
         run_reference(graph, {})
     with pytest.raises(UnsupportedOperatorError, match=expected):
-        run_operator(graph, graph.operators[0], {})
+        run_operator(graph, graph.operators[0], Context({}))
 
 
 @pytest.mark.parametrize("seed", range(3))
