@@ -8,7 +8,7 @@ from npu.compiler.layout import Fold, input_planes
 from npu.compiler.pieces import Piece, weight_words
 from npu.compiler.tasks import AddTask, Extent, GridTask, Region, ceil_div
 from rtl.config import PARAMETER_BYTES, NpuConfig
-from rtl.isa import ADDRESS_BITS, Destination, Opcode
+from rtl.isa import ADDRESS_BITS, Destination, Function, Opcode
 from rtl.isa import Region as MemoryRegion
 
 ADDRESS_MASK = (1 << ADDRESS_BITS) - 1
@@ -60,16 +60,21 @@ class View:
 
 
 def load_rows(
-    view: View, extent: Extent, offset: int, rows: tuple[int, int], config: NpuConfig
+    view: View,
+    extent: Extent,
+    region: MemoryRegion,
+    offset: int,
+    rows: tuple[int, int],
+    config: NpuConfig,
 ) -> Prepared:
-    """LOAD rows `first..end` of the map of `extent` at byte `offset` of the arena."""
+    """LOAD rows `first..end` of the map of `extent` at byte `offset` of `region`."""
     row_bytes = extent.width * extent.channels
     pixels = (rows[1] - rows[0]) * extent.width
     start = offset + rows[0] * row_bytes
     size = pixels * extent.channels
     fields = {
         "offset": start,
-        "region": MemoryRegion.ARENA,
+        "region": region,
         "destination": Destination.SCRATCHPAD,
         "rows": 1,
         "pad_value": 0,
@@ -88,7 +93,7 @@ def load_rows(
     return Prepared(
         Opcode.LOAD,
         fields,
-        (Access(Memory.ARENA, start, size),),
+        (Access(Memory.ARENA, start, size),) if region == MemoryRegion.ARENA else (),
         (view.access((0, view.planes), rows),),
         transfer_cycles(size, pixels * view.planes, config),
     )
@@ -259,6 +264,10 @@ def grid(
         "ofm_plane_pitch": ofm.plane_pitch & ADDRESS_MASK,
         "ofm_row_pitch": ofm.width,
         "ofm_zero_point": task.ofm_zero_point,
+        "ofm_multiplier": 0,
+        "ofm_shift": 0,
+        "shared_scale": 0,
+        "no_bias": 0,
     }
     reads = [
         ifm.access(planes, (first_row, end_row)),
@@ -282,7 +291,7 @@ def grid(
 def add(
     task: AddTask, rows: tuple[int, int], a: View, b: View, ofm: View, config: NpuConfig
 ) -> list[Prepared]:
-    """ADD over rows `first..end`: one command, or one per plane where planes are not adjacent."""
+    """ELEMENTWISE over rows `first..end`: one command, or one per plane where planes are not adjacent."""
     views = (a, b, ofm)
     planes = task.extent.planes(config.lanes)
     length = (rows[1] - rows[0]) * ofm.width
@@ -307,8 +316,11 @@ def add(
             "activation_min": task.activation_min,
             "activation_max": task.activation_max,
             "ofm_shift": task.shift,
+            "function": Function.ADD,
+            "ifm2_repeat": 0,
         }
         reads = (a.access(span, rows), b.access(span, rows))
         writes = (ofm.access(span, rows),)
-        commands.append(Prepared(Opcode.ADD, fields, reads, writes, add_cycles(words, config)))
+        cycles = add_cycles(words, config)
+        commands.append(Prepared(Opcode.ELEMENTWISE, fields, reads, writes, cycles))
     return commands

@@ -1,6 +1,6 @@
 """The fastest way to run a group of operators, by estimate."""
 
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import isqrt
@@ -12,12 +12,11 @@ from npu.compiler.stripes import (
     Member,
     Operand,
     Residence,
-    Rows,
     compute_cycles,
     row_demand,
     split_rows,
 )
-from npu.compiler.tasks import GridTask, ceil_div
+from npu.compiler.tasks import GridTask, Rows, ceil_div
 from rtl.config import NpuConfig
 
 
@@ -34,12 +33,12 @@ class _Option:
 
 @dataclass(frozen=True, slots=True)
 class _Spans:
-    """Rows of one member over all stripes: what it makes and what it needs."""
+    """Rows of one member over all stripes: what it makes and what it needs of each source."""
 
     made: tuple[Rows, ...]
-    needed: tuple[Rows, ...]
+    needed: tuple[tuple[Rows, ...], ...]
     most_made: int
-    most_needed: int
+    most_needed: tuple[int, ...]
 
 
 class GroupPlanner:
@@ -106,9 +105,11 @@ class GroupPlanner:
         spans = []
         for number, member in enumerate(members):
             made = tuple(demand[number] for demand in demands)
-            needed = tuple(member.op.input_rows(*rows) for rows in made)
-            most = [max(high - low for low, high in of) for of in (made, needed)]
-            spans.append(_Spans(made, needed, most[0], most[1]))
+            needed = tuple(
+                tuple(member.op.input_rows(source, rows) for rows in made)
+                for source in range(len(member.inputs))
+            )
+            spans.append(_Spans(made, needed, _most(made), tuple(map(_most, needed))))
         return spans
 
     def _member_cycles(self, position: int, count: int, rows: Rows | None) -> int:
@@ -139,12 +140,16 @@ class GroupPlanner:
                 self._cycles(position, high - low, None if regular else (low, high))
                 for low, high in span.made
             )
-            for operand in member.inputs:
+            for operand, needed, most in zip(
+                member.inputs, span.needed, span.most_needed, strict=True
+            ):
                 if operand.tensor in streamed and operand.tensor not in inner:
                     height = operand.extent.height
-                    loaded = height if whole else sum(high - low for low, high in span.needed)
+                    if whole or most == height:
+                        loaded, held = height, height
+                    else:
+                        loaded, held = sum(high - low for low, high in needed), buffers * most
                     load += self._transfer(operand, loaded, count)
-                    held = height if whole else buffers * span.most_needed
                     words += held * operand.row_words(config)
             output = member.output
             if output.tensor in inner:
@@ -167,15 +172,15 @@ class GroupPlanner:
         placed = []
         for member, span in zip(members, self._spans(first, end, option.rows), strict=True):
             inputs = []
-            for operand in member.inputs:
+            for operand, most in zip(member.inputs, span.most_needed, strict=True):
+                height = operand.extent.height
                 if operand.tensor in inner:
                     operand = replace(operand, residence=Residence.LOCAL)
+                elif operand.tensor in streamed and (whole or most == height):
+                    operand = replace(operand, residence=Residence.WHOLE, buffers=1, rows=height)
                 elif operand.tensor in streamed:
                     operand = replace(
-                        operand,
-                        residence=option.residence,
-                        buffers=1 if whole else option.buffers,
-                        rows=operand.extent.height if whole else span.most_needed,
+                        operand, residence=Residence.STRIPES, buffers=option.buffers, rows=most
                     )
                 inputs.append(operand)
             output, made = member.output, span.most_made
@@ -201,3 +206,7 @@ class GroupPlanner:
         kept_weights, kept_parameters = fits_for_reuse(weights, parameters, self._config)
         size = (0 if kept_weights else weights) + (0 if kept_parameters else parameters)
         return size // self._config.bus_bytes
+
+
+def _most(spans: Iterable[Rows]) -> int:
+    return max(high - low for low, high in spans)

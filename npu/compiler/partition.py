@@ -142,12 +142,13 @@ def _too_large(graph: Graph, run: tuple[int, ...], config: NpuConfig) -> dict[in
     lowered = lower_segment(graph, make_segment(graph, run))
     for work in lowered.operators:
         words = smallest_working_set(work, config)
+        ifm = work.source_extents[0]
         weights = smallest_weights(work, config)
         kernels = [task.kernel for task in work.tasks if isinstance(task, GridTask)]
         taps = max((max(kernel.height, kernel.width) for kernel in kernels), default=0)
         if taps > FIELD_LIMIT:
             found[work.index] = (
-                f"a map of {work.ifm.height} x {work.ifm.width} pixels is reduced at once, up to"
+                f"a map of {ifm.height} x {ifm.width} pixels is reduced at once, up to"
                 f" {FIELD_LIMIT} x {FIELD_LIMIT} is possible"
             )
         elif words > config.scratchpad_words:

@@ -198,12 +198,13 @@ class _Planner:
         """Whether all readers of the map written at `position` see it as it was written."""
         target = self._members[position].op.target
         readers = [
-            (other, member.op)
-            for other, member in enumerate(self._members)
-            if target in member.op.sources
+            extent
+            for member in self._members
+            for source, extent in zip(member.op.sources, member.op.source_extents, strict=True)
+            if source == target
         ]
         written = self._members[position].op.ofm
-        return bool(readers) and all(op.ifm == written for _, op in readers)
+        return bool(readers) and all(extent == written for extent in readers)
 
     def _windows(self, position: int) -> list[frozenset[int]]:
         """Sets of neighbouring positions with `position` among them whose maps can be local."""

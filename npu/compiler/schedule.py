@@ -13,12 +13,12 @@ from npu.compiler.stripes import (
     Member,
     Operand,
     Residence,
-    Rows,
     compute_cycles,
     row_demand,
 )
-from npu.compiler.tasks import AddTask, Extent, GridTask, Region
+from npu.compiler.tasks import AddTask, Extent, GridTask, Region, Rows
 from rtl.config import NpuConfig
+from rtl.isa import Region as MemoryRegion
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,7 +52,8 @@ def schedule(
 
     Parameters
     ----------
-    offsets : byte offsets in the arena of the tensors that lie there.
+    offsets : byte offsets of the tensors that lie in the arena, and of the maps that are
+        constants.
     stored : resident and local tensors that are stored to the arena as well.
     """
     pace = _Pace(config)
@@ -142,9 +143,9 @@ class _GroupSteps:
         member = self._group.members[index]
         position = self._group.first + index
         rows = made[member.op.target]
-        needed = member.op.input_rows(*rows)
         views: list[View] = []
         for number, operand in enumerate(member.inputs):
+            needed = member.op.input_rows(number, rows)
             held = made[operand.tensor] if operand.residence == Residence.LOCAL else needed
             view = self._operand_view(position, number, operand, stripe, held)
             views.append(view)
@@ -181,7 +182,10 @@ class _GroupSteps:
         offset, rows = self._offsets[operand.tensor], (first, needed[1])
         task = member.op.tasks[0]
         if operand.fold is None:
-            command = load_rows(view, operand.external, offset, rows, self._config)
+            region = MemoryRegion.ARENA
+            if operand.tensor in member.op.constants:
+                region = MemoryRegion.CONSTANTS
+            command = load_rows(view, operand.external, region, offset, rows, self._config)
         else:
             assert isinstance(task, GridTask)
             command = load_folded(

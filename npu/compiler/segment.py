@@ -81,5 +81,5 @@ def lower_segment(graph: Graph, segment: Segment) -> LoweredSegment:
             work = lower_operator(graph, op, extents, pads)
             roots[output] = output
             extents[output] = natural_extent(graph.tensors[output].shape)
-            lowered.append(replace(work, sources=tuple(roots[t] for t in work.sources)))
+            lowered.append(replace(work, sources=tuple(roots.get(t, t) for t in work.sources)))
     return LoweredSegment(tuple(lowered), roots, frozenset(folded))

@@ -14,11 +14,8 @@ from npu.compiler.estimate import (
     grid_cycles,
 )
 from npu.compiler.layout import Fold, choose_fold, folded
-from npu.compiler.tasks import AddTask, Extent, GridTask, LoweredOperator, ceil_div
+from npu.compiler.tasks import AddTask, Extent, GridTask, LoweredOperator, Rows, ceil_div
 from rtl.config import NpuConfig
-
-Rows = tuple[int, int]
-"""First row and the row behind the last one."""
 
 
 class Residence(enum.Enum):
@@ -115,13 +112,16 @@ class GroupPlan:
 def make_member(op: LoweredOperator, external: frozenset[int], config: NpuConfig) -> Member:
     """`op` with its operands, all RESIDENT as yet; an input from outside is folded if it helps."""
     fold: Fold | None = None
-    held = op.ifm
+    held = op.source_extents
     task = op.tasks[0]
     if len(op.tasks) == 1 and isinstance(task, GridTask) and op.sources[0] in external:
         fold = choose_fold(task, config)
         if fold is not None:
             op = replace(op, tasks=(folded(task, fold),))
-    inputs = tuple(Operand(t, held, op.ifm, fold) for t in op.sources)
+    inputs = tuple(
+        Operand(tensor, external, extent, fold)
+        for tensor, external, extent in zip(op.sources, held, op.source_extents, strict=True)
+    )
     return Member(op, inputs, Operand(op.target, op.ofm, op.ofm))
 
 
@@ -129,8 +129,9 @@ def row_demand(members: Sequence[Member], stripe: Rows) -> list[Rows]:
     """The output rows that each member has to compute for a stripe of the last one's."""
     demand: dict[int, Rows] = {members[-1].op.target: stripe}
     for member in reversed(members):
-        span = member.op.input_rows(*demand[member.op.target])
-        for tensor in member.op.sources:
+        rows = demand[member.op.target]
+        for number, tensor in enumerate(member.op.sources):
+            span = member.op.input_rows(number, rows)
             low, high = demand.get(tensor, span)
             demand[tensor] = min(low, span[0]), max(high, span[1])
     return [demand[member.op.target] for member in members]
@@ -143,10 +144,12 @@ def split_rows(height: int, rows: int) -> tuple[Rows, ...]:
 
 def smallest_working_set(op: LoweredOperator, config: NpuConfig) -> int:
     """Scratchpad words that `op` needs at least: one output row and the input rows for it."""
-    spans = [op.input_rows(y, y + 1) for y in range(op.ofm.height)]
-    rows = max(end - first for first, end in spans)
-    inputs = len(op.sources) * rows * op.ifm.width * op.ifm.planes(config.lanes)
-    return inputs + op.ofm.width * op.ofm.planes(config.lanes)
+    words = op.ofm.width * op.ofm.planes(config.lanes)
+    for number, extent in enumerate(op.source_extents):
+        spans = [op.input_rows(number, (y, y + 1)) for y in range(op.ofm.height)]
+        rows = max(end - first for first, end in spans)
+        words += rows * extent.width * extent.planes(config.lanes)
+    return words
 
 
 def compute_cycles(op: LoweredOperator, rows: Rows, config: NpuConfig) -> int:

@@ -4,6 +4,7 @@ A feature map is `[height, width, channels]` without a batch. Lowered work refer
 by the index of the tensor that holds their bytes: views (RESHAPE, folded PAD) share it.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -11,6 +12,9 @@ from numpy.typing import NDArray
 
 from rtl.config import NpuConfig
 from rtl.isa import Opcode
+
+Rows = tuple[int, int]
+"""First row and the row behind the last one."""
 
 
 def ceil_div(a: int, b: int) -> int:
@@ -131,8 +135,12 @@ class GridTask:
         """Steps of the grid per output group and input plane."""
         return self.kernel.height * ceil_div(self.kernel.width, self.taps_per_step(config))
 
-    def input_rows(self, y0: int, y1: int) -> tuple[int, int]:
-        """IFM rows `(first, end)` that output rows `y0..y1` read; never empty."""
+    def operand_extents(self) -> tuple[Extent, ...]:
+        """Extent of each map that it reads."""
+        return (self.ifm,)
+
+    def input_rows(self, y0: int, y1: int) -> Rows:
+        """IFM rows that output rows `y0..y1` read; never empty."""
         top = y0 * self.kernel.stride_y - self.kernel.pad_top
         last = (y1 - 1) * self.kernel.stride_y - self.kernel.pad_top + self.kernel.extent_y
         first = min(max(top, 0), self.ifm.height - 1)
@@ -156,8 +164,23 @@ class AddTask:
     activation_min: int
     activation_max: int
 
+    @property
+    def ofm(self) -> Extent:
+        """Extent of the output."""
+        return self.extent
+
+    def operand_extents(self) -> tuple[Extent, ...]:
+        """Extent of each map that it reads."""
+        return self.extent, self.extent
+
 
 Task = GridTask | AddTask
+
+
+def constant_source(operator: int) -> int:
+    """What stands for a map that is a constant of `operator` among its sources: no tensor's
+    index, but a number below all of them."""
+    return -2 - operator
 
 
 @dataclass(frozen=True, eq=False)
@@ -167,9 +190,10 @@ class LoweredOperator:
     Parameters
     ----------
     index, kind, macs : the operator's index in the graph, its name, its useful MACs.
-    sources : tensors whose bytes it reads; one, or two for ADD.
+    sources : tensors whose bytes it reads, or `constant_source`.
     target : tensor whose bytes it writes.
     tasks : all with the same extents; their regions cover the output once.
+    constants : the maps that are constants, int8 `[height, width, channels]`, by source.
     """
 
     index: int
@@ -178,25 +202,25 @@ class LoweredOperator:
     sources: tuple[int, ...]
     target: int
     tasks: tuple[Task, ...] = field(repr=False)
+    constants: Mapping[int, NDArray[np.int8]] = field(repr=False, default_factory=dict)
 
     @property
-    def ifm(self) -> Extent:
-        """Extent of every source."""
-        task = self.tasks[0]
-        return task.extent if isinstance(task, AddTask) else task.ifm
+    def source_extents(self) -> tuple[Extent, ...]:
+        """Extent of each source."""
+        return self.tasks[0].operand_extents()
 
     @property
     def ofm(self) -> Extent:
         """Extent of the output."""
-        task = self.tasks[0]
-        return task.extent if isinstance(task, AddTask) else task.ofm
+        return self.tasks[0].ofm
 
-    def input_rows(self, y0: int, y1: int) -> tuple[int, int]:
-        """IFM rows `(first, end)` that output rows `y0..y1` read."""
+    def input_rows(self, number: int, rows: Rows) -> Rows:
+        """Rows of source `number` that output rows `rows` read."""
+        y0, y1 = rows
         spans = []
         for task in self.tasks:
             if isinstance(task, AddTask):
-                return y0, y1
+                return rows
             low, high = max(y0, task.region.y0), min(y1, task.region.y1)
             if low < high:
                 spans.append(task.input_rows(low, high))
