@@ -8,13 +8,13 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from rtl.accumulators import Accumulators
-from rtl.adder import ElementwiseAdd
 from rtl.buffers import ParameterRead
 from rtl.command_slot import CommandSlot
 from rtl.config import NpuConfig
+from rtl.elementwise import ElementwiseAdd
 from rtl.grid import Grid, GridMode
 from rtl.interfaces import DoneCounts, EngineStatus, ErrorReport
-from rtl.isa import ADDRESS_BITS, BEAT_BITS, COMMANDS, Engine, Opcode
+from rtl.isa import ADDRESS_BITS, BEAT_BITS, COMMANDS, Engine, Function, Opcode
 from rtl.mac_control import MacControl
 from rtl.output_stage import Drain, Requantize
 from rtl.registers import ErrorCode
@@ -103,7 +103,7 @@ class ComputeEngine(wiring.Component):
 
         # the command being executed, decoded both ways
         grid_layout = COMMANDS[Opcode.CONV].layout
-        add_layout = COMMANDS[Opcode.ADD].layout
+        add_layout = COMMANDS[Opcode.ELEMENTWISE].layout
         current = Signal(BEAT_BITS * slot.max_beats)
         command = data.View(grid_layout, current[: grid_layout.size])
         add_command = data.View(add_layout, current[: add_layout.size])
@@ -118,7 +118,7 @@ class ComputeEngine(wiring.Component):
         part_bits = (config.groups_per_word - 1).bit_length()
         m.d.comb += [
             opcode.eq(current[:8]),
-            is_add.eq(opcode == Opcode.ADD),
+            is_add.eq(opcode == Opcode.ELEMENTWISE),
             block_words.eq(Mux(is_add, 1, command.depth >> part_bits)),
             aborting.eq(abort_left != 0),
             slot.halt.eq(self.halt),
@@ -323,12 +323,18 @@ class ComputeEngine(wiring.Component):
             command.group_pixels <= config.pixels,
             command.depth <= config.accumulator_depth,
             command.depth[:part_bits] == 0,
+            ~command.shared_scale,
+            ~command.no_bias,
         ]
         one_word = [command.depth == config.groups_per_word, command.channel_steps == 1]
         legal = Signal()
         with m.Switch(opcode):
-            with m.Case(Opcode.ADD):
-                m.d.comb += legal.eq(add_command.words != 0)
+            with m.Case(Opcode.ELEMENTWISE):
+                m.d.comb += legal.eq(
+                    (add_command.words != 0)
+                    & (add_command.function == Function.ADD)
+                    & ~add_command.ifm2_repeat
+                )
             with m.Case(Opcode.CONV):
                 m.d.comb += legal.eq(Cat(grid_rules).all())
             with m.Default():

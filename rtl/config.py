@@ -16,7 +16,16 @@ from rtl.errors import ConfigError
 PARAMETER_BYTES = 9
 """Bytes of post-processing parameters per output channel: bias 4, multiplier 4, shift 1."""
 
-CONFIG_FORMAT = 1
+BIAS_BYTES = 4
+"""Bytes of the bias among them; they come first."""
+
+TABLE_ENTRIES = 256
+"""Entries of the lookup table, one for each int8 value."""
+
+ROUNDINGS = ("double", "single", "half_up")
+"""How the requantizer may round, see `rtl/ARCHITECTURE.md`."""
+
+CONFIG_FORMAT = 2
 """Version of command encoding and parameter meaning; part of the configuration id."""
 
 
@@ -42,6 +51,8 @@ class NpuConfig:
     burst_beats : longest burst that the manager issues, beats.
     outstanding_bursts : bursts in flight per direction.
     queue_beats : depth of each engine's command queue, in 8-byte beats.
+    rounding : of requantization, one of `ROUNDINGS`: "double" is TFLM's, twice, the second time
+        half away from zero; "half_up" twice, half up; "single" once, half up.
 
     Raises
     ------
@@ -60,12 +71,17 @@ class NpuConfig:
     burst_beats: int = 64
     outstanding_bursts: int = 4
     queue_beats: int = 32
+    rounding: str = "double"
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
+            if field.name == "rounding":
+                continue
             if isinstance(value, bool) or not isinstance(value, int):
                 raise ConfigError(f"{field.name} must be an integer, got {value!r}")
+        if self.rounding not in ROUNDINGS:
+            raise ConfigError(f"rounding must be one of {list(ROUNDINGS)}, got {self.rounding!r}")
         self._require_one_of("pixels", (2, 4, 8, 16))
         self._require_one_of("lanes", (4, 8, 16))
         self._require_one_of("channels", tuple(k for k in (1, 2, 4, 8, 16) if k <= self.lanes))
@@ -160,6 +176,11 @@ class NpuConfig:
         """Capacity of the parameter buffer in blocks of `lanes` channels."""
         return self.parameter_channels // self.lanes
 
+    @property
+    def table_rows(self) -> int:
+        """Units of `lanes` bytes that the lookup table holds."""
+        return TABLE_ENTRIES // self.lanes
+
     def taps_per_step(self, window_stride: int) -> int:
         """Depthwise kernel taps along x that one step covers (at most K).
 
@@ -174,13 +195,14 @@ class NpuConfig:
         digest = hashlib.sha256(json.dumps([CONFIG_FORMAT, self.to_dict()]).encode()).digest()
         return int.from_bytes(digest[:4], "little")
 
-    def to_dict(self) -> dict[str, int]:
+    def to_dict(self) -> dict[str, int | str]:
         """The parameters by name, in declaration order."""
         return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
 
     def to_toml(self) -> str:
         """The parameters as a TOML document that `load_config` reads back."""
-        return "".join(f"{name} = {value}\n" for name, value in self.to_dict().items())
+        # a JSON string is a TOML string
+        return "".join(f"{name} = {json.dumps(value)}\n" for name, value in self.to_dict().items())
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "NpuConfig":

@@ -1,72 +1,123 @@
-"""Scales the operands of an elementwise addition to a common scale."""
+"""Control and operand path of the elementwise addition."""
 
-from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.hdl import Array, Cat, Module, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from rtl.config import NpuConfig
+from rtl.isa import ADDRESS_BITS, COMMANDS, Opcode
+from rtl.operand_scaler import OperandScaler
+from rtl.sequencer import StepLayout
 
-class OperandScaler(wiring.Component):
-    """One operand of ADD: TFLM's `MultiplyByQuantizedMultiplier((x - zero_point) << 20, ...)`.
 
-    Because the left shift by 20 commutes with the product, the first rounding is
-    `t = ((x - zero_point) * multiplier + 2**10) >> 11`: a 9 x 32 bit product. Then a rounding right
-    shift, ties away from zero.
+class ElementwiseAdd(wiring.Component):
+    """Pair two windows word by word and scale both operands.
 
-    Latency: `LATENCY` cycles. Throughput: one value per cycle. Never stalls.
+    Latency: `OperandScaler.LATENCY + 1` cycles from the word's turn to `valid`. Throughput: one
+    word (C elements) per cycle while two windows are present. Never stalls behind that.
+
+    Parameters
+    ----------
+    config : sets F and C.
 
     Members
     -------
-    stages : which pipeline stages hold a value to be processed in this cycle.
-    operand, zero_point : int8. multiplier : Q31. right_shift : 0 to 31.
-    output : int32.
+    enable : the current command is an ADD; `command` holds its fields.
+    both_valid, head, next, step : the windows of the two operands, and their step.
+    pop_both : both windows are used up in this cycle. issue : a word is taken in this cycle.
+    clear : forget everything.
+    valid, values, biases, address, last : scaled operands for the requantizer.
     """
 
-    LATENCY = 6
-
-    stages: Signal
-    operand: Signal
-    zero_point: Signal
-    multiplier: Signal
-    right_shift: Signal
-    output: Signal
-
-    def __init__(self) -> None:
+    def __init__(self, config: NpuConfig) -> None:
+        self.config = config
         super().__init__(
             {
-                "stages": In(self.LATENCY),
-                "operand": In(signed(8)),
-                "zero_point": In(signed(8)),
-                "multiplier": In(32),
-                "right_shift": In(5),
-                "output": Out(signed(32)),
+                "enable": In(1),
+                "command": In(COMMANDS[Opcode.ELEMENTWISE].layout),
+                "both_valid": In(1),
+                "head": In(config.lanes * 8).array(config.banks),
+                "next": In(config.lanes * 8).array(config.banks),
+                "step": In(StepLayout(config)),
+                "pop_both": Out(1),
+                "issue": Out(1),
+                "clear": In(1),
+                "valid": Out(1),
+                "values": Out(signed(32)).array(config.lanes),
+                "biases": Out(signed(32)).array(config.lanes),
+                "address": Out(ADDRESS_BITS),
+                "last": Out(1),
             }
         )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        difference = Signal(signed(9), reset_less=True)
-        product = Signal(signed(41), reset_less=True)
-        raised = Signal(signed(42), reset_less=True)
-        nudged = Signal(signed(33), reset_less=True)
-        remaining = Signal(5)
-        shifted = Signal(signed(33), reset_less=True)
-        rounded = raised[11:].as_signed()
-        exact = self.right_shift == 0
-        m.d.comb += remaining.eq(Mux(exact, 0, self.right_shift - 1))
-        with m.If(self.stages[0]):
-            m.d.sync += difference.eq(self.operand - self.zero_point)
-        with m.If(self.stages[1]):
-            m.d.sync += product.eq(difference * self.multiplier)
-        with m.If(self.stages[2]):
-            m.d.sync += raised.eq(product + (1 << 10))
-        # as in the requantizer: shift all but the last place, add a half, shift on
-        with m.If(self.stages[3]):
-            with m.If(exact):
-                m.d.sync += nudged.eq(rounded << 1)
-            with m.Else():
-                m.d.sync += nudged.eq(rounded - (rounded < 0))
-        with m.If(self.stages[4]):
-            m.d.sync += shifted.eq(nudged >> remaining)
-        with m.If(self.stages[5]):
-            m.d.sync += self.output.eq((shifted + 1) >> 1)
+        config = self.config
+        index = Signal(range(config.banks))
+        final = Signal()
+        m.d.comb += [
+            self.issue.eq(self.enable & self.both_valid),
+            final.eq(index == self.step.high - 1),
+            self.pop_both.eq(self.issue & final),
+        ]
+        with m.If(self.issue):
+            m.d.sync += index.eq(index + 1)
+            with m.If(final):
+                m.d.sync += index.eq(0)
+
+        words = [Signal(config.lanes * 8, name=f"word{i}") for i in range(2)]
+        with m.If(self.issue):
+            for word, window in zip(words, (self.head, self.next), strict=True):
+                m.d.sync += word.eq(Array(window)[index])
+
+        settings = [
+            (
+                self.command.ifm_zero_point,
+                self.command.ifm_multiplier,
+                self.command.ifm_right_shift,
+                self.values,
+            ),
+            (
+                self.command.ifm2_zero_point,
+                self.command.ifm2_multiplier,
+                self.command.ifm2_right_shift,
+                self.biases,
+            ),
+        ]
+        scalers = []
+        for i, (zero_point, multiplier, right_shift, result) in enumerate(settings):
+            for c in range(config.lanes):
+                scaler = OperandScaler()
+                scalers.append(scaler)
+                m.submodules[f"scaler{i}_{c}"] = scaler
+                m.d.comb += [
+                    scaler.operand.eq(words[i].word_select(c, 8)),
+                    scaler.zero_point.eq(zero_point),
+                    scaler.multiplier.eq(multiplier),
+                    scaler.right_shift.eq(right_shift),
+                    result[c].eq(scaler.output),
+                ]
+
+        delay = OperandScaler.LATENCY + 1
+        valids = [self.issue] + [Signal(name=f"valid{i}") for i in range(delay)]
+        lasts = [Signal(name=f"last{i}") for i in range(delay + 1)]
+        addresses = [Signal(ADDRESS_BITS, name=f"address{i}") for i in range(delay + 1)]
+        m.d.comb += [
+            lasts[0].eq(self.pop_both & self.step.command_last),
+            addresses[0].eq(self.step.ofm_address + index),
+        ]
+        for i in range(delay):
+            m.d.sync += [
+                valids[i + 1].eq(valids[i] & ~self.clear),
+                lasts[i + 1].eq(lasts[i] & ~self.clear),
+                addresses[i + 1].eq(addresses[i]),
+            ]
+        m.d.comb += [scaler.stages.eq(Cat(valids[1:delay])) for scaler in scalers]
+        m.d.comb += [
+            self.valid.eq(valids[delay]),
+            self.last.eq(lasts[delay]),
+            self.address.eq(addresses[delay]),
+        ]
+        with m.If(self.clear):
+            m.d.sync += index.eq(0)
         return m

@@ -33,7 +33,7 @@ class Opcode(enum.IntEnum, shape=8):
     CONV = 5
     DEPTHWISE = 6
     MAX_POOL = 7
-    ADD = 8
+    ELEMENTWISE = 8
 
 
 class Engine(enum.IntEnum, shape=2):
@@ -45,12 +45,25 @@ class Engine(enum.IntEnum, shape=2):
     CONTROL = 3
 
 
-class Destination(enum.IntEnum, shape=2):
+class Destination(enum.IntEnum, shape=3):
     """Where a LOAD writes."""
 
     SCRATCHPAD = 0
     WEIGHTS = 1
     PARAMETERS = 2
+    TABLE = 3
+    BIASES = 4
+
+
+class Function(enum.IntEnum, shape=3):
+    """What ELEMENTWISE computes of two operands."""
+
+    ADD = 0
+    SUB = 1
+    MUL = 2
+    MAXIMUM = 3
+    MINIMUM = 4
+    TABLE = 5
 
 
 class Region(enum.IntEnum, shape=3):
@@ -81,7 +94,7 @@ _LOAD: list[Fields] = [
     {
         "offset": unsigned(32),
         "region": unsigned(3),
-        "destination": unsigned(2),
+        "destination": unsigned(3),
         "rows": unsigned(16),
         "pad_value": signed(8),
     },
@@ -150,9 +163,15 @@ _GRID: list[Fields] = [
         "ofm_row_pitch": unsigned(16),
         "ofm_zero_point": signed(8),
     },
+    {
+        "ofm_multiplier": unsigned(32),
+        "ofm_shift": signed(8),
+        "shared_scale": unsigned(1),
+        "no_bias": unsigned(1),
+    },
 ]
 
-_ADD: list[Fields] = [
+_ELEMENTWISE: list[Fields] = [
     {"ifm_base": _address(), "ifm2_base": _address(), "ofm_base": _address()},
     {"ifm_multiplier": unsigned(32), "ifm2_multiplier": unsigned(32)},
     {
@@ -168,6 +187,8 @@ _ADD: list[Fields] = [
         "activation_min": signed(8),
         "activation_max": signed(8),
         "ofm_shift": signed(8),
+        "function": unsigned(3),
+        "ifm2_repeat": unsigned(1),
     },
 ]
 
@@ -220,7 +241,7 @@ COMMANDS: dict[Opcode, CommandFormat] = {
         (Opcode.CONV, Engine.COMPUTE, _GRID),
         (Opcode.DEPTHWISE, Engine.COMPUTE, _GRID),
         (Opcode.MAX_POOL, Engine.COMPUTE, _GRID),
-        (Opcode.ADD, Engine.COMPUTE, _ADD),
+        (Opcode.ELEMENTWISE, Engine.COMPUTE, _ELEMENTWISE),
     ]
 }
 

@@ -301,6 +301,6 @@ def _illegal(command: Any, lanes: int) -> Value:
         command.pixel_words == 0,
         command.pixel_words != (command.pixel_bytes + lanes - 1) >> lanes.bit_length() - 1,
         ~Mux(command.fold, folds, command.pixel_step == command.pixel_bytes),
-        command.destination > max(Destination),
+        command.destination > Destination.PARAMETERS,
         buffered & (~units | pitches.any()),
     ).any()

@@ -78,7 +78,7 @@ class Sequencer(wiring.Component):
                 "abort": In(1),
                 "opcode": In(8),
                 "grid": In(COMMANDS[Opcode.CONV].layout),
-                "add": In(COMMANDS[Opcode.ADD].layout),
+                "add": In(COMMANDS[Opcode.ELEMENTWISE].layout),
                 "block_words": In(6),
                 "steps": Out(stream.Signature(StepLayout(config))),
             }
@@ -89,7 +89,10 @@ class Sequencer(wiring.Component):
         command = self.grid
         is_add = Signal()
         is_conv = Signal()
-        m.d.comb += [is_add.eq(self.opcode == Opcode.ADD), is_conv.eq(self.opcode == Opcode.CONV)]
+        m.d.comb += [
+            is_add.eq(self.opcode == Opcode.ELEMENTWISE),
+            is_conv.eq(self.opcode == Opcode.CONV),
+        ]
 
         running = Signal()
         setup = Signal()

@@ -24,7 +24,7 @@ def cache_folder() -> Path:
     return Path(chosen) if chosen else Path.home() / ".cache" / "npu-codesign"
 
 
-def content_key(*parts: str | bytes | dict[str, int] | list[str]) -> str:
+def content_key(*parts: str | bytes | dict[str, int | str] | list[str]) -> str:
     """A short hash of everything that a built thing depends on."""
     digest = hashlib.sha256()
     for part in parts:

@@ -24,7 +24,7 @@ def cycle_limit(program: Program, memory: MemoryConfig) -> int:
             beats = moved // config.bus_bytes + 2
             bursts = beats // min(config.burst_beats, 16) + 2
             cycles += records["rows"] * (bursts * (memory.latency_cycles + 4) + beats + words)
-        elif opcode == Opcode.ADD:
+        elif opcode == Opcode.ELEMENTWISE:
             cycles += records["words"] * 4
         elif opcode in (Opcode.CONV, Opcode.DEPTHWISE, Opcode.MAX_POOL):
             cycles += _grid_cycles(records, config.pixels)

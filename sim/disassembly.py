@@ -2,9 +2,13 @@
 
 from enum import IntEnum
 
-from rtl.isa import Command, Destination, Region
+from rtl.isa import Command, Destination, Function, Region
 
-_NAMES: dict[str, type[IntEnum]] = {"destination": Destination, "region": Region}
+_NAMES: dict[str, type[IntEnum]] = {
+    "destination": Destination,
+    "function": Function,
+    "region": Region,
+}
 
 
 def disassemble(command: Command) -> str:

@@ -13,8 +13,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from rtl.config import PARAMETER_BYTES, NpuConfig
-from rtl.isa import ADDRESS_BITS, WAIT_BITS, Destination, Engine, Opcode, Region
+from rtl.config import BIAS_BYTES, PARAMETER_BYTES, NpuConfig
+from rtl.isa import ADDRESS_BITS, WAIT_BITS, Destination, Engine, Function, Opcode, Region
 from rtl.registers import ErrorCode
 from sim.command_table import CommandTable, decode_table
 from sim.errors import HazardError, ProgramError
@@ -106,7 +106,7 @@ def check_dependencies(program: Program) -> None:
     """Check that waits order all conflicting accesses of different engines.
 
     Also refuses a wait for a command that is not earlier in the stream, and a compute command
-    that writes words that it reads (ADD may write exactly over an operand).
+    that writes words that it reads (ELEMENTWISE may write exactly over an operand).
 
     Raises
     ------
@@ -130,11 +130,16 @@ class _Checker:
             "scratchpad", "words", _SCRATCHPAD_ROLES, config.scratchpad_words, _ADDRESS_MASK
         )
         self.weights = _Resource(
-            "weight buffer", "units", _BUFFER_ROLES, config.weight_words * config.channels
+            "weight buffer",
+            "units",
+            _BUFFER_ROLES,
+            config.weight_words * config.channels,
+            _ADDRESS_MASK,
         )
         self.parameters = _Resource(
             "parameter buffer", "blocks", _BUFFER_ROLES, config.parameter_blocks
         )
+        self.lookup = _Resource("table", "units", _BUFFER_ROLES, config.table_rows)
         self.regions = {
             Region.CONSTANTS: _Resource(
                 "CONSTANTS", "bytes", _REGION_ROLES, len(program.constants)
@@ -159,8 +164,8 @@ class _Checker:
                 self._load(index, record, complete)
             elif opcode == Opcode.STORE:
                 self._store(index, record, complete)
-            elif opcode == Opcode.ADD:
-                self._add(index, record, complete)
+            elif opcode == Opcode.ELEMENTWISE:
+                self._elementwise(index, record, complete)
             else:
                 self._grid(index, opcode, record, complete)
 
@@ -188,14 +193,20 @@ class _Checker:
     def _load(self, index: int, c: Any, complete: NDArray[np.int64]) -> None:
         rows = np.arange(c["rows"]) * c["row_stride"] + c["offset"]
         self._check(index, self._region(c), _REGION_READS, _runs(rows, c["row_bytes"]), complete)
-        base, pixels = int(c["base"]), int(c["pixels"])
-        if c["destination"] == Destination.SCRATCHPAD:
-            self._check(index, self.scratchpad, _LOAD_WRITES, _planes(c), complete)
-        elif c["destination"] == Destination.WEIGHTS:
-            self._check(index, self.weights, _LOAD_WRITES, _runs(base, pixels), complete)
-        else:
-            blocks = -(-pixels // PARAMETER_BYTES)
-            self._check(index, self.parameters, _LOAD_WRITES, _runs(base, blocks), complete)
+        resource, runs = self._loaded(c)
+        self._check(index, resource, _LOAD_WRITES, runs, complete)
+
+    def _loaded(self, c: Any) -> tuple[_Resource, Runs]:
+        """What a LOAD writes."""
+        match c["destination"]:
+            case Destination.SCRATCHPAD:
+                return self.scratchpad, _planes(c)
+            case Destination.WEIGHTS:
+                return self.weights, _planes(c)
+            case Destination.TABLE:
+                return self.lookup, _planes(c)
+        planes = BIAS_BYTES if c["destination"] == Destination.BIASES else PARAMETER_BYTES
+        return self.parameters, _runs(c["base"], -(-int(c["pixels"]) // planes))
 
     def _store(self, index: int, c: Any, complete: NDArray[np.int64]) -> None:
         self._check(index, self.scratchpad, _STORE_READS, _planes(c), complete)
@@ -203,18 +214,24 @@ class _Checker:
         length = c["pixels"] * c["pixel_bytes"]
         self._check(index, self._region(c), _REGION_WRITES, _runs(rows, length), complete)
 
-    def _add(self, index: int, c: Any, complete: NDArray[np.int64]) -> None:
+    def _elementwise(self, index: int, c: Any, complete: NDArray[np.int64]) -> None:
         words = int(c["words"])
         for name in ("ifm_base", "ifm2_base"):
-            distance = abs(int(c["ofm_base"]) - int(c[name]))
-            if 0 < distance < words:
+            repeat = name == "ifm2_base" and bool(c["ifm2_repeat"])
+            reads = 1 if repeat else words
+            ahead = int(c[name]) - int(c["ofm_base"])
+            # a repeated word is read after the first of the results is written
+            if -reads < ahead < words and (ahead or reads < words):
                 raise HazardError(
                     index,
                     index,
                     f"{self._name(index)} writes {words} words at {c['ofm_base']} of the"
                     f" scratchpad, which overlap its own input at {c[name]}",
                 )
-            self._check(index, self.scratchpad, _COMPUTE_READS, _runs(c[name], words), complete)
+            self._check(index, self.scratchpad, _COMPUTE_READS, _runs(c[name], reads), complete)
+        if c["function"] == Function.TABLE:
+            whole = _runs(0, self.config.table_rows)
+            self._check(index, self.lookup, _BUFFER_READS, whole, complete)
         self._check(index, self.scratchpad, _COMPUTE_WRITES, _runs(c["ofm_base"], words), complete)
 
     def _grid(self, index: int, opcode: Opcode, c: Any, complete: NDArray[np.int64]) -> None:
@@ -228,8 +245,9 @@ class _Checker:
         if opcode != Opcode.MAX_POOL:
             units = _runs(c["weight_base"] * config.channels, steps * config.channels)
             self._check(index, self.weights, _BUFFER_READS, units, complete)
-        blocks = _runs(c["parameter_base"], words)
-        self._check(index, self.parameters, _BUFFER_READS, blocks, complete)
+        if not (c["shared_scale"] and c["no_bias"]):
+            blocks = _runs(c["parameter_base"], words)
+            self._check(index, self.parameters, _BUFFER_READS, blocks, complete)
         taps = config.taps_per_step(int(c["window_stride"])) if opcode == Opcode.DEPTHWISE else 1
         taps = min(taps, int(c["tap_step"]))
         self._check(index, self.scratchpad, _COMPUTE_READS, _image_rows(c, planes, taps), complete)

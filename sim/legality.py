@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtl.config import NpuConfig
-from rtl.isa import Destination, Opcode
+from rtl.isa import Destination, Function, Opcode
 from sim.command_table import CommandTable, Records
 
 MAX_FOLD_WORDS = 4
@@ -25,7 +25,7 @@ _GRID_OPCODES = (Opcode.CONV, Opcode.DEPTHWISE, Opcode.MAX_POOL)
 _COUNTS: dict[Opcode, tuple[str, ...]] = {
     Opcode.LOAD: ("rows", "row_bytes", "pixels", "pixel_bytes", "pixel_step", "pixel_words"),
     Opcode.STORE: ("rows", "pixels", "pixel_bytes", "pixel_words"),
-    Opcode.ADD: ("words",),
+    Opcode.ELEMENTWISE: ("words",),
     **dict.fromkeys(
         _GRID_OPCODES,
         (
@@ -62,7 +62,8 @@ def _buffer_units(config: NpuConfig, records: Records) -> NDArray[np.bool_]:
         & (records["row_pitch"] == 0)
         & (records["plane_pitch"] == 0)
     )
-    return np.asarray((records["destination"] != Destination.SCRATCHPAD) & ~units)
+    general = (Destination.SCRATCHPAD, Destination.WEIGHTS)
+    return np.asarray(~np.isin(records["destination"], general) & ~units)
 
 
 def _depth(config: NpuConfig, records: Records) -> NDArray[np.bool_]:
@@ -79,7 +80,10 @@ _SINGLE_WORD = "depth must be lanes / channels and channel_steps 1"
 
 _RULES: dict[Opcode, list[tuple[str, Rule]]] = {
     Opcode.LOAD: [
-        ("destination must be 0, 1 or 2", lambda _, r: np.asarray(r["destination"] > 2)),
+        (
+            "destination must be 0 to 4",
+            lambda _, r: np.asarray(r["destination"] > max(Destination)),
+        ),
         ("pixel_words must be pixel_bytes / lanes, rounded up", _words),
         (
             "pixel_step must equal pixel_bytes, or with fold both be at most"
@@ -87,7 +91,8 @@ _RULES: dict[Opcode, list[tuple[str, Rule]]] = {
             _folding,
         ),
         (
-            "weights and parameters need rows = 1, pixel_words = 1, pixel_bytes = lanes, pitches 0",
+            "parameters, biases and tables need rows = 1, pixel_words = 1, pixel_bytes = lanes,"
+            " pitches 0",
             _buffer_units,
         ),
     ],
@@ -100,6 +105,9 @@ _RULES: dict[Opcode, list[tuple[str, Rule]]] = {
     ],
     Opcode.DEPTHWISE: [(_SINGLE_WORD, _single_word)],
     Opcode.MAX_POOL: [(_SINGLE_WORD, _single_word)],
+    Opcode.ELEMENTWISE: [
+        ("function must be 0 to 5", lambda _, r: np.asarray(r["function"] > max(Function)))
+    ],
 }
 
 _GRID_RULES: list[tuple[str, Rule]] = [

@@ -291,7 +291,7 @@ def grid(
 def add(
     task: AddTask, rows: tuple[int, int], a: View, b: View, ofm: View, config: NpuConfig
 ) -> list[Prepared]:
-    """ELEMENTWISE over rows `first..end`: one command, or one per plane where planes are not adjacent."""
+    """ADD over rows `first..end`: one command, or one per plane where planes are not adjacent."""
     views = (a, b, ofm)
     planes = task.extent.planes(config.lanes)
     length = (rows[1] - rows[0]) * ofm.width

@@ -1,4 +1,4 @@
-"""ADD of two tensors with their own scales."""
+"""ELEMENTWISE: functions of two tensors, word by word, and the lookup table."""
 
 from typing import Any
 
@@ -6,50 +6,78 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from kernels.requantize import Integer, multiply_by_quantized_multiplier
+from kernels.requantize import Integer, Rounding, multiply_by_quantized_multiplier
+from rtl.isa import Function
 from rtl.registers import ErrorCode
 from sim.functional.transfer import ADDRESS_MASK
 
 _OK = int(ErrorCode.NONE)
 _SCRATCHPAD_BOUNDS = int(ErrorCode.SCRATCHPAD_BOUNDS)
+_ADD, _SUB, _MUL = int(Function.ADD), int(Function.SUB), int(Function.MUL)
+_MAXIMUM, _MINIMUM = int(Function.MAXIMUM), int(Function.MINIMUM)
+_DOUBLE, _SINGLE = int(Rounding.DOUBLE), int(Rounding.SINGLE)
 
 
 @njit(cache=True, nogil=True)
-def _scale(value: Integer, zero_point: int, multiplier: int, right_shift: int) -> Integer:
-    high = ((value - zero_point) * multiplier + (1 << 10)) >> 11
+def _scale(
+    value: Integer, zero_point: int, multiplier: int, right_shift: int, rounding: int
+) -> Integer:
+    product = (value - zero_point) * multiplier
+    if rounding == _SINGLE:
+        return (product + (1 << 10 + right_shift)) >> 11 + right_shift
+    high = (product + (1 << 10)) >> 11
     if right_shift == 0:
         return high
-    return (high + (1 << right_shift - 1) - (1 if high < 0 else 0)) >> right_shift
+    downwards = 1 if rounding == _DOUBLE and high < 0 else 0
+    return (high + (1 << right_shift - 1) - downwards) >> right_shift
 
 
 @njit(cache=True, nogil=True)
-def execute_add(scratchpad: NDArray[np.int8], commands: NDArray[Any], row: int) -> int:
-    """Execute ADD `commands[row]` on the scratchpad, int8 `[words, C]`; returns an ErrorCode."""
+def _combine(
+    a: Integer, b: Integer, table: NDArray[np.int8], commands: NDArray[Any], row: int, rounding: int
+) -> Integer:
+    """The function of two elements, before it is requantized."""
+    c = commands[row]
+    if c.function == _ADD or c.function == _SUB:
+        first = _scale(a, c.ifm_zero_point, c.ifm_multiplier, c.ifm_right_shift, rounding)
+        second = _scale(b, c.ifm2_zero_point, c.ifm2_multiplier, c.ifm2_right_shift, rounding)
+        return np.int64(np.int32(first + second if c.function == _ADD else first - second))
+    if c.function == _MUL:
+        return np.int64((a - c.ifm_zero_point) * (b - c.ifm2_zero_point))
+    if c.function == _MAXIMUM:
+        return max(a, b)
+    if c.function == _MINIMUM:
+        return min(a, b)
+    return np.int64(table[a & 0xFF])
+
+
+@njit(cache=True, nogil=True)
+def execute_elementwise(
+    scratchpad: NDArray[np.int8],
+    table: NDArray[np.int8],
+    commands: NDArray[Any],
+    row: int,
+    rounding: int,
+) -> int:
+    """Execute ELEMENTWISE `commands[row]`; returns an ErrorCode, NONE when all is well.
+
+    Shapes, with C lanes: scratchpad `[words, C]`, table `[256]`. `rounding` : a `Rounding`.
+    """
     c = commands[row]
     lanes = scratchpad.shape[1]
     for i in range(c.words):
         first = c.ifm_base + i & ADDRESS_MASK
-        second = c.ifm2_base + i & ADDRESS_MASK
+        second = c.ifm2_base + (0 if c.ifm2_repeat else i) & ADDRESS_MASK
         target = c.ofm_base + i & ADDRESS_MASK
         if max(first, second, target) >= len(scratchpad):
             return _SCRATCHPAD_BOUNDS
         for lane in range(lanes):
-            total = np.int32(
-                _scale(
-                    np.int64(scratchpad[first, lane]),
-                    c.ifm_zero_point,
-                    c.ifm_multiplier,
-                    c.ifm_right_shift,
-                )
-                + _scale(
-                    np.int64(scratchpad[second, lane]),
-                    c.ifm2_zero_point,
-                    c.ifm2_multiplier,
-                    c.ifm2_right_shift,
-                )
-            )
+            a, b = np.int64(scratchpad[first, lane]), np.int64(scratchpad[second, lane])
             value = c.ofm_zero_point + multiply_by_quantized_multiplier(
-                total, c.ofm_multiplier, c.ofm_shift
+                _combine(a, b, table, commands, row, rounding),
+                c.ofm_multiplier,
+                c.ofm_shift,
+                rounding,
             )
             value = min(max(value, c.activation_min), c.activation_max)
             scratchpad[target, lane] = np.int8(value)

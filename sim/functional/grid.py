@@ -7,7 +7,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from rtl.registers import ErrorCode
-from sim.functional.output import channel_parameters, write_row
+from sim.functional.output import channel_parameters, parameters_in_bounds, write_row
 from sim.functional.transfer import ADDRESS_MASK
 
 _OK = int(ErrorCode.NONE)
@@ -119,11 +119,12 @@ def execute_conv(
     row: int,
     channels: int,
     banks: int,
+    rounding: int,
 ) -> int:
     """Execute CONV `commands[row]`; returns an ErrorCode, NONE when all is well.
 
     Shapes, with C lanes and K `channels`: scratchpad `[words, C]`, weights `[words * K, C]`,
-    parameters `[blocks, 9, C]`.
+    parameters `[blocks, 9, C]`. `rounding` : a `Rounding`.
     """
     c = commands[row]
     lanes = scratchpad.shape[1]
@@ -131,19 +132,19 @@ def execute_conv(
     words = c.blocks * c.depth * channels // lanes
     if (c.weight_base + c.blocks * steps * c.depth) * channels > len(weights):
         return _BUFFER_BOUNDS
-    if c.parameter_base + words > len(parameters):
+    if not parameters_in_bounds(parameters, commands, row, words):
         return _BUFFER_BOUNDS
     if not windows_in_bounds(commands, row, c.channel_steps, banks, len(scratchpad)):
         return _SCRATCHPAD_BOUNDS
     weight_rows = _weight_rows(weights, commands, row, channels)
-    output = channel_parameters(parameters, c.parameter_base, words)
+    output = channel_parameters(parameters, commands, row, 0, words)
     patches = np.empty((c.ofm_width, steps * lanes), dtype=np.int16)
     accumulators = np.empty((c.ofm_width, words * lanes), dtype=np.int32)
     for oy in range(c.ofm_height):
         _gather_patches(scratchpad, commands, row, oy, patches)
         _dot_rows(patches, weight_rows, accumulators)
         base = c.ofm_base + oy * c.ofm_row_pitch
-        error = write_row(scratchpad, accumulators, output, commands, row, base)
+        error = write_row(scratchpad, accumulators, output, commands, row, base, rounding)
         if error != _OK:
             return int(error)
     return _OK
@@ -220,6 +221,7 @@ def execute_depthwise(
     row: int,
     channels: int,
     banks: int,
+    rounding: int,
     maximum: bool,
 ) -> int:
     """Execute DEPTHWISE, or MAX_POOL with `maximum`; shapes and result as in `execute_conv`."""
@@ -228,7 +230,7 @@ def execute_depthwise(
     steps = c.kernel_height * c.kernel_width
     if not maximum and (c.weight_base + c.blocks * steps) * channels > len(weights):
         return _BUFFER_BOUNDS
-    if c.parameter_base + c.blocks > len(parameters):
+    if not parameters_in_bounds(parameters, commands, row, c.blocks):
         return _BUFFER_BOUNDS
     if not windows_in_bounds(commands, row, c.blocks, banks, len(scratchpad)):
         return _SCRATCHPAD_BOUNDS
@@ -239,7 +241,7 @@ def execute_depthwise(
     line = np.empty((columns, lanes), dtype=np.int32)
     accumulators = np.empty((c.ofm_width, lanes), dtype=np.int32)
     for block in range(c.blocks):
-        output = channel_parameters(parameters, c.parameter_base + block, 1)
+        output = channel_parameters(parameters, commands, row, block, 1)
         for oy in range(c.ofm_height):
             accumulators[:, :] = np.int32(-(2**31)) if maximum else np.int32(0)
             for ky in range(c.kernel_height):
@@ -254,7 +256,7 @@ def execute_depthwise(
                         tap = kx * c.tap_step
                         _accumulate_taps(line, weight, commands, row, tap, accumulators)
             base = c.ofm_base + block * c.ofm_plane_pitch + oy * c.ofm_row_pitch
-            error = write_row(scratchpad, accumulators, output, commands, row, base)
+            error = write_row(scratchpad, accumulators, output, commands, row, base, rounding)
             if error != _OK:
                 return int(error)
     return _OK

@@ -15,16 +15,31 @@ _SCRATCHPAD_BOUNDS = int(ErrorCode.SCRATCHPAD_BOUNDS)
 
 
 @njit(cache=True, nogil=True)
-def channel_parameters(
-    parameters: NDArray[np.uint8], first_block: int, blocks: int
-) -> NDArray[np.int32]:
-    """Assemble the byte planes of consecutive parameter blocks.
+def parameters_in_bounds(
+    parameters: NDArray[np.uint8], commands: NDArray[Any], row: int, blocks: int
+) -> bool:
+    """Whether the buffer has the blocks that a command reads: none when it brings its own."""
+    c = commands[row]
+    unused = c.shared_scale != 0 and c.no_bias != 0
+    return bool(unused or c.parameter_base + blocks <= len(parameters))
 
+
+@njit(cache=True, nogil=True)
+def channel_parameters(
+    parameters: NDArray[np.uint8], commands: NDArray[Any], row: int, first: int, blocks: int
+) -> NDArray[np.int32]:
+    """Output parameters of a command's blocks `first` to `first + blocks - 1`.
+
+    They come from the byte planes of the buffer, or from the command.
     Returns int32 `[3, blocks * C]`: bias, multiplier and shift of every channel.
     """
+    command = commands[row]
     lanes = parameters.shape[2]
-    result = np.empty((3, blocks * lanes), dtype=np.int32)
+    result = np.zeros((3, blocks * lanes), dtype=np.int32)
+    first_block = command.parameter_base + first
     for b in range(blocks):
+        if command.shared_scale != 0 and command.no_bias != 0:
+            break
         planes = parameters[first_block + b]
         for c in range(lanes):
             bias = np.uint32(0)
@@ -35,6 +50,11 @@ def channel_parameters(
             result[0, b * lanes + c] = np.int32(bias)
             result[1, b * lanes + c] = np.int32(multiplier)
             result[2, b * lanes + c] = np.int8(planes[8, c])
+    if command.no_bias != 0:
+        result[0, :] = 0
+    if command.shared_scale != 0:
+        result[1, :] = np.int32(command.ofm_multiplier)
+        result[2, :] = np.int32(command.ofm_shift)
     return result
 
 
@@ -46,6 +66,7 @@ def write_row(
     commands: NDArray[Any],
     row: int,
     base: int,
+    rounding: int,
 ) -> int:
     """Requantize and write one output row; returns an ErrorCode.
 
@@ -56,6 +77,7 @@ def write_row(
     parameters : of these channels, from `channel_parameters`.
     commands, row : the compute command.
     base : word address of the row's first pixel, first channel word.
+    rounding : a `Rounding`.
     """
     c = commands[row]
     lanes = scratchpad.shape[1]
@@ -68,7 +90,7 @@ def write_row(
                 channel = word * lanes + lane
                 total = np.int32(accumulators[x, channel] + parameters[0, channel])
                 value = c.ofm_zero_point + multiply_by_quantized_multiplier(
-                    total, parameters[1, channel], parameters[2, channel]
+                    total, parameters[1, channel], parameters[2, channel], rounding
                 )
                 value = min(max(value, c.activation_min), c.activation_max)
                 scratchpad[address, lane] = np.int8(value)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from kernels.requantize import Rounding
 from rtl.config import PARAMETER_BYTES, NpuConfig
 from rtl.isa import COMMANDS, REGIONS, WAIT_BITS, Engine, Opcode, Region
 from rtl.registers import ErrorCode
@@ -12,7 +13,7 @@ from sim.binding import Inputs, make_arena, read_tensors
 from sim.command_table import CommandTable, decode_table
 from sim.disassembly import disassemble
 from sim.errors import CommandError, SimulationError
-from sim.functional.elementwise import execute_add
+from sim.functional.elementwise import execute_elementwise
 from sim.functional.grid import execute_conv, execute_depthwise
 from sim.functional.transfer import execute_load, execute_store
 from sim.legality import illegal_commands
@@ -106,15 +107,17 @@ class _State:
         self.scratchpad = memory(config.scratchpad_words)
         self.weights = memory(config.weight_words * config.channels)
         self.parameters = memory(config.parameter_blocks, PARAMETER_BYTES)
+        self.table = memory(config.table_rows)
+        self.rounding = int(Rounding.named(config.rounding))
         self.regions = [np.zeros(0, dtype=np.uint8)] * REGIONS
         self.regions[Region.CONSTANTS] = program.constants.copy()
         self.regions[Region.ARENA] = arena
 
-    def execute(self, table: CommandTable, index: int) -> int:
+    def execute(self, commands: CommandTable, index: int) -> int:
         """Execute one command; returns an ErrorCode, NONE when all is well."""
-        opcode = Opcode(int(table.opcodes[index]))
-        row = int(table.rows[index])
-        records = table.records[opcode]
+        opcode = Opcode(int(commands.opcodes[index]))
+        row = int(commands.rows[index])
+        records = commands.records[opcode]
         scratchpad = self.scratchpad.view(np.int8)
         match opcode:
             case Opcode.CONFIG:
@@ -125,19 +128,20 @@ class _State:
                 return ErrorCode.NONE
             case Opcode.LOAD:
                 region = self.regions[records["region"][row]]
-                buffers = (self.scratchpad, self.weights, self.parameters)
+                buffers = (self.scratchpad, self.weights, self.parameters, self.table)
                 return int(execute_load(region, *buffers, records, row))
             case Opcode.STORE:
                 region = self.regions[records["region"][row]]
                 return int(execute_store(region, self.scratchpad, records, row))
-            case Opcode.ADD:
-                return int(execute_add(scratchpad, records, row))
+            case Opcode.ELEMENTWISE:
+                table = self.table.view(np.int8).reshape(-1)
+                return int(execute_elementwise(scratchpad, table, records, row, self.rounding))
         grid = (scratchpad, self.weights.view(np.int8), self.parameters, records, row)
-        size = (self.config.channels, self.config.banks)
+        size = (self.config.channels, self.config.banks, self.rounding)
         if opcode == Opcode.CONV:
             return int(execute_conv(*grid, *size))
         if opcode == Opcode.DEPTHWISE:
-            self._check_unused_columns(table, index)
+            self._check_unused_columns(commands, index)
         return int(execute_depthwise(*grid, *size, opcode == Opcode.MAX_POOL))
 
     def _check_unused_columns(self, table: CommandTable, index: int) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from rtl.config import PARAMETER_BYTES
+from rtl.config import BIAS_BYTES, PARAMETER_BYTES
 from rtl.isa import ADDRESS_BITS, Destination
 from rtl.registers import ErrorCode
 
@@ -18,6 +18,8 @@ _SCRATCHPAD_BOUNDS = int(ErrorCode.SCRATCHPAD_BOUNDS)
 _BUFFER_BOUNDS = int(ErrorCode.BUFFER_BOUNDS)
 _TO_SCRATCHPAD = int(Destination.SCRATCHPAD)
 _TO_WEIGHTS = int(Destination.WEIGHTS)
+_TO_TABLE = int(Destination.TABLE)
+_TO_BIASES = int(Destination.BIASES)
 
 
 @njit(cache=True, nogil=True)
@@ -26,13 +28,14 @@ def execute_load(
     scratchpad: NDArray[np.uint8],
     weights: NDArray[np.uint8],
     parameters: NDArray[np.uint8],
+    table: NDArray[np.uint8],
     commands: NDArray[Any],
     row: int,
 ) -> int:
     """Execute LOAD `commands[row]`; returns an ErrorCode, NONE when all is well.
 
     Shapes, with C lanes: region `[bytes]`, scratchpad `[words, C]`, weights `[units, C]`,
-    parameters `[blocks, 9, C]`.
+    parameters `[blocks, 9, C]`, table `[256 / C, C]`.
     """
     c = commands[row]
     lanes = scratchpad.shape[1]
@@ -51,20 +54,25 @@ def execute_load(
                 first = i * c.pixel_step + j * lanes
                 for lane in range(lanes):
                     word[lane] = line[first + lane] if lane < used else pad
+                address = c.base + j * c.plane_pitch + r * c.row_pitch + i & ADDRESS_MASK
                 if c.destination == _TO_SCRATCHPAD:
-                    address = c.base + j * c.plane_pitch + r * c.row_pitch + i & ADDRESS_MASK
                     if address >= len(scratchpad):
                         return _SCRATCHPAD_BOUNDS
                     scratchpad[address] = word
                 elif c.destination == _TO_WEIGHTS:
-                    if c.base + i >= len(weights):
+                    if address >= len(weights):
                         return _BUFFER_BOUNDS
-                    weights[c.base + i] = word
+                    weights[address] = word
+                elif c.destination == _TO_TABLE:
+                    if address >= len(table):
+                        return _BUFFER_BOUNDS
+                    table[address] = word
                 else:
-                    block = c.base + i // PARAMETER_BYTES
+                    planes = BIAS_BYTES if c.destination == _TO_BIASES else PARAMETER_BYTES
+                    block = c.base + i // planes & ADDRESS_MASK
                     if block >= len(parameters):
                         return _BUFFER_BOUNDS
-                    parameters[block, i % PARAMETER_BYTES] = word
+                    parameters[block, i % planes] = word
     return _OK
 
 

@@ -83,7 +83,7 @@ def layer_bounds(program: Program, result: SimulationResult) -> dict[int, Bound]
 
 def compute_needs(command: Command, config: NpuConfig) -> tuple[int, int]:
     """Least cycles of a compute command in the grid and in the output stage."""
-    if command.opcode == Opcode.ADD:
+    if command.opcode == Opcode.ELEMENTWISE:
         words = command["words"]
         # a window of each operand per group of pixels
         return 2 * -(-words // config.pixels), -(-words // config.requant_words)

@@ -51,7 +51,7 @@ def test_needs_of_a_command_are_its_loop_counts() -> None:
     groups = 2 * 3 * 3
     assert compute_needs(GRID_BOUND, CONFIG) == (groups * 9 * 2 * 4, groups * 2 * 4)
     assert compute_needs(OUTPUT_BOUND, CONFIG) == (2, 4)
-    assert compute_needs(Command(Opcode.ADD, {"words": 16}), CONFIG) == (4, 8)
+    assert compute_needs(Command(Opcode.ELEMENTWISE, {"words": 16}), CONFIG) == (4, 8)
 
 
 def test_parts_of_a_layer_add_up_to_its_cycles() -> None:

@@ -27,7 +27,7 @@ async def _check_counters(bench: Bench, job: Job, beats: tuple[int, int], cycles
         (Event.LOAD_BUSY, Opcode.LOAD in opcodes),
         (Event.STORE_BUSY, Opcode.STORE in opcodes),
         (Event.COMPUTE_BUSY, not opcodes.isdisjoint(set(KINDS) - {Opcode.LOAD})),
-        (Event.MAC_ACTIVE, not opcodes.isdisjoint(set(KINDS) - {Opcode.LOAD, Opcode.ADD})),
+        (Event.MAC_ACTIVE, not opcodes.isdisjoint(set(KINDS) - {Opcode.LOAD, Opcode.ELEMENTWISE})),
     ):
         assert (0 < await _counter(bench, event) <= total) == used, event.name
 

@@ -141,7 +141,7 @@ def test_every_command_reaches_its_engine(bus_bytes: int, burst_beats: int, paus
     config = small_config(8, bus_bytes, burst_beats=burst_beats)
     rng = random.Random(bus_bytes)
     opcodes = [Opcode.LOAD, Opcode.STORE, Opcode.CONV, Opcode.DEPTHWISE, Opcode.MAX_POOL]
-    opcodes.append(Opcode.ADD)
+    opcodes.append(Opcode.ELEMENTWISE)
     commands = [
         config_command(config),
         *(random_command(rng, rng.choice(opcodes)) for _ in range(24)),

@@ -7,7 +7,7 @@ import pytest
 from amaranth.sim import Simulator
 
 from kernels.requantize import multiply_by_quantized_multiplier
-from rtl.elementwise import OperandScaler
+from rtl.operand_scaler import OperandScaler
 from rtl.requantizer import Requantizer
 
 Vector = tuple[int, int, int, int]

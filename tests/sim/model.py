@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtl.config import PARAMETER_BYTES, NpuConfig
-from rtl.isa import Command, Destination, Opcode, Region, decode_all
+from rtl.isa import Command, Destination, Function, Opcode, Region, decode_all
 from sim.program import Program
 
 Word = NDArray[np.int64]
@@ -21,18 +21,22 @@ def int32(value: int) -> int:
     return (value + 2**31) % 2**32 - 2**31
 
 
-def divide_rounding(t: int, rs: int) -> int:
-    return t if rs == 0 else (t + 2 ** (rs - 1) - (t < 0)) >> rs
+def shift_rounding(product: int, places: int, rs: int, rounding: str) -> int:
+    """`product / 2**(places + rs)`, rounded as the configuration says."""
+    if rounding == "single":
+        return (product + 2 ** (places - 1 + rs)) >> places + rs
+    t = (product + 2 ** (places - 1)) >> places
+    if rs == 0:
+        return t
+    return (t + 2 ** (rs - 1) - (rounding == "double" and t < 0)) >> rs
 
 
-def requantize(x: int, m: int, shift: int) -> int:
-    ls, rs = max(shift, 0), max(-shift, 0)
-    t = (int32(x << ls) * m + 2**30) >> 31
-    return divide_rounding(t, rs)
+def requantize(x: int, m: int, shift: int, rounding: str) -> int:
+    return shift_rounding(int32(x << max(shift, 0)) * m, 31, max(-shift, 0), rounding)
 
 
-def scale(x: int, zp: int, m: int, rs: int) -> int:
-    return divide_rounding(((x - zp) * m + 2**10) >> 11, rs)
+def scale(x: int, zp: int, m: int, rs: int, rounding: str) -> int:
+    return shift_rounding((x - zp) * m, 11, rs, rounding)
 
 
 class Model:
@@ -41,7 +45,7 @@ class Model:
     Attributes
     ----------
     scratchpad : int64 `[words, C]`, values of int8. weights : int64 `[words, K, C]`.
-    parameters : uint8 `[blocks, 9, C]`.
+    parameters : uint8 `[blocks, 9, C]`. table : uint8 `[256 / C, C]`.
     """
 
     def __init__(self, config: NpuConfig) -> None:
@@ -51,6 +55,7 @@ class Model:
         self.parameters = np.zeros(
             (config.parameter_blocks, PARAMETER_BYTES, config.lanes), np.uint8
         )
+        self.table = np.zeros((config.table_rows, config.lanes), np.uint8)
         self.regions: dict[int, bytearray] = {}
 
     def run(self, program: Program, arena: bytes) -> bytes:
@@ -69,8 +74,8 @@ class Model:
                     self.load(command)
                 case Opcode.STORE:
                     self.store(command)
-                case Opcode.ADD:
-                    self.add(command)
+                case Opcode.ELEMENTWISE:
+                    self.elementwise(command)
                 case _:
                     self.grid(command)
         return bytes(self.regions[Region.ARENA])
@@ -104,11 +109,15 @@ class Model:
                 a = self.address(c["base"] + j * c["plane_pitch"] + r * c["row_pitch"] + i)
                 self.scratchpad[a] = word.view(np.int8)
             case Destination.WEIGHTS:
-                unit = c["base"] + i
+                unit = (c["base"] + j * c["plane_pitch"] + r * c["row_pitch"] + i) % 2**20
                 k = self.config.channels
                 self.weights[unit // k, unit % k] = word.view(np.int8)
             case Destination.PARAMETERS:
                 self.parameters[c["base"] + i // 9, i % 9] = word
+            case Destination.TABLE:
+                self.table[c["base"] + i] = word
+            case Destination.BIASES:
+                self.parameters[c["base"] + i // 4, i % 4] = word
 
     def store(self, c: Command) -> None:
         region = self.regions[c["region"]]
@@ -177,14 +186,17 @@ class Model:
                 acc[p] = np.maximum(acc[p], window[p * s])
         return weight
 
-    def parameter(self, block: int, lane: int) -> tuple[int, int, int]:
+    def parameter(self, c: Command, block: int, lane: int) -> tuple[int, int, int]:
         """Bias, multiplier and shift of one channel."""
-        raw = self.parameters[block, :, lane].tobytes()
-        return (
-            int.from_bytes(raw[0:4], "little", signed=True),
-            int.from_bytes(raw[4:8], "little", signed=True),
-            int.from_bytes(raw[8:9], "little", signed=True),
-        )
+        bias, scale = 0, (c["ofm_multiplier"], c["ofm_shift"])
+        if not (c["no_bias"] and c["shared_scale"]):
+            raw = self.parameters[c["parameter_base"] + block, :, lane].tobytes()
+            if not c["no_bias"]:
+                bias = int.from_bytes(raw[0:4], "little", signed=True)
+            if not c["shared_scale"]:
+                multiplier = int.from_bytes(raw[4:8], "little", signed=True)
+                scale = multiplier, int.from_bytes(raw[8:9], "little", signed=True)
+        return bias, *scale
 
     def output(self, c: Command, block: int, oy: int, g: int, acc: Word) -> None:
         lanes = self.config.lanes
@@ -195,22 +207,37 @@ class Model:
             for p in range(min(c["group_pixels"], c["ofm_width"] - ox)):
                 a = self.address(base + oy * c["ofm_row_pitch"] + ox + p)
                 for lane in range(lanes):
-                    bias, m, shift = self.parameter(c["parameter_base"] + block * words + w, lane)
+                    bias, m, shift = self.parameter(c, block * words + w, lane)
                     total = int32(int(acc[p, w * lanes + lane]) + bias)
-                    v = requantize(total, m, shift) + c["ofm_zero_point"]
-                    self.scratchpad[a, lane] = self.clamp(c, v)
+                    v = requantize(total, m, shift, self.config.rounding)
+                    self.scratchpad[a, lane] = self.clamp(c, v + c["ofm_zero_point"])
 
-    def add(self, c: Command) -> None:
+    def elementwise(self, c: Command) -> None:
+        rounding = self.config.rounding
         for i in range(c["words"]):
             first = self.scratchpad[self.address(c["ifm_base"] + i)]
-            second = self.scratchpad[self.address(c["ifm2_base"] + i)]
+            second = self.scratchpad[self.address(c["ifm2_base"] + i * (1 - c["ifm2_repeat"]))]
             word = []
             for a, b in zip(first.tolist(), second.tolist(), strict=True):
-                left = scale(a, c["ifm_zero_point"], c["ifm_multiplier"], c["ifm_right_shift"])
-                right = scale(b, c["ifm2_zero_point"], c["ifm2_multiplier"], c["ifm2_right_shift"])
-                total = requantize(left + right, c["ofm_multiplier"], c["ofm_shift"])
+                value = self.function(c, a, b)
+                total = requantize(value, c["ofm_multiplier"], c["ofm_shift"], rounding)
                 word.append(self.clamp(c, total + c["ofm_zero_point"]))
             self.scratchpad[self.address(c["ofm_base"] + i)] = word
+
+    def function(self, c: Command, a: int, b: int) -> int:
+        rounding = self.config.rounding
+        za, zb = c["ifm_zero_point"], c["ifm2_zero_point"]
+        left = scale(a, za, c["ifm_multiplier"], c["ifm_right_shift"], rounding)
+        right = scale(b, zb, c["ifm2_multiplier"], c["ifm2_right_shift"], rounding)
+        entry = int(self.table.view(np.int8).reshape(-1)[a % 256])
+        return {
+            Function.ADD: int32(left + right),
+            Function.SUB: int32(left - right),
+            Function.MUL: (a - za) * (b - zb),
+            Function.MAXIMUM: max(a, b),
+            Function.MINIMUM: min(a, b),
+            Function.TABLE: entry,
+        }[Function(c["function"])]
 
     @staticmethod
     def clamp(c: Command, value: int) -> int:

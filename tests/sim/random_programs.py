@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtl.config import PARAMETER_BYTES, NpuConfig
-from rtl.isa import Command, Destination, Opcode, Region, encode_all
+from rtl.isa import Command, Destination, Function, Opcode, Region, encode_all
 from sim.program import Program, TensorBinding
 
-KINDS = (Opcode.LOAD, Opcode.CONV, Opcode.DEPTHWISE, Opcode.MAX_POOL, Opcode.ADD)
+KINDS = (Opcode.LOAD, Opcode.CONV, Opcode.DEPTHWISE, Opcode.MAX_POOL, Opcode.ELEMENTWISE)
 """LOAD stands for a copy: LOAD and STORE alone."""
 
 INPUT, OUTPUT = 0, 1
@@ -234,7 +234,7 @@ class RandomProgram:
             self.store(
                 self.load_tensor(rng.randint(1, size), rng.randint(1, 3 * size), rng.randint(1, 5))
             )
-        elif kind == Opcode.ADD:
+        elif kind == Opcode.ELEMENTWISE:
             self.add_elementwise()
         else:
             self.add_grid(kind)
@@ -253,13 +253,15 @@ class RandomProgram:
             "ofm_multiplier": rng.randint(2**30, 2**31 - 1),
             "ofm_shift": rng.choice([-19, -20, -20, -20, -21, rng.randint(-31, 2)]),
             "ofm_zero_point": rng.randint(-128, 127),
+            "function": Function.ADD,
+            "ifm2_repeat": 0,
             **self.clamp(),
         }
         for name in ("ifm", "ifm2"):
             fields[f"{name}_multiplier"] = rng.choice([2**30, rng.randint(2**30, 2**31 - 1)])
             fields[f"{name}_right_shift"] = rng.choice([0, 0, 0, 1, 2, rng.randint(0, 31)])
             fields[f"{name}_zero_point"] = rng.choice([-128, 127, rng.randint(-128, 127)])
-        self.compute(Opcode.ADD, fields)
+        self.compute(Opcode.ELEMENTWISE, fields)
         self.store(ofm)
 
     def add_grid(self, kind: Opcode) -> None:
@@ -330,6 +332,10 @@ class RandomProgram:
             "ofm_plane_pitch": ofm.plane_pitch,
             "ofm_row_pitch": ofm.row_pitch,
             "ofm_zero_point": rng.randint(-128, 127),
+            "ofm_multiplier": 0,
+            "ofm_shift": 0,
+            "shared_scale": 0,
+            "no_bias": 0,
             **self.clamp(),
         }
         self.compute(kind, fields)

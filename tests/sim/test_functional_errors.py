@@ -20,7 +20,7 @@ C = CONFIG.lanes
 FAULTS: dict[str, tuple[Opcode, Opcode, dict[str, int], ErrorCode]] = {
     "load rows": (Opcode.LOAD, Opcode.LOAD, {"rows": 0}, ErrorCode.ILLEGAL_FIELD),
     "load pixels": (Opcode.LOAD, Opcode.LOAD, {"pixels": 0}, ErrorCode.ILLEGAL_FIELD),
-    "load destination": (Opcode.LOAD, Opcode.LOAD, {"destination": 3}, ErrorCode.ILLEGAL_FIELD),
+    "load destination": (Opcode.LOAD, Opcode.LOAD, {"destination": 5}, ErrorCode.ILLEGAL_FIELD),
     "load words": (Opcode.LOAD, Opcode.LOAD, {"pixel_words": 77}, ErrorCode.ILLEGAL_FIELD),
     "load step": (Opcode.LOAD, Opcode.LOAD, {"fold": 0, "pixel_step": 999},
                   ErrorCode.ILLEGAL_FIELD),
@@ -67,13 +67,18 @@ FAULTS: dict[str, tuple[Opcode, Opcode, dict[str, int], ErrorCode]] = {
     "pool input": (Opcode.MAX_POOL, Opcode.MAX_POOL,
                    {"ifm_origin": CONFIG.scratchpad_words, "pad_left": 0, "pad_top": 0},
                    ErrorCode.SCRATCHPAD_BOUNDS),
-    "add words": (Opcode.ADD, Opcode.ADD, {"words": 0}, ErrorCode.ILLEGAL_FIELD),
-    "add second input": (Opcode.ADD, Opcode.ADD, {"ifm2_base": CONFIG.scratchpad_words},
-                         ErrorCode.SCRATCHPAD_BOUNDS),
-    "add output": (Opcode.ADD, Opcode.ADD, {"ofm_base": 2**20 - 1}, ErrorCode.SCRATCHPAD_BOUNDS),
+    "elementwise words": (Opcode.ELEMENTWISE, Opcode.ELEMENTWISE, {"words": 0},
+                          ErrorCode.ILLEGAL_FIELD),
+    "elementwise function": (Opcode.ELEMENTWISE, Opcode.ELEMENTWISE, {"function": 6},
+                             ErrorCode.ILLEGAL_FIELD),
+    "elementwise second input": (Opcode.ELEMENTWISE, Opcode.ELEMENTWISE,
+                                 {"ifm2_base": CONFIG.scratchpad_words},
+                                 ErrorCode.SCRATCHPAD_BOUNDS),
+    "elementwise output": (Opcode.ELEMENTWISE, Opcode.ELEMENTWISE, {"ofm_base": 2**20 - 1},
+                           ErrorCode.SCRATCHPAD_BOUNDS),
     "config": (Opcode.LOAD, Opcode.CONFIG, {"config_id": 12345}, ErrorCode.CONFIG_MISMATCH),
     "self wait": (Opcode.LOAD, Opcode.LOAD, {"wait_load": 1}, ErrorCode.DEADLOCK),
-    "forward wait": (Opcode.ADD, Opcode.ADD, {"wait_store": 1}, ErrorCode.DEADLOCK),
+    "forward wait": (Opcode.ELEMENTWISE, Opcode.ELEMENTWISE, {"wait_store": 1}, ErrorCode.DEADLOCK),
 }  # fmt: skip
 
 

@@ -58,9 +58,11 @@ def store(base: int, words: int = 4, offset: int = 1 << 15, **fields: int) -> Co
 
 
 def add(first: int, second: int, ofm: int, words: int = 4, **waits: int) -> Command:
-    fields = {name: 0 for name in COMMANDS[Opcode.ADD].fields if not name.startswith("wait")}
+    fields = {
+        name: 0 for name in COMMANDS[Opcode.ELEMENTWISE].fields if not name.startswith("wait")
+    }
     fields |= {"ifm_base": first, "ifm2_base": second, "ofm_base": ofm, "words": words}
-    return Command(Opcode.ADD, {**fields, **waits})
+    return Command(Opcode.ELEMENTWISE, {**fields, **waits})
 
 
 def conv(ifm: int, ofm: int, **fields: int) -> Command:
@@ -118,7 +120,11 @@ WEIGHT_UNITS = 9 * CONFIG.groups_per_word * CONFIG.channels
 RACES = {
     "load-compute RAW": (
         [load(10), add(12, 100, 200)],
-        (1, 2, "command 2 (ADD) reads words 12 to 13 of the scratchpad, which command 1 (LOAD)"),
+        (
+            1,
+            2,
+            "(ELEMENTWISE) reads words 12 to 13 of the scratchpad, which command 1 (LOAD)",
+        ),
     ),
     "compute-load WAR": (
         [add(10, 100, 200), load(8)],

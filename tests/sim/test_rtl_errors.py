@@ -184,7 +184,7 @@ def test_configuration_is_the_first_command_and_only_that(timing: MemoryConfig) 
 
 
 def test_stream_truncated_anywhere(timing: MemoryConfig) -> None:
-    with _scene((Opcode.CONV, Opcode.ADD), timing) as scene:
+    with _scene((Opcode.CONV, Opcode.ELEMENTWISE), timing) as scene:
         ends = np.cumsum([COMMANDS[command.opcode].beats for command in scene.commands])
         for beats in range(ends[-1]):
             command = int(np.searchsorted(ends, beats, side="right"))
@@ -340,7 +340,7 @@ def test_bus_errors(opcode: Opcode, code: ErrorCode, timing: MemoryConfig) -> No
 
 
 def test_fetch_errors(timing: MemoryConfig) -> None:
-    kinds = (Opcode.LOAD, Opcode.ADD)
+    kinds = (Opcode.LOAD, Opcode.ELEMENTWISE)
     placed = _placement(kinds)
     lengths = [COMMANDS[c.opcode].beats for c in _program(kinds, 5)[0].decode()]
     ends = 8 * np.cumsum(lengths)
@@ -368,7 +368,7 @@ def test_errors_behind_the_end_do_not_count(timing: MemoryConfig) -> None:
         (Opcode.LOAD, Opcode.STORE, {"wait_compute": 1}),
         (Opcode.CONV, Opcode.CONV, {"wait_compute": 1}),
         (Opcode.CONV, Opcode.CONV, {"wait_load": (1 << WAIT_BITS - 1) - 1}),
-        (Opcode.ADD, Opcode.ADD, {"wait_store": 1}),
+        (Opcode.ELEMENTWISE, Opcode.ELEMENTWISE, {"wait_store": 1}),
     ],
 )
 def test_deadlock(
@@ -418,9 +418,10 @@ def test_scratchpad_is_untouched_beyond_its_bounds(timing: MemoryConfig) -> None
                "depth": CONFIG.groups_per_word, "dilation_y": 1, "pad_top": 0, "pad_left": 0,
                "weight_base": 0, "parameter_base": 0, "ofm_plane_pitch": 0, "ofm_row_pitch": 0,
                "ofm_zero_point": 0, "activation_min": -128, "activation_max": 127,
+               "ofm_multiplier": 0, "ofm_shift": 0, "shared_scale": 0, "no_bias": 0,
                "ofm_height": 1, "ofm_width": 16}  # fmt: skip
-        add = _program((Opcode.ADD,), 5)[0].decode()[-3]
-        assert add.opcode == Opcode.ADD
+        add = _program((Opcode.ELEMENTWISE,), 5)[0].decode()[-3]
+        assert add.opcode == Opcode.ELEMENTWISE
         far = {"wait_load": 0, "wait_compute": 0, "wait_store": 0}
         short = {"pixels": 16, "row_bytes": 16 * lanes}
         faulty = [
@@ -430,9 +431,9 @@ def test_scratchpad_is_untouched_beyond_its_bounds(timing: MemoryConfig) -> None
                 (Opcode.LOAD, "base", {**fill.fields, **short}),
                 (Opcode.CONV, "ofm_base", ifm),
                 (Opcode.MAX_POOL, "ofm_base", ifm),
-                (Opcode.ADD, "ofm_base", {**add.fields, "words": 16}),
+                (Opcode.ELEMENTWISE, "ofm_base", {**add.fields, "words": 16}),
                 (Opcode.CONV, "ifm_origin", {**ifm, "ofm_base": 0}),
-                (Opcode.ADD, "ifm2_base", {**add.fields, "ofm_base": 0, "words": 16}),
+                (Opcode.ELEMENTWISE, "ifm2_base", {**add.fields, "ofm_base": 0, "words": 16}),
             )
         ]
         board = scene.board

@@ -70,7 +70,7 @@ def _is_defined(config: NpuConfig, command: Command) -> bool:
         return command["destination"] != Destination.PARAMETERS
     if command.opcode == Opcode.STORE:
         return command["region"] != 0
-    if command.opcode == Opcode.ADD:
+    if command.opcode == Opcode.ELEMENTWISE:
         return command["ofm_multiplier"] < 1 << 31
     height, width = command["ofm_height"], command["ofm_width"]
     rows = command["ofm_base"] + np.arange(height)[:, None] * command["ofm_row_pitch"]

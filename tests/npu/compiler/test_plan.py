@@ -144,7 +144,7 @@ def test_compiling_is_deterministic(keep: bool) -> None:
 
 def test_every_compute_command_belongs_to_one_layer() -> None:
     _, _, (program,) = compile_model(inverted_residual(), SMALL)
-    computing = (Opcode.CONV, Opcode.DEPTHWISE, Opcode.MAX_POOL, Opcode.ADD)
+    computing = (Opcode.CONV, Opcode.DEPTHWISE, Opcode.MAX_POOL, Opcode.ELEMENTWISE)
     expected = [i for i, c in enumerate(program.decode()) if c.opcode in computing]
     owned = sorted(i for layer in program.layers for i in layer.compute_commands)
     assert owned == expected
