@@ -5,6 +5,7 @@ compiler or the machine leads to a new library, anything else to the old one.
 """
 
 import logging
+import shutil
 from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
@@ -34,8 +35,8 @@ _SIGN_EXTENSION = "sign_extension.h"
 _HARNESS = ("harness.cpp", "memory_model.h", _SIGN_EXTENSION)
 _RUNTIME = ("verilated.cpp", "verilated_threads.cpp")
 _VERILATOR_FLAGS = (
-    *("--cc", "--top-module", "npu", "--prefix", "Vnpu"),
-    *("-O3", "--x-assign", "fast", "--x-initial", "fast", "--noassert", "--no-timing"),
+    *("--cc", "-O3"),
+    *("--x-assign", "fast", "--x-initial", "fast", "--noassert", "--no-timing"),
     *("--output-split", "8000"),
     *("-Wno-fatal", "-Wno-lint"),
 )
@@ -80,39 +81,84 @@ def build_library(verilog: str, bus_bytes: int, log: Log | None = None) -> Path:
     tools = find_toolchain()
     here = Path(__file__).parent
     harness = [(here / name).read_bytes() for name in _HARNESS]
-    flags = [*_VERILATOR_FLAGS, *LANGUAGE_FLAGS, *FAST_FLAGS, *SLOW_FLAGS, str(bus_bytes)]
-    key = content_key(verilog, *harness, flags, *_identity(tools))
+    flags = [*simulator_flags(), str(bus_bytes)]
+    key = content_key(verilog, *harness, flags, *tool_identity(tools))
 
     def build(target: Path) -> None:
-        runtime = _runtime_library(tools, log)
-        _report(log, "translating Verilog to C++")
         source = target / "npu.v"
         source.write_text(verilog, encoding="utf-8")
-        objects = target / "objects"
-        verilator = str(tools.verilator_root / "bin" / "verilator_bin")
-        run(
-            [verilator, *_VERILATOR_FLAGS, "--Mdir", str(objects), str(source)],
-            {"VERILATOR_ROOT": str(tools.verilator_root)},
+        link_simulator(
+            tools,
+            target / LIBRARY_NAME,
+            top="npu",
+            sources=[str(source)],
+            harness=here / "harness.cpp",
+            defines=[f"-DNPU_BUS_BYTES={bus_bytes}"],
+            log=log,
         )
-        define = f"-DNPU_BUS_BYTES={bus_bytes}"
-        files = [*sorted(objects.glob("Vnpu*.cpp")), here / "harness.cpp"]
-        # the longest first, so that no compiler is left with one at the end
-        files.sort(key=lambda path: path.stat().st_size, reverse=True)
-        faster = ["-include", str(here / _SIGN_EXTENSION)]
-        _compile(tools, files, objects, [f"-I{objects}", f"-I{here}", define, *faster], log)
-        parts = [str(objects / f"{path.stem}.o") for path in files]
-        output = target / LIBRARY_NAME
-        run([tools.compiler, "-shared", "-o", str(output), *parts, str(runtime), "-pthread"])
-        for path in objects.iterdir():
-            path.unlink()
-        objects.rmdir()
 
     return cached("simulator", key, build) / LIBRARY_NAME
 
 
+def simulator_flags() -> list[str]:
+    """All flags of Verilator and the compiler that a simulator depends on."""
+    return [*_VERILATOR_FLAGS, *LANGUAGE_FLAGS, *FAST_FLAGS, *SLOW_FLAGS]
+
+
+def tool_identity(tools: Toolchain) -> list[str]:
+    """What a compiled simulator depends on besides sources and flags."""
+    return [tools.compiler_version, tools.verilator_version, processor_name()]
+
+
+def link_simulator(
+    tools: Toolchain,
+    library: Path,
+    *,
+    top: str,
+    sources: list[str],
+    harness: Path,
+    defines: list[str],
+    log: Log | None,
+) -> None:
+    """Verilate a design and link it with its harness into a shared library.
+
+    Parameters
+    ----------
+    tools : see `find_toolchain`.
+    library : the library to write, in a folder of its own.
+    top : the top module; the harness includes `V<top>.h`.
+    sources : Verilog files, and further arguments of Verilator.
+    harness : C++ source with the library's C interface.
+    defines : arguments for the harness's compiler.
+    log : called with what is going on.
+
+    Raises
+    ------
+    BuildError : a tool failed.
+    """
+    runtime = _runtime_library(tools, log)
+    _report(log, "translating Verilog to C++")
+    objects = library.parent / "objects"
+    verilator = str(tools.verilator_root / "bin" / "verilator_bin")
+    design = ["--top-module", top, "--prefix", f"V{top}", "--Mdir", str(objects)]
+    run(
+        [verilator, *_VERILATOR_FLAGS, *design, *sources],
+        {"VERILATOR_ROOT": str(tools.verilator_root)},
+    )
+    files = [*sorted(objects.glob(f"V{top}*.cpp")), harness]
+    # the longest first, so that no compiler is left with one at the end
+    files.sort(key=lambda path: path.stat().st_size, reverse=True)
+    faster = ["-include", str(Path(__file__).parent / _SIGN_EXTENSION)]
+    folders = [f"-I{objects}", f"-I{harness.parent}"]
+    _compile(tools, files, objects, [*folders, *defines, *faster], log)
+    parts = [str(objects / f"{path.stem}.o") for path in files]
+    run([tools.compiler, "-shared", "-o", str(library), *parts, str(runtime), "-pthread"])
+    shutil.rmtree(objects)
+
+
 def _runtime_library(tools: Toolchain, log: Log | None) -> Path:
     """Verilator's own runtime, compiled once for all designs."""
-    key = content_key([*LANGUAGE_FLAGS, *FAST_FLAGS], *_identity(tools))
+    key = content_key([*LANGUAGE_FLAGS, *FAST_FLAGS], *tool_identity(tools))
 
     def build(target: Path) -> None:
         _report(log, "compiling Verilator's runtime library (once)")
@@ -134,10 +180,6 @@ def _compile(
         command = [tools.compiler, *flags, "-c", str(path), "-o", str(target / f"{path.stem}.o")]
         commands.append(command)
     run_all(commands, lambda done, total: _report(log, f"compiling C++ ({done} of {total})"))
-
-
-def _identity(tools: Toolchain) -> list[str]:
-    return [tools.compiler_version, tools.verilator_version, processor_name()]
 
 
 def _report(log: Log | None, message: str) -> None:
