@@ -34,6 +34,8 @@ class Device(IntEnum):
     CYCLES_LOW = 0x08
     CYCLES_HIGH = 0x0C
     PHASE = 0x10
+    WAIT_STATES = 0x14
+    TRAP = 0x18
 
 
 class Phase(IntEnum):
