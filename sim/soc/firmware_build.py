@@ -15,6 +15,8 @@ from sim.errors import BuildError
 from sim.rtl_runner.toolchain import run
 from sim.soc.cores import INSTALL_HINT, Core
 from sim.soc.elf import load_elf
+from sim.soc.firmware.headers import headers as generated_headers
+from sim.soc.firmware.headers import sources as network_sources
 
 FIRMWARE = Path(__file__).parent / "firmware"
 START_FILES = (FIRMWARE / "start.S", FIRMWARE / "link.ld")
@@ -169,6 +171,30 @@ def build_firmware(
     record = json.loads((folder / "firmware.json").read_text(encoding="utf-8"))
     code = (folder / "code.bin").read_bytes()
     return Firmware(code, record["static_bytes"], tool.version, " ".join(flags))
+
+
+def network_firmware(core: Core, kernel_set: str, compiler: str | None = None) -> Firmware:
+    """The firmware that runs a network image with one of `headers.KERNEL_SETS`.
+
+    Raises
+    ------
+    BuildError : no compiler, or it failed.
+    """
+    return build_firmware(
+        core,
+        network_sources(kernel_set),
+        headers=sorted(FIRMWARE.glob("*.h")),
+        generated=generated_headers(),
+        compiler=compiler,
+    )
+
+
+def network_firmware_key(core: Core, kernel_set: str, compiler: str) -> str:
+    """Identifies the sources and flags of `network_firmware`; needs no compiler."""
+    files = [*network_sources(kernel_set), *sorted(FIRMWARE.glob("*.h")), *START_FILES]
+    contents = [part for path in files for part in (path.name.encode(), path.read_bytes())]
+    generated = [text for pair in sorted(generated_headers().items()) for text in pair]
+    return content_key(compile_flags(core, compiler), generated, *contents)
 
 
 def _variables(tool: Compiler) -> dict[str, str]:
