@@ -2,13 +2,14 @@
 
 from dataclasses import dataclass
 
-from npu.compiler.estimate import add_cycles, grid_cycles, transfer_cycles
+from npu.compiler.estimate import grid_cycles, transfer_cycles
 from npu.compiler.hazards import Access, Memory
 from npu.compiler.layout import Fold, input_planes
+from npu.compiler.normalize import FIELD_LIMIT
 from npu.compiler.pieces import Piece, weight_words
-from npu.compiler.tasks import AddTask, Extent, GridTask, Region, ceil_div
-from rtl.config import PARAMETER_BYTES, NpuConfig
-from rtl.isa import ADDRESS_BITS, Destination, Function, Opcode
+from npu.compiler.tasks import Extent, GridTask, Region, ceil_div
+from rtl.config import BIAS_BYTES, PARAMETER_BYTES, NpuConfig
+from rtl.isa import ADDRESS_BITS, Destination, Opcode
 from rtl.isa import Region as MemoryRegion
 
 ADDRESS_MASK = (1 << ADDRESS_BITS) - 1
@@ -142,13 +143,20 @@ def load_folded(
 def load_constants(
     destination: Destination, offset: int, base: int, size: int, config: NpuConfig
 ) -> Prepared:
-    """LOAD `size` bytes at `offset` of the constants to weight word or parameter block `base`."""
+    """LOAD `size` bytes at `offset` of the constants to a buffer.
+
+    `base` counts weight words, parameter blocks, or units of the table.
+    """
     units = size // config.lanes
-    if destination == Destination.WEIGHTS:
-        written = Access(Memory.WEIGHTS, base, units // config.channels)
-        base *= config.channels
-    else:
-        written = Access(Memory.PARAMETERS, base, units // PARAMETER_BYTES)
+    match destination:
+        case Destination.WEIGHTS:
+            written = Access(Memory.WEIGHTS, base, units // config.channels)
+            base *= config.channels
+        case Destination.TABLE:
+            written = Access(Memory.TABLE, base, units)
+        case _:
+            blocks = units // block_units(destination)
+            written = Access(Memory.PARAMETERS, base, blocks)
     fields = {
         "offset": offset,
         "region": MemoryRegion.CONSTANTS,
@@ -169,6 +177,11 @@ def load_constants(
     }
     cycles = transfer_cycles(size, units, config)
     return Prepared(Opcode.LOAD, fields, (), (written,), cycles)
+
+
+def block_units(destination: Destination) -> int:
+    """Units of `lanes` bytes that a LOAD brings for each parameter block."""
+    return BIAS_BYTES if destination == Destination.BIASES else PARAMETER_BYTES
 
 
 def store_rows(
@@ -217,7 +230,9 @@ def grid(
     top = region.y0 * kernel.stride_y - kernel.pad_top
     left = region.x0 * kernel.stride_x - kernel.pad_left
     first_column = max(left, 0)
-    pad_top, pad_left = first_row - top, first_column - left
+    # rows behind the map are padding as much as rows in front of it
+    pad_top = first_row - top if top < task.ifm.height else FIELD_LIMIT
+    pad_left = first_column - left
     rows, columns = region.y1 - region.y0, region.x1 - region.x0
     ifm_rows, ifm_columns = end_row - first_row, task.ifm.width - first_column
     if task.opcode == Opcode.CONV:
@@ -264,15 +279,11 @@ def grid(
         "ofm_plane_pitch": ofm.plane_pitch & ADDRESS_MASK,
         "ofm_row_pitch": ofm.width,
         "ofm_zero_point": task.ofm_zero_point,
-        "ofm_multiplier": 0,
-        "ofm_shift": 0,
-        "shared_scale": 0,
-        "no_bias": 0,
+        **_scaling(task),
     }
-    reads = [
-        ifm.access(planes, (first_row, end_row)),
-        Access(Memory.PARAMETERS, parameter_base, words),
-    ]
+    reads = [ifm.access(planes, (first_row, end_row))]
+    if task.parameters is not None:
+        reads.append(Access(Memory.PARAMETERS, parameter_base, words))
     if task.weights is not None:
         reads.append(Access(Memory.WEIGHTS, weight_base, weight_words(task, piece, config)))
     cycles = grid_cycles(
@@ -288,39 +299,12 @@ def grid(
     return Prepared(task.opcode, fields, tuple(reads), writes, cycles)
 
 
-def add(
-    task: AddTask, rows: tuple[int, int], a: View, b: View, ofm: View, config: NpuConfig
-) -> list[Prepared]:
-    """ADD over rows `first..end`: one command, or one per plane where planes are not adjacent."""
-    views = (a, b, ofm)
-    planes = task.extent.planes(config.lanes)
-    length = (rows[1] - rows[0]) * ofm.width
-    joined = all(view.plane_pitch == length for view in views)
-    spans = [(0, planes)] if joined else [(plane, plane + 1) for plane in range(planes)]
-    commands = []
-    for span in spans:
-        words = (span[1] - span[0]) * length
-        fields = {
-            "ifm_base": a.address(span[0], rows[0]),
-            "ifm2_base": b.address(span[0], rows[0]),
-            "ofm_base": ofm.address(span[0], rows[0]),
-            "ifm_multiplier": task.multipliers[0],
-            "ifm2_multiplier": task.multipliers[1],
-            "ofm_multiplier": task.multiplier,
-            "words": words,
-            "ifm_right_shift": task.right_shifts[0],
-            "ifm2_right_shift": task.right_shifts[1],
-            "ifm_zero_point": task.zero_points[0],
-            "ifm2_zero_point": task.zero_points[1],
-            "ofm_zero_point": task.ofm_zero_point,
-            "activation_min": task.activation_min,
-            "activation_max": task.activation_max,
-            "ofm_shift": task.shift,
-            "function": Function.ADD,
-            "ifm2_repeat": 0,
-        }
-        reads = (a.access(span, rows), b.access(span, rows))
-        writes = (ofm.access(span, rows),)
-        cycles = add_cycles(words, config)
-        commands.append(Prepared(Opcode.ELEMENTWISE, fields, reads, writes, cycles))
-    return commands
+def _scaling(task: GridTask) -> dict[str, int]:
+    """Fields for what all outputs have in common."""
+    shared = task.parameters != Destination.PARAMETERS
+    return {
+        "ofm_multiplier": int(task.multiplier[0]) if shared else 0,
+        "ofm_shift": int(task.shift[0]) if shared else 0,
+        "shared_scale": int(shared),
+        "no_bias": int(task.parameters is None),
+    }

@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
+from kernels.requantize import Rounding
 from npu.compiler.allocate import Request, allocate
 from npu.compiler.commands import Prepared, grid
-from npu.compiler.constants import ConstantRing, lay_out
+from npu.compiler.constants import ConstantItem, ConstantRegion, ConstantRing, TableSlot
 from npu.compiler.emit import CommandStream, Stream
 from npu.compiler.layout import parameter_bytes, weight_bytes
 from npu.compiler.pieces import PieceKey
@@ -49,18 +49,25 @@ def compile_segment(
     CompileError : an operator does not fit the hardware; `partition` chooses operators that do.
     """
     options = options or CompilerOptions()
-    lowered = lower_segment(graph, segment)
+    lowered = lower_segment(graph, segment, Rounding.named(config.rounding))
     external = frozenset(lowered.roots[t] for t in segment.inputs)
     kept = {lowered.roots[t] for t in segment.outputs}
-    plan = plan_segment(lowered.operators, external, frozenset(kept), config)
+    sources = external.union(*(op.constants for op in lowered.operators))
+    plan = plan_segment(lowered.operators, sources, frozenset(kept), config)
     if options.keep_intermediates:
         kept |= {op.target for op in lowered.operators}
         kept -= {tensor for group in plan.groups for tensor in group.partial()}
     produced = {op.target for op in lowered.operators}
     stored = frozenset(t for t in kept & produced if t not in plan.spilled)
     offsets, arena_bytes = _arena(graph, plan, external | kept)
-    steps = list(schedule(plan, offsets, stored, config))
-    stream, constants, positions = _emit(steps, config)
+    constants = ConstantRegion()
+    maps = {
+        source: constants.add([data.reshape(-1).view(np.uint8)])
+        for op in lowered.operators
+        for source, data in op.constants.items()
+    }
+    steps = list(schedule(plan, {**offsets, **maps}, stored, config))
+    stream, positions = _emit(steps, constants, config)
 
     def bind(tensor: int) -> TensorBinding:
         t = graph.tensors[tensor]
@@ -78,7 +85,7 @@ def compile_segment(
     return Program(
         config=config,
         commands=encode_all(stream.commands),
-        constants=constants,
+        constants=constants.bytes(),
         arena_bytes=arena_bytes,
         inputs=tuple(bind(t) for t in segment.inputs),
         outputs=tuple(bind(t) for t in segment.outputs),
@@ -104,25 +111,29 @@ def _arena(graph: Graph, plan: SegmentPlan, kept: frozenset[int]) -> tuple[dict[
 
 
 def _emit(
-    steps: list[Step], config: NpuConfig
-) -> tuple[Stream, NDArray[np.uint8], dict[int, list[int]]]:
-    """The stream, the constants, and by operator position the numbers of its compute commands."""
-    weights: dict[PieceKey, NDArray[np.uint8]] = {}
-    parameters: dict[PieceKey, NDArray[np.uint8]] = {}
+    steps: list[Step], region: ConstantRegion, config: NpuConfig
+) -> tuple[Stream, dict[int, list[int]]]:
+    """The stream, and by operator position the numbers of its compute commands.
+
+    Adds the constants that the steps need to `region`.
+    """
+    weights: dict[PieceKey, ConstantItem] = {}
+    parameters: dict[PieceKey, ConstantItem] = {}
     grid_steps = [step for step in steps if isinstance(step, GridStep)]
     for use in grid_steps:
-        if use.key not in parameters:
-            first, end = use.piece.first, use.piece.end(config)
-            parameters[use.key] = parameter_bytes(use.task, first, end, config)
-            if use.task.weights is not None:
-                weights[use.key] = weight_bytes(use.task, first, end, use.piece.depth, config)
-    constants, parameters_offset = lay_out(weights, parameters)
-    weight_uses = [use.key for use in grid_steps if use.key in weights]
-    parameter_uses = [use.key for use in grid_steps]
-    weight_ring = ConstantRing(Destination.WEIGHTS, weights, weight_uses, 0, config)
-    parameter_ring = ConstantRing(
-        Destination.PARAMETERS, parameters, parameter_uses, parameters_offset, config
+        first, end = use.piece.first, use.piece.end(config)
+        if use.task.weights is not None and use.key not in weights:
+            data = weight_bytes(use.task, first, end, use.piece.depth, config)
+            weights[use.key] = ConstantItem(Destination.WEIGHTS, data)
+        if use.task.parameters is not None and use.key not in parameters:
+            data = parameter_bytes(use.task, first, end, config)
+            parameters[use.key] = ConstantItem(use.task.parameters, data)
+    uses = [use.key for use in grid_steps]
+    rings = (
+        ConstantRing(weights, uses, region, config.weight_words, config),
+        ConstantRing(parameters, uses, region, config.parameter_blocks, config),
     )
+    tables = TableSlot(region, config)
     stream = CommandStream(config.config_id)
     positions: dict[int, list[int]] = {}
 
@@ -136,20 +147,20 @@ def _emit(
         )
 
     for step in steps:
-        if not isinstance(step, GridStep):
-            number = put(step.command)
-            if COMMANDS[step.command.opcode].engine == Engine.COMPUTE:
-                positions.setdefault(step.position, []).append(number)
-            continue
-        bases = [0, 0]
-        for index, ring in enumerate((weight_ring, parameter_ring)):
-            if index == 0 and step.key not in weights:
-                continue
-            bases[index], load = ring.require(step.key)
+        if isinstance(step, GridStep):
+            found = [ring.require(step.key) for ring in rings]
+            loads = [load for _, load in found]
+            bases = [base for base, _ in found]
+            command = grid(
+                step.task, step.piece, step.region, step.ifm, step.ofm, bases[0], bases[1], config
+            )
+        else:
+            loads = [tables.require(step.table)] if step.table is not None else []
+            command = step.command
+        for load in loads:
             if load is not None:
                 put(load)
-        command = grid(
-            step.task, step.piece, step.region, step.ifm, step.ofm, bases[0], bases[1], config
-        )
-        positions.setdefault(step.position, []).append(put(command))
-    return stream.finish(), constants, positions
+        number = put(command)
+        if COMMANDS[command.opcode].engine == Engine.COMPUTE:
+            positions.setdefault(step.position, []).append(number)
+    return stream.finish(), positions

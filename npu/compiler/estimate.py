@@ -43,8 +43,8 @@ def grid_cycles(
     return groups * max(grid, output)
 
 
-def add_cycles(words: int, config: NpuConfig) -> int:
-    """Cycles of an ADD over `words` words: the operands of a group are scaled one by one."""
+def elementwise_cycles(words: int, config: NpuConfig) -> int:
+    """Cycles of an ELEMENTWISE over `words` words: the operands of a group are fetched in turn."""
     group = 2 * (config.pixels // config.requant_words) + 1
     return ceil_div(words, config.pixels) * group
 

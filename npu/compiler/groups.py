@@ -6,7 +6,7 @@ from functools import lru_cache
 from math import isqrt
 
 from npu.compiler.estimate import COMPUTE_OVERHEAD, TRANSFER_OVERHEAD, transfer_cycles
-from npu.compiler.pieces import constant_bytes, cut, fits_for_reuse
+from npu.compiler.pieces import constant_size, cut, reloaded_bytes
 from npu.compiler.stripes import (
     GroupPlan,
     Member,
@@ -56,13 +56,18 @@ class GroupPlanner:
         self._plans: dict[Hashable, GroupPlan] = {}
         self._spans = lru_cache(maxsize=None)(self._find_spans)
         self._cycles = lru_cache(maxsize=None)(self._member_cycles)
-        self._constants = [constant_bytes(m.op, config) for m in members]
+        self._constants = [constant_size(m.op, config) for m in members]
         self._commands = [
-            sum(len(cut(t, 1, config)) if isinstance(t, GridTask) else 1 for t in m.op.tasks)
+            sum(
+                len(cut(task, 1, config))
+                if isinstance(task, GridTask)
+                else task.command_count(config)
+                for task in m.op.tasks
+            )
             for m in members
         ]
         # the first operator waits for its weights and is cut finer, in every stripe
-        start = sum(self._constants[0]) // config.bus_bytes
+        start = self._constants[0].bytes // config.bus_bytes
         self._commands[0] = max(self._commands[0], isqrt(start // COMPUTE_OVERHEAD))
         self._touched = [frozenset((*m.op.sources, m.op.target)) for m in members]
 
@@ -157,7 +162,8 @@ class GroupPlanner:
             elif output.tensor in streamed:
                 words += buffers * span.most_made * output.row_words(config)
                 store += self._transfer(output, output.extent.height, count)
-        load += self._reloads(first, end) * (count - 1)
+        reloads = reloaded_bytes(self._constants[first:end], config) // config.bus_bytes
+        load += reloads * (count - 1)
         serial = buffers == 1 and count > 1 and (store > 0 or not whole)
         if serial:
             cycles = load + compute + store
@@ -197,15 +203,6 @@ class GroupPlanner:
         size = rows * operand.external.width * operand.external.channels
         words = rows * operand.row_words(self._config)
         return count * TRANSFER_OVERHEAD + transfer_cycles(size, words, self._config)
-
-    def _reloads(self, first: int, end: int) -> int:
-        """Cycles of loading constants again for every stripe, if the buffers cannot keep them."""
-        weights, parameters = (
-            sum(sizes) for sizes in zip(*self._constants[first:end], strict=True)
-        )
-        kept_weights, kept_parameters = fits_for_reuse(weights, parameters, self._config)
-        size = (0 if kept_weights else weights) + (0 if kept_parameters else parameters)
-        return size // self._config.bus_bytes
 
 
 def _most(spans: Iterable[Rows]) -> int:

@@ -12,6 +12,7 @@ class Memory(enum.Enum):
     SCRATCHPAD = "scratchpad"
     WEIGHTS = "weights"
     PARAMETERS = "parameters"
+    TABLE = "table"
     ARENA = "arena"
 
 

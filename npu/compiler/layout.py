@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from npu.compiler.estimate import grid_cycles
 from npu.compiler.tasks import Extent, GridTask, Kernel, Region, ceil_div
-from rtl.config import PARAMETER_BYTES, NpuConfig
-from rtl.isa import Opcode
+from rtl.config import BIAS_BYTES, PARAMETER_BYTES, NpuConfig
+from rtl.isa import Destination, Opcode
 
 FOLD_WORDS = 4
 """Words of a folded pixel at most (a limit of the LOAD command)."""
@@ -107,11 +107,15 @@ def weight_bytes(
 
 
 def parameter_bytes(task: GridTask, first: int, end: int, config: NpuConfig) -> NDArray[np.uint8]:
-    """The packed parameters of output words `first..end`."""
+    """What output words `first..end` need in the parameter buffer, packed for its LOAD."""
     low, high = first * config.lanes, end * config.lanes
-    return pack_parameters(
+    packed = pack_parameters(
         task.bias[low:high], task.multiplier[low:high], task.shift[low:high], config
     )
+    if task.parameters == Destination.PARAMETERS:
+        return packed
+    planes = packed.reshape(-1, PARAMETER_BYTES, config.lanes)
+    return planes[:, : BIAS_BYTES if task.parameters else 0].reshape(-1)
 
 
 def _dense(

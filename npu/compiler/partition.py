@@ -3,18 +3,19 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from npu.compiler.lower import COMPUTE_KINDS, VIEW_KINDS, natural_extent, paddings
+from kernels.requantize import Rounding
+from npu.compiler.lower import COMPUTE_KINDS
+from npu.compiler.lower_reduce import REDUCTION_KINDS, reduced_extent
 from npu.compiler.normalize import FIELD_LIMIT
+from npu.compiler.padding import folds
 from npu.compiler.pieces import smallest_weights
 from npu.compiler.rules import reason_against
 from npu.compiler.segment import Segment, lower_segment, make_segment
+from npu.compiler.shapes import VIEW_KINDS, natural_extent
 from npu.compiler.stripes import smallest_working_set
 from npu.compiler.tasks import GridTask
 from npu.graph import Graph, Operator
-from npu.quant_params import placement
 from rtl.config import NpuConfig
-
-FOLDABLE_INTO = frozenset({"CONV_2D", "DEPTHWISE_CONV_2D"})
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ def partition(graph: Graph, config: NpuConfig) -> Partition:
     reasons: dict[int, str] = {}
     oversized: set[int] = set()
     for op in graph.operators:
-        reason = reason_against(graph, op)
+        reason = reason_against(graph, op, Rounding.named(config.rounding))
         if reason:
             reasons[op.index] = reason
     # each decision changes the runs that others depend on, and only ever removes operators
@@ -85,40 +86,21 @@ def _misplaced(graph: Graph, run: tuple[int, ...]) -> dict[int, str]:
     found: dict[int, str] = {}
     for op in members:
         output = op.outputs[0]
-        if op.kind == "PAD":
-            if not _folds(graph, op, run):
-                found[op.index] = (
-                    "PAD is only folded into convolutions that follow it and whose kernels are"
-                    " larger than the padding"
-                )
-        elif op.kind in VIEW_KINDS:
+        if op.kind == "PAD" and folds(graph, op, run):
+            continue
+        if op.kind in VIEW_KINDS:
             channels = produced.get(op.inputs[0])
             if channels is not None:
                 produced[output] = channels
                 if not _renames(graph, op, channels, run):
                     found[op.index] = f"{op.kind} moves data between pixels and channels"
+        elif op.kind in REDUCTION_KINDS:
+            produced[output] = reduced_extent(graph, op).channels
+            if not _renames(graph, op, produced[output], run):
+                found[op.index] = f"{op.kind} moves data between pixels and channels"
         else:
             produced[output] = natural_extent(graph.tensors[output].shape).channels
     return found
-
-
-def _folds(graph: Graph, op: Operator, run: tuple[int, ...]) -> bool:
-    consumers = graph.consumers(op.outputs[0])
-    if op.outputs[0] in graph.outputs or not consumers:
-        return False
-    amounts = paddings(graph, op)
-    for consumer in consumers:
-        if consumer.kind not in FOLDABLE_INTO or consumer.index not in run:
-            return False
-        windows = placement(graph, consumer)
-        for axis in (0, 1):
-            span = (windows.kernel[axis] - 1) * windows.dilation[axis] + 1
-            before = amounts[1 + axis][0] + windows.padding[axis]
-            if max(before, amounts[1 + axis][1] + windows.padding[axis]) >= span:
-                return False
-            if before > FIELD_LIMIT:
-                return False
-    return True
 
 
 def _renames(graph: Graph, op: Operator, channels: int, run: tuple[int, ...]) -> bool:
@@ -139,7 +121,8 @@ def _renames(graph: Graph, op: Operator, channels: int, run: tuple[int, ...]) ->
 def _too_large(graph: Graph, run: tuple[int, ...], config: NpuConfig) -> dict[int, str]:
     """Operators of a run that the memories on chip are too small for."""
     found: dict[int, str] = {}
-    lowered = lower_segment(graph, make_segment(graph, run))
+    rounding = Rounding.named(config.rounding)
+    lowered = lower_segment(graph, make_segment(graph, run), rounding)
     for work in lowered.operators:
         words = smallest_working_set(work, config)
         ifm = work.source_extents[0]

@@ -1,16 +1,20 @@
 """Cutting an operator's outputs along channels: what one command computes."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from npu.compiler.layout import input_planes
 from npu.compiler.tasks import GridTask, LoweredOperator, Region, ceil_div
-from rtl.config import PARAMETER_BYTES, NpuConfig
-from rtl.isa import Opcode
+from rtl.config import BIAS_BYTES, PARAMETER_BYTES, NpuConfig
+from rtl.isa import Destination, Opcode
 
 BUFFER_SHARE = 8
 """A piece's weights and parameters take at most this fraction of their buffers, unless one output
 word alone takes more: pieces behind it then arrive while it is computed."""
+
+MAX_BLOCKS = (1 << 12) - 1
+"""Blocks of one command at most (a limit of its encoding)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,30 +77,65 @@ def cut(task: GridTask, count: int, config: NpuConfig) -> tuple[Piece, ...]:
 
 def _blocks_that_fit(task: GridTask, block_words: int, config: NpuConfig) -> int:
     block = Piece(0, 1, block_words * config.groups_per_word)
-    most = max(config.parameter_blocks // BUFFER_SHARE // block_words, 1)
+    most = MAX_BLOCKS
+    if task.parameters is not None:
+        most = max(config.parameter_blocks // BUFFER_SHARE // block_words, 1)
     weights = weight_words(task, block, config)
     if weights:
         most = min(most, max(config.weight_words // BUFFER_SHARE // weights, 1))
     return most
 
 
-def constant_bytes(op: LoweredOperator, config: NpuConfig) -> tuple[int, int]:
-    """Bytes of the weights and of the parameters of an operator."""
-    weights = parameters = 0
+def parameter_bytes_per_channel(task: GridTask) -> int:
+    """Bytes that a LOAD brings to the parameter buffer for each output."""
+    match task.parameters:
+        case None:
+            return 0
+        case Destination.BIASES:
+            return BIAS_BYTES
+        case _:
+            return PARAMETER_BYTES
+
+
+class ConstantSize(NamedTuple):
+    """What weights and parameters take: bytes that are loaded, and blocks of the buffer."""
+
+    weight_bytes: int = 0
+    parameter_bytes: int = 0
+    parameter_blocks: int = 0
+
+    @property
+    def bytes(self) -> int:
+        """Bytes that are loaded in all."""
+        return self.weight_bytes + self.parameter_bytes
+
+
+def constant_size(op: LoweredOperator, config: NpuConfig) -> ConstantSize:
+    """Weights and parameters of an operator."""
+    weights = parameters = blocks = 0
     for task in op.tasks:
         if isinstance(task, GridTask):
             words = sum(weight_words(task, piece, config) for piece in cut(task, 1, config))
             weights += words * config.channels * config.lanes
-            parameters += task.ofm.planes(config.lanes) * config.lanes * PARAMETER_BYTES
-    return weights, parameters
+            planes = task.ofm.planes(config.lanes)
+            parameters += planes * config.lanes * parameter_bytes_per_channel(task)
+            blocks += planes if task.parameters is not None else 0
+    return ConstantSize(weights, parameters, blocks)
 
 
-def fits_for_reuse(weights: int, parameters: int, config: NpuConfig) -> tuple[bool, bool]:
-    """Whether so many bytes of weights, and of parameters, stay in their buffers when they are
-    used again and again: buffers are rings, whose wrap may waste a piece."""
+def reloaded_bytes(sizes: Sequence[ConstantSize], config: NpuConfig) -> int:
+    """Bytes to load again when operators that need `sizes` run in turn, time and again.
+
+    Buffers are rings, whose wrap may waste a piece.
+    """
+    total = [sum(column) for column in zip(*sizes, strict=True)]
     share = (BUFFER_SHARE - 1) / BUFFER_SHARE
-    held = config.parameter_blocks * config.lanes * PARAMETER_BYTES
-    return weights <= share * config.weight_buffer_kib * 1024, parameters <= share * held
+    again = 0
+    if total[0] > share * config.weight_buffer_kib * 1024:
+        again += total[0]
+    if total[2] > share * config.parameter_blocks:
+        again += total[1]
+    return again
 
 
 def smallest_weights(op: LoweredOperator, config: NpuConfig) -> int:

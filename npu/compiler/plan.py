@@ -50,7 +50,7 @@ def plan_segment(
     handed_out: frozenset[int],
     config: NpuConfig,
 ) -> SegmentPlan:
-    """Plan a segment; it reads `external` from the arena and its results are `handed_out`.
+    """Plan a segment; it reads `external` from memory and its results are `handed_out`.
 
     Raises
     ------

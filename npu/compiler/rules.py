@@ -8,14 +8,14 @@ from collections.abc import Callable
 
 import numpy as np
 
-from npu.compiler.lower import (
-    COMPUTE_KINDS,
-    VIEW_KINDS,
-    lower_operator,
-    natural_extent,
-    paddings,
-)
+from kernels.requantize import Rounding
+from npu.compiler.errors import CompileError
+from npu.compiler.lower import COMPUTE_KINDS, lower_operator
+from npu.compiler.lower_elementwise import TABLE_KINDS, has_table, is_pixel
+from npu.compiler.lower_reduce import reduction_map
 from npu.compiler.normalize import FIELD_LIMIT
+from npu.compiler.padding import PAD_KINDS, paddings
+from npu.compiler.shapes import VIEW_KINDS, is_map, natural_extent
 from npu.errors import ModelError
 from npu.graph import Graph, Operator, Tensor
 from npu.options import (
@@ -26,8 +26,7 @@ from npu.options import (
     FullyConnectedOptions,
     PoolOptions,
 )
-from npu.quant_params import placement
-from npu.shape_rules import reduced_axes
+from npu.quant_params import placement, scale_and_zero_point
 
 Rule = Callable[[Graph, Operator], bool]
 
@@ -36,8 +35,8 @@ CHANNEL_LIMIT = 4 * ((1 << 12) - 1)
 """Channels of a map at most: commands count them in words of at least four, in 12 bits."""
 
 
-def reason_against(graph: Graph, op: Operator) -> str:
-    """Why the NPU cannot execute `op`, whatever its configuration; empty if it can."""
+def reason_against(graph: Graph, op: Operator, rounding: Rounding) -> str:
+    """Why the NPU cannot execute `op`, whatever the size of its memories; empty if it can."""
     rules = RULES.get(op.kind)
     if rules is None:
         return f"{op.kind} is not an NPU operator"
@@ -48,10 +47,10 @@ def reason_against(graph: Graph, op: Operator) -> str:
             return str(error)
         if not holds:
             return str(rule.__doc__)
-    if op.kind in COMPUTE_KINDS:
+    if op.kind in COMPUTE_KINDS or op.kind in PAD_KINDS:
         try:
-            lower_operator(graph, op, {}, {})
-        except ModelError as error:
+            lower_operator(graph, op, {}, {}, rounding)
+        except (ModelError, CompileError) as error:
             return str(error)
     return ""
 
@@ -131,15 +130,45 @@ def window_in_range(graph: Graph, op: Operator) -> bool:
     return max(fields) <= FIELD_LIMIT
 
 
-def same_shapes(graph: Graph, op: Operator) -> bool:
-    """both inputs must have the shape of the output (no broadcasting)"""
-    shape = graph.output_tensor(op).shape
-    return all(graph.tensors[i].shape == shape for i in op.inputs[:2])
+def int8_constants(graph: Graph, op: Operator) -> bool:
+    """constant operands must be int8"""
+    return all(graph.tensors[i].dtype == np.int8 for i in op.inputs)
 
 
-def computed_operands(graph: Graph, op: Operator) -> bool:
-    """neither input may be a constant"""
-    return not any(graph.tensors[i].is_constant for i in op.inputs[:2])
+def computed_operand(graph: Graph, op: Operator) -> bool:
+    """at least one input must not be a constant"""
+    return not all(graph.tensors[i].is_constant for i in op.inputs)
+
+
+def whole_or_pixel(graph: Graph, op: Operator) -> bool:
+    """a computed operand must have the output's size, or be one pixel with all its channels"""
+    ofm = graph.output_tensor(op)
+    extent = natural_extent(ofm.shape)
+    computed = [t for i in op.inputs if not (t := graph.tensors[i]).is_constant]
+    return has_table(graph, op) or all(t.size == ofm.size or is_pixel(t, extent) for t in computed)
+
+
+def whole_operand(graph: Graph, op: Operator) -> bool:
+    """only one of the operands may be broadcast"""
+    ofm = graph.output_tensor(op)
+    inputs = [graph.tensors[i] for i in op.inputs]
+    return has_table(graph, op) or any(t.is_constant or t.size == ofm.size for t in inputs)
+
+
+def whole_minuend(graph: Graph, op: Operator) -> bool:
+    """the first operand of SUB must not be broadcast unless it is constant"""
+    first = graph.tensors[op.inputs[0]]
+    return (
+        op.kind != "SUB"
+        or has_table(graph, op)
+        or first.is_constant
+        or first.size == graph.output_tensor(op).size
+    )
+
+
+def one_slope(graph: Graph, op: Operator) -> bool:
+    """PRELU must have one constant slope"""
+    return op.kind != "PRELU" or has_table(graph, op)
 
 
 def whole_rows(graph: Graph, op: Operator) -> bool:
@@ -149,17 +178,34 @@ def whole_rows(graph: Graph, op: Operator) -> bool:
     return ifm.size == features or ifm.shape[-1] == features
 
 
-def spatial_mean(graph: Graph, op: Operator) -> bool:
-    """MEAN must average over height and width, up to 255 each"""
-    shape = graph.tensors[op.inputs[0]].shape
-    return reduced_axes(graph, op) == (1, 2) and max(shape[1:3]) <= FIELD_LIMIT
+def one_map(graph: Graph, op: Operator) -> bool:
+    """the input must have up to three dimensions, or four and batch 1"""
+    return is_map(graph.tensors[op.inputs[0]].shape)
 
 
-def spatial_padding(graph: Graph, op: Operator) -> bool:
-    """PAD must extend height and width only, by up to 255"""
+def reduction_in_range(graph: Graph, op: Operator) -> bool:
+    """up to 255 rows and columns may be reduced, and maps have up to 16380 channels"""
+    extent, (over_height, over_width, _) = reduction_map(graph, op)
+    rows, columns = extent.height if over_height else 1, extent.width if over_width else 1
+    return max(rows, columns) <= FIELD_LIMIT and extent.channels <= CHANNEL_LIMIT
+
+
+def pixels_reduced(graph: Graph, op: Operator) -> bool:
+    """REDUCE_MAX must not reduce channels"""
+    return not reduction_map(graph, op)[1][2]
+
+
+def same_quantization(graph: Graph, op: Operator) -> bool:
+    """input and output must have the same scale and zero point"""
+    ifm = scale_and_zero_point(graph.tensors[op.inputs[0]])
+    return ifm == scale_and_zero_point(graph.output_tensor(op))
+
+
+def padding_in_range(graph: Graph, op: Operator) -> bool:
+    """PAD must not extend the batch, and height and width by up to 255 in front and behind"""
     amounts = paddings(graph, op)
-    before_after = [n for pair in amounts[1:3] for n in pair]
-    return amounts[0] == amounts[3] == (0, 0) and max(before_after) <= FIELD_LIMIT
+    spatial = [n for pair in amounts[-3:-1] for n in pair]
+    return not any(map(any, amounts[:-3])) and max(spatial, default=0) <= FIELD_LIMIT
 
 
 def constant_paddings(graph: Graph, op: Operator) -> bool:
@@ -171,22 +217,31 @@ _COMMON: list[Rule] = [int8_activations, computed_input, extents_in_range]
 _WEIGHTS: list[Rule] = [constant_weights, symmetric_weights, constant_bias, clamping_activation]
 _CONVOLUTION: list[Rule] = [*_COMMON, batch_of_one, *_WEIGHTS, window_in_range]
 _POOL: list[Rule] = [*_COMMON, batch_of_one, clamping_activation, window_in_range]
+_FUNCTION: list[Rule] = [
+    int8_activations,
+    int8_constants,
+    computed_operand,
+    extents_in_range,
+    whole_or_pixel,
+    whole_operand,
+    whole_minuend,
+]
+_TABLE: list[Rule] = [*_COMMON, one_slope]
+_REDUCTION: list[Rule] = [*_COMMON, one_map, reduction_in_range]
+_PADDING: list[Rule] = [*_COMMON, constant_paddings, one_map, padding_in_range]
 
 RULES: dict[str, list[Rule]] = {
     "CONV_2D": _CONVOLUTION,
     "DEPTHWISE_CONV_2D": _CONVOLUTION,
     "FULLY_CONNECTED": [*_COMMON, *_WEIGHTS, whole_rows],
-    "ADD": [
-        int8_activations,
-        computed_operands,
-        same_shapes,
-        extents_in_range,
-        clamping_activation,
-    ],
+    **{kind: [*_FUNCTION, clamping_activation] for kind in ("ADD", "SUB", "MUL")},
+    **{kind: _FUNCTION for kind in ("MAXIMUM", "MINIMUM")},
+    **{kind: _TABLE for kind in sorted(TABLE_KINDS)},
     "AVERAGE_POOL_2D": _POOL,
     "MAX_POOL_2D": _POOL,
-    "MEAN": [*_COMMON, one_feature_map, spatial_mean],
-    "PAD": [*_COMMON, one_feature_map, constant_paddings, spatial_padding],
+    **{kind: _REDUCTION for kind in ("MEAN", "SUM")},
+    "REDUCE_MAX": [*_REDUCTION, pixels_reduced, same_quantization],
+    **{kind: _PADDING for kind in sorted(PAD_KINDS)},
     **{kind: [int8_activations, computed_input] for kind in sorted(VIEW_KINDS)},
 }
 """What has to hold for each kind, apart from its neighbours and the size of the memories."""

@@ -4,9 +4,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from math import isqrt
 
-from npu.compiler.commands import Prepared, View, add, load_folded, load_rows, store_rows
+import numpy as np
+from numpy.typing import NDArray
+
+from npu.compiler.commands import Prepared, View, load_folded, load_rows, store_rows
+from npu.compiler.elementwise import elementwise
 from npu.compiler.estimate import COMPUTE_OVERHEAD
-from npu.compiler.pieces import Piece, PieceKey, constant_bytes, cut
+from npu.compiler.pieces import Piece, PieceKey, constant_size, cut
 from npu.compiler.plan import SegmentPlan
 from npu.compiler.stripes import (
     GroupPlan,
@@ -16,7 +20,7 @@ from npu.compiler.stripes import (
     compute_cycles,
     row_demand,
 )
-from npu.compiler.tasks import AddTask, Extent, GridTask, Region, Rows
+from npu.compiler.tasks import ElementwiseTask, Extent, GridTask, Region, Rows
 from rtl.config import NpuConfig
 from rtl.isa import Region as MemoryRegion
 
@@ -35,14 +39,16 @@ class GridStep:
 
 
 @dataclass(frozen=True, eq=False)
-class TransferStep:
-    """A LOAD or STORE of activations, or an ADD, of the operator at `position`."""
+class CommandStep:
+    """A finished command of the operator at `position`: a LOAD or STORE of activations, or an
+    ELEMENTWISE, which may need a `table` (uint8 `[256]`)."""
 
     position: int
     command: Prepared
+    table: NDArray[np.uint8] | None = None
 
 
-Step = GridStep | TransferStep
+Step = GridStep | CommandStep
 
 
 def schedule(
@@ -86,7 +92,7 @@ class _Pace:
     def pieces(self, member: Member, last: bool) -> int:
         """Into how many pieces to cut the outputs of the next operator, which may be the last."""
         config = self._config
-        constants = sum(constant_bytes(member.op, config)) // config.bus_bytes
+        constants = constant_size(member.op, config).bytes // config.bus_bytes
         load = constants + sum(
             o.external.size // config.bus_bytes for o in member.inputs if o.in_arena
         )
@@ -153,9 +159,10 @@ class _GroupSteps:
                 yield from self._fetch(position, number, member, view, needed)
         ofm = self._operand_view(position, -1, member.output, stripe, rows)
         for task, cut_pieces in zip(member.op.tasks, pieces, strict=True):
-            if isinstance(task, AddTask):
-                for command in add(task, rows, views[0], views[1], ofm, self._config):
-                    yield TransferStep(position, command)
+            if isinstance(task, ElementwiseTask):
+                operands = views[0], views[-1]
+                for command in elementwise(task, rows, *operands, ofm, self._config):
+                    yield CommandStep(position, command, task.table)
                 continue
             low, high = max(rows[0], task.region.y0), min(rows[1], task.region.y1)
             if low >= high:
@@ -197,12 +204,12 @@ class _GroupSteps:
                 rows,
                 self._config,
             )
-        yield TransferStep(position, command)
+        yield CommandStep(position, command)
 
     def _store(self, position: int, member: Member, view: View, rows: Rows) -> Step:
         offset = self._offsets[member.op.target]
         command = store_rows(view, member.output.extent, offset, rows, self._config)
-        return TransferStep(position, command)
+        return CommandStep(position, command)
 
     def _operand_view(
         self, position: int, number: int, operand: Operand, stripe: int, rows: Rows

@@ -2,7 +2,10 @@
 
 from dataclasses import dataclass, replace
 
-from npu.compiler.lower import VIEW_KINDS, lower_operator, natural_extent, paddings
+from kernels.requantize import Rounding
+from npu.compiler.lower import lower_operator
+from npu.compiler.padding import folds, paddings
+from npu.compiler.shapes import VIEW_KINDS, natural_extent
 from npu.compiler.tasks import Extent, LoweredOperator
 from npu.graph import Graph
 
@@ -55,8 +58,10 @@ def make_segment(graph: Graph, operators: tuple[int, ...]) -> Segment:
     return Segment(operators, tuple(inputs), outputs)
 
 
-def lower_segment(graph: Graph, segment: Segment) -> LoweredSegment:
-    """Lower all operators of a segment."""
+def lower_segment(
+    graph: Graph, segment: Segment, rounding: Rounding = Rounding.DOUBLE
+) -> LoweredSegment:
+    """Lower all operators of a segment, for hardware that rounds as `rounding` says."""
     roots = {tensor: tensor for tensor in segment.inputs}
     extents: dict[int, Extent] = {}
     pads: dict[int, tuple[int, int]] = {}
@@ -70,7 +75,7 @@ def lower_segment(graph: Graph, segment: Segment) -> LoweredSegment:
             held, shown = extents.get(op.inputs[0]), natural_extent(graph.tensors[output].shape)
             if held is not None:
                 extents[output] = shown if shown.channels == held.channels else held
-        elif op.kind == "PAD":
+        elif op.kind == "PAD" and folds(graph, op, segment.operators):
             source = op.inputs[0]
             roots[output] = roots[source]
             extents[output] = extents.get(source) or natural_extent(graph.tensors[source].shape)
@@ -78,8 +83,9 @@ def lower_segment(graph: Graph, segment: Segment) -> LoweredSegment:
             pads[output] = amounts[1][0], amounts[2][0]
             folded.add(output)
         else:
-            work = lower_operator(graph, op, extents, pads)
+            work = lower_operator(graph, op, extents, pads, rounding)
             roots[output] = output
-            extents[output] = natural_extent(graph.tensors[output].shape)
+            natural = natural_extent(graph.tensors[output].shape)
+            extents[output] = natural if natural.channels == work.ofm.channels else work.ofm
             lowered.append(replace(work, sources=tuple(roots.get(t, t) for t in work.sources)))
     return LoweredSegment(tuple(lowered), roots, frozenset(folded))

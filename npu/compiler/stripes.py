@@ -9,12 +9,16 @@ import enum
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from npu.compiler.estimate import (
-    add_cycles,
-    grid_cycles,
-)
+from npu.compiler.estimate import elementwise_cycles, grid_cycles
 from npu.compiler.layout import Fold, choose_fold, folded
-from npu.compiler.tasks import AddTask, Extent, GridTask, LoweredOperator, Rows, ceil_div
+from npu.compiler.tasks import (
+    ElementwiseTask,
+    Extent,
+    GridTask,
+    LoweredOperator,
+    Rows,
+    ceil_div,
+)
 from rtl.config import NpuConfig
 
 
@@ -156,9 +160,9 @@ def compute_cycles(op: LoweredOperator, rows: Rows, config: NpuConfig) -> int:
     """Estimated cycles of computing output rows, without the overhead of commands."""
     total = 0
     for task in op.tasks:
-        if isinstance(task, AddTask):
+        if isinstance(task, ElementwiseTask):
             words = op.ofm.planes(config.lanes) * op.ofm.width * (rows[1] - rows[0])
-            total += add_cycles(words, config)
+            total += elementwise_cycles(words, config)
             continue
         count = min(rows[1], task.region.y1) - max(rows[0], task.region.y0)
         if count > 0:

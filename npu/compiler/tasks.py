@@ -6,15 +6,19 @@ by the index of the tensor that holds their bytes: views (RESHAPE, folded PAD) s
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rtl.config import NpuConfig
-from rtl.isa import Opcode
+from rtl.isa import Destination, Function, Opcode
 
 Rows = tuple[int, int]
 """First row and the row behind the last one."""
+
+IDENTITY = 1 << 30, 1
+"""Multiplier and shift with which every rounding leaves a value as it is."""
 
 
 def ceil_div(a: int, b: int) -> int:
@@ -117,6 +121,18 @@ class GridTask:
     activation_min: int
     activation_max: int
 
+    @cached_property
+    def shared_scale(self) -> bool:
+        """Whether one multiplier and one shift hold for all outputs."""
+        return bool(np.ptp(self.multiplier) == 0 and np.ptp(self.shift) == 0)
+
+    @cached_property
+    def parameters(self) -> Destination | None:
+        """What a LOAD has to bring for the outputs: all parameters, biases alone, or nothing."""
+        if not self.shared_scale:
+            return Destination.PARAMETERS
+        return Destination.BIASES if self.bias.any() else None
+
     def window_stride(self) -> int:
         """Distance of neighbouring pixels in the activation window, 1 or 2."""
         return self.kernel.stride_x if self.kernel.stride_x in (1, 2) else 1
@@ -147,22 +163,34 @@ class GridTask:
         return first, max(min(last, self.ifm.height), first + 1)
 
 
-@dataclass(frozen=True, kw_only=True)
-class AddTask:
-    """ADD of two maps of the same extent; see `rtl/ARCHITECTURE.md` for the arithmetic.
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ElementwiseTask:
+    """A function of two maps, or of one by table; see `rtl/ARCHITECTURE.md` for the arithmetic.
 
-    Each of `multipliers` and `right_shifts` holds one value per operand.
+    Parameters
+    ----------
+    function : what is computed.
+    extent : of the output and of the operands.
+    repeated : the second operand is one pixel, which meets every pixel of the first.
+    multipliers, right_shifts : ADD and SUB: one value per operand.
+    zero_points : ADD, SUB and MUL: one value per operand.
+    multiplier, shift : rescaling of the result; by default it stays as it is.
+    ofm_zero_point, activation_min, activation_max : int8 values.
+    table : TABLE: uint8 `[256]`, the result for each byte.
     """
 
+    function: Function
     extent: Extent
-    multipliers: tuple[int, int]
-    right_shifts: tuple[int, int]
-    zero_points: tuple[int, int]
-    multiplier: int
-    shift: int
-    ofm_zero_point: int
-    activation_min: int
-    activation_max: int
+    repeated: bool = False
+    multipliers: tuple[int, int] = (0, 0)
+    right_shifts: tuple[int, int] = (0, 0)
+    zero_points: tuple[int, int] = (0, 0)
+    multiplier: int = IDENTITY[0]
+    shift: int = IDENTITY[1]
+    ofm_zero_point: int = 0
+    activation_min: int = -128
+    activation_max: int = 127
+    table: NDArray[np.uint8] | None = field(default=None, repr=False)
 
     @property
     def ofm(self) -> Extent:
@@ -171,10 +199,17 @@ class AddTask:
 
     def operand_extents(self) -> tuple[Extent, ...]:
         """Extent of each map that it reads."""
-        return self.extent, self.extent
+        if self.function == Function.TABLE:
+            return (self.extent,)
+        second = Extent(1, 1, self.extent.channels) if self.repeated else self.extent
+        return self.extent, second
+
+    def command_count(self, config: NpuConfig) -> int:
+        """Commands at least: a repeated word is that of one plane."""
+        return self.extent.planes(config.lanes) if self.repeated else 1
 
 
-Task = GridTask | AddTask
+Task = GridTask | ElementwiseTask
 
 
 def constant_source(operator: int) -> int:
@@ -219,8 +254,8 @@ class LoweredOperator:
         y0, y1 = rows
         spans = []
         for task in self.tasks:
-            if isinstance(task, AddTask):
-                return rows
+            if isinstance(task, ElementwiseTask):
+                return (0, 1) if task.repeated and number == 1 else rows
             low, high = max(y0, task.region.y0), min(y1, task.region.y1)
             if low < high:
                 spans.append(task.input_rows(low, high))

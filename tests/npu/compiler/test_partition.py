@@ -41,12 +41,11 @@ def test_every_rule_has_a_message() -> None:
 def test_unknown_operator_stays_on_the_cpu_and_splits_the_run() -> None:
     m, rng, x = builder()
     x = random_conv2d(m, rng, x, 4)
-    y = m.tensor(x.shape, np.int8, scale=1 / 256, zero_point=-128)
-    m.operator("LOGISTIC", [x], [y])
+    y = m.softmax(x)
     random_conv2d(m, rng, y, 4)
     graph = read_model_bytes(m.build(), "test")
     parts = partition(graph, CONFIG)
-    assert parts.reasons == {1: "LOGISTIC is not an NPU operator"}
+    assert parts.reasons == {1: "SOFTMAX is not an NPU operator"}
     assert [s.operators for s in parts.segments] == [(0,), (2,)]
     assert [(s.inputs, s.outputs) for s in parts.segments] == [
         ((graph.inputs[0],), (x.index,)),
@@ -54,11 +53,6 @@ def test_unknown_operator_stays_on_the_cpu_and_splits_the_run() -> None:
     ]
     assert parts.on_npu(0)
     assert not parts.on_npu(1)
-
-
-def broadcast_add(m: ModelBuilder, rng: np.random.Generator, x):
-    bias = m.constant(np.ones((1, 1, 1, 4), np.int8), scale=0.1)
-    return m.add(x, bias, scale=0.2, zero_point=0)
 
 
 def computed_weights(m: ModelBuilder, rng: np.random.Generator, x):
@@ -82,26 +76,27 @@ REFUSED = {
         lambda m, rng, x: random_conv2d(m, rng, x, 4, (257, 1)),
         "kernel, stride, dilation and padding may be up to 255",
     ),
-    "broadcast": ((1, 6, 6, 4), broadcast_add, "neither input may be a constant"),
-    "mean over channels": (
-        (1, 6, 6, 4),
-        lambda m, rng, x: m.mean(x, (3,), scale=0.1, zero_point=0),
-        "MEAN must average over height and width, up to 255 each",
+    "mean of many rows": (
+        (1, 300, 6, 4),
+        lambda m, rng, x: m.mean(x, (1,), scale=0.1, zero_point=0),
+        "up to 255 rows and columns may be reduced",
     ),
-    "pad alone": (
+    "mean over channels, read as channels": (
         (1, 6, 6, 4),
-        lambda m, rng, x: m.pad(random_conv2d(m, rng, x, 4), [(0, 0), (1, 1), (1, 1), (0, 0)]),
-        "PAD is only folded into convolutions",
+        lambda m, rng, x: random_fully_connected(
+            m, rng, m.mean(x, (3,), scale=0.1, zero_point=0, keep_dims=False), 5
+        ),
+        "MEAN moves data between pixels and channels",
     ),
-    "pad wider than the kernel": (
+    "pad of the batch": (
         (1, 6, 6, 4),
-        lambda m, rng, x: random_conv2d(m, rng, m.pad(x, [(0, 0), (3, 0), (0, 0), (0, 0)]), 4),
-        "PAD is only folded into convolutions",
+        lambda m, rng, x: m.pad(random_conv2d(m, rng, x, 4), [(1, 0), (1, 1), (1, 1), (0, 0)]),
+        "PAD must not extend the batch",
     ),
-    "pad of channels": (
+    "wide pad": (
         (1, 6, 6, 4),
-        lambda m, rng, x: random_conv2d(m, rng, m.pad(x, [(0, 0), (0, 0), (0, 0), (0, 4)]), 4),
-        "PAD must extend height and width only",
+        lambda m, rng, x: random_conv2d(m, rng, m.pad(x, [(0, 0), (256, 0), (0, 0), (0, 0)]), 4),
+        "PAD must not extend the batch, and height and width by up to 255",
     ),
     "pixels to channels": (
         (1, 6, 6, 4),

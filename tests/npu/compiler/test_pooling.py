@@ -1,29 +1,45 @@
 import numpy as np
 import pytest
 
-from kernels.requantize import requantize_array
-from npu.compiler.pooling import POOL_WEIGHT, averaging_tasks, reciprocal
+from kernels.requantize import Rounding, requantize_array
+from npu.compiler.errors import CompileError
+from npu.compiler.pooling import EXACT_COUNT, averaging_tasks, division
 from npu.compiler.tasks import Extent
 from npu.quant_params import Placement
 
-COUNTS = [*range(1, 70), 169, 225, 256, 961, 1024, 4095, 16384]
+COUNTS = [*range(1, 70), 169, 225, 256, 961, 1024, EXACT_COUNT]
+LARGE_COUNTS = [EXACT_COUNT + 1, 4095, 4096, 16384, 65025]
 
 
 def rounded_half_away(total: np.ndarray, count: int) -> np.ndarray:
     return np.sign(total) * ((2 * np.abs(total) + count) // (2 * count))
 
 
-@pytest.mark.parametrize("count", COUNTS)
-def test_reciprocal_divides_exactly_as_tflm(count: int) -> None:
+def check_division(count: int, rounding: Rounding) -> None:
     total = np.arange(-128 * count, 127 * count + 1, dtype=np.int64)
-    multiplier, shift = reciprocal(count)
-    assert 1 << 30 <= multiplier < 1 << 31
+    weight, multiplier, shift = division(count, rounding)
+    assert 0 < multiplier < 1 << 31
     actual = requantize_array(
-        (total * POOL_WEIGHT).astype(np.int32),
+        (total * weight).astype(np.int32),
         np.array([multiplier], np.int32),
         np.array([shift], np.int32),
+        rounding=rounding,
     )
     np.testing.assert_array_equal(actual, rounded_half_away(total, count))
+
+
+@pytest.mark.parametrize("rounding", Rounding)
+@pytest.mark.parametrize("count", COUNTS)
+def test_sums_are_divided_exactly_as_in_tflm(count: int, rounding: Rounding) -> None:
+    check_division(count, rounding)
+
+
+@pytest.mark.parametrize("count", LARGE_COUNTS)
+def test_large_windows_need_the_rounding_of_tflm(count: int) -> None:
+    check_division(count, Rounding.DOUBLE)
+    for rounding in (Rounding.SINGLE, Rounding.HALF_UP):
+        with pytest.raises(CompileError, match=f"exact over up to 2896 values, not {count}"):
+            division(count, rounding)
 
 
 @pytest.mark.parametrize("size", [1, 2, 5, 8])
@@ -40,7 +56,8 @@ def test_regions_cover_the_output_once_with_valid_taps(size: int, kernel: int, s
         ofm_hw=(output, output),
     )
     covered = np.zeros((output, output), int)
-    tasks = averaging_tasks(Extent(size, size, 3), Extent(output, output, 3), windows, (-128, 127))
+    ifm, ofm = Extent(size, size, 3), Extent(output, output, 3)
+    tasks = averaging_tasks(ifm, ofm, windows, (-128, 127), Rounding.DOUBLE)
     for task in tasks:
         region = task.region
         covered[region.y0 : region.y1, region.x0 : region.x1] += 1

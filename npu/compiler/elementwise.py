@@ -1,0 +1,71 @@
+"""The commands of a function of two maps, or of one by table."""
+
+from npu.compiler.commands import Prepared, View
+from npu.compiler.estimate import elementwise_cycles
+from npu.compiler.hazards import Access, Memory
+from npu.compiler.tasks import ElementwiseTask, Rows
+from rtl.config import NpuConfig
+from rtl.isa import Function, Opcode
+
+
+def elementwise(
+    task: ElementwiseTask, rows: Rows, a: View, b: View, ofm: View, config: NpuConfig
+) -> list[Prepared]:
+    """ELEMENTWISE over rows `first..end`.
+
+    One command, or one per plane where planes are not adjacent or the second operand has a word
+    for each. TABLE computes from `a` alone.
+    """
+    planes = task.extent.planes(config.lanes)
+    length = (rows[1] - rows[0]) * ofm.width
+    dense = (a, ofm) if task.function == Function.TABLE else (a, b, ofm)
+    joined = not task.repeated and all(view.plane_pitch == length for view in dense)
+    spans = [(0, planes)] if joined else [(plane, plane + 1) for plane in range(planes)]
+    return [_command(task, rows, span, (a, b, ofm), length, config) for span in spans]
+
+
+def _command(
+    task: ElementwiseTask,
+    rows: Rows,
+    span: tuple[int, int],
+    views: tuple[View, View, View],
+    length: int,
+    config: NpuConfig,
+) -> Prepared:
+    """The command over planes `span`, of `length` words each."""
+    a, b, ofm = views
+    words = (span[1] - span[0]) * length
+    reads = [a.access(span, rows)]
+    second_rows = (0, 1) if task.repeated else rows
+    if task.function == Function.TABLE:
+        reads.append(Access(Memory.TABLE, 0, config.table_rows))
+        # a second operand is fetched, whatever the function
+        b, second_rows = a, rows
+    else:
+        reads.append(b.access(span, second_rows))
+    fields = {
+        "ifm_base": a.address(span[0], rows[0]),
+        "ifm2_base": b.address(span[0], second_rows[0]),
+        "ofm_base": ofm.address(span[0], rows[0]),
+        "ifm_multiplier": task.multipliers[0],
+        "ifm2_multiplier": task.multipliers[1],
+        "ofm_multiplier": task.multiplier,
+        "words": words,
+        "ifm_right_shift": task.right_shifts[0],
+        "ifm2_right_shift": task.right_shifts[1],
+        "ifm_zero_point": task.zero_points[0],
+        "ifm2_zero_point": task.zero_points[1],
+        "ofm_zero_point": task.ofm_zero_point,
+        "activation_min": task.activation_min,
+        "activation_max": task.activation_max,
+        "ofm_shift": task.shift,
+        "function": task.function,
+        "ifm2_repeat": int(task.repeated),
+    }
+    return Prepared(
+        Opcode.ELEMENTWISE,
+        fields,
+        tuple(reads),
+        (ofm.access(span, rows),),
+        elementwise_cycles(words, config),
+    )
