@@ -1,0 +1,42 @@
+/* Scalar kernels for rv32im. Up to 16 accumulators stay in registers: a step of 4 pixels and 4
+ * channels takes 8 loads, 16 multiplications and 16 additions.
+ */
+#include "each_pixel.h"
+#include "image_format.h"
+
+#define LOAD(p, i) const int32_t x##p = columns[4 * p + i];
+#define MULTIPLY(p, c, w) s##p##c += x##p * w;
+#define CHANNEL(EACH, c, i)                                                                        \
+    {                                                                                              \
+        const int32_t w = weights[4 * c + i];                                                      \
+        EACH(MULTIPLY, c, w)                                                                       \
+    }
+#define STEP(EACH, i)                                                                              \
+    {                                                                                              \
+        EACH(LOAD, i)                                                                              \
+        CHANNEL(EACH, 0, i) CHANNEL(EACH, 1, i) CHANNEL(EACH, 2, i) CHANNEL(EACH, 3, i)            \
+    }                                                                                              \
+    STEP_END
+
+#define DEFINE_MULTIPLY(PIXELS, EACH)                                                              \
+    __attribute__((noinline)) static void multiply_##PIXELS(                                       \
+        const int8_t *columns, const int8_t *weights, int32_t words, int32_t *acc)                 \
+    {                                                                                              \
+        const int8_t *const end = weights + 16 * words;                                            \
+        EACH(DECLARE, acc)                                                                         \
+        while (weights != end) {                                                                   \
+            STEP(EACH, 0) STEP(EACH, 1) STEP(EACH, 2) STEP(EACH, 3)                                \
+            columns += 4 * PIXELS;                                                                 \
+            weights += 16;                                                                         \
+        }                                                                                          \
+        EACH(STORE, acc)                                                                           \
+    }
+
+DEFINE_MULTIPLY(4, EACH_4)
+DEFINE_MULTIPLY(2, EACH_2)
+DEFINE_MULTIPLY(1, EACH_1)
+
+#include "blocked_matmul.h"
+
+#include "blocked_depthwise.h"
+#include "blocked_elementwise.h"
