@@ -21,3 +21,11 @@ class GoldenError(NpuError):
 
 class OutputError(NpuError):
     """A result file that cannot be written."""
+
+
+class ExploreError(NpuError):
+    """A sweep that is asked for wrongly, or whose processes died."""
+
+
+class SpeedupError(NpuError):
+    """Firmware on the bench SoC that fails, or whose outputs are wrong."""
