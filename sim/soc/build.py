@@ -17,6 +17,11 @@ _HARNESS = "harness.cpp"
 _WORD_BYTES = 4
 
 
+def hardware_sources(core: Core, npu: NpuConfig | None) -> list[bytes]:
+    """The bench's own Verilog for a core, with or without an NPU; neither of the two is in it."""
+    return [(HARDWARE / name).read_bytes() for name in _own_files(core, npu)]
+
+
 def soc_library(core: Core, npu: NpuConfig | None, log: Log | None = None) -> Path:
     """Path of the shared library that simulates the SoC; builds it when needed.
 
@@ -34,7 +39,7 @@ def soc_library(core: Core, npu: NpuConfig | None, log: Log | None = None) -> Pa
     design = "" if npu is None else design_text(npu, log)
     bus_words = 2 if npu is None else npu.bus_bytes // _WORD_BYTES
     own = [HARDWARE / name for name in _own_files(core, npu)]
-    contents = [path.read_bytes() for path in (*own, HARDWARE / _HARNESS)]
+    contents = [*hardware_sources(core, npu), (HARDWARE / _HARNESS).read_bytes()]
     package = [core_version(core)]
     flags = [*simulator_flags(), str(bus_words)]
     key = content_key(core.name, package, design, *contents, flags, *tool_identity(tools))

@@ -79,9 +79,9 @@ def find_compiler(name: str | None = None) -> Compiler:
         found = _zig() if candidate == "zig" else _gcc()
         if found is not None:
             return found
-    wanted = {"zig": "ziglang", "gcc": _GCC, None: f"neither ziglang nor {_GCC}"}[name]
+    missing = {"zig": "no ziglang", "gcc": f"no {_GCC}", None: f"neither ziglang nor {_GCC}"}[name]
     raise BuildError(
-        f"no RISC-V C compiler ({wanted} not found): {INSTALL_HINT}"
+        f"no RISC-V C compiler found ({missing}): {INSTALL_HINT}"
         " (Debian's alternative: `apt install gcc-riscv64-unknown-elf`)"
     )
 

@@ -24,8 +24,8 @@ from sim.soc.memory_map import (
     ExitCode,
 )
 
-Progress = Callable[[int], None]
-"""Called with the cycles simulated so far."""
+Progress = Callable[[int, int], None]
+"""Called with the cycles simulated and the markers set so far."""
 
 SLICE_CYCLES = 250_000
 """Cycles between two calls of a progress function; also how long Ctrl-C may take."""
@@ -165,7 +165,7 @@ class SocRunner:
         while status == RUNNING:
             self._library.soc_state(handle, ctypes.byref(state))
             if progress is not None:
-                progress(state.cycles)
+                progress(state.cycles, state.markers)
             if state.cycles >= max_cycles:
                 raise SimulationError(
                     f"the firmware did not exit within {max_cycles} cycles"
