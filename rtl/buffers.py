@@ -5,7 +5,7 @@ from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 
 from rtl.config import PARAMETER_BYTES, NpuConfig
-from rtl.interfaces import ParameterWrite, WeightWrite
+from rtl.interfaces import ParameterWrite, TableWrite, WeightWrite
 from rtl.isa import ADDRESS_BITS
 
 
@@ -126,4 +126,58 @@ class ParameterBuffer(wiring.Component):
                 self.block.multipliers[c].eq(Cat(channel[4:8])),
                 self.block.shifts[c].eq(channel[8]),
             ]
+        return m
+
+
+class TableRead(wiring.Signature):
+    """One lookup per lane; `entries` are present in the cycle after `enable`, and stay."""
+
+    def __init__(self, config: NpuConfig) -> None:
+        super().__init__(
+            {
+                "enable": Out(1),
+                "indices": Out(8).array(config.lanes),
+                "entries": In(signed(8)).array(config.lanes),
+            }
+        )
+
+
+class LookupTable(wiring.Component):
+    """256 entries of 8 bits that C lanes look up at once: one copy per lane, in rows of C entries.
+
+    Latency: `entries` one cycle after `enable`. Throughput: C lookups and C entries written per
+    cycle.
+
+    Members
+    -------
+    write : rows from the load engine. read : lookups; an index is an int8 value's byte.
+    """
+
+    write: wiring.PureInterface
+    read: wiring.PureInterface
+
+    def __init__(self, config: NpuConfig) -> None:
+        self.config = config
+        super().__init__({"write": In(TableWrite(config)), "read": In(TableRead(config))})
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        lanes = self.config.lanes
+        place_bits = (lanes - 1).bit_length()
+        for c in range(lanes):
+            ram = memory.Memory(shape=unsigned(lanes * 8), depth=self.config.table_rows, init=[])
+            m.submodules[f"lane{c}"] = ram
+            read = ram.read_port()
+            write = ram.write_port()
+            place = Signal(place_bits, name=f"place{c}", reset_less=True)
+            m.d.comb += [
+                read.addr.eq(self.read.indices[c][place_bits:]),
+                read.en.eq(self.read.enable),
+                self.read.entries[c].eq(read.data.word_select(place, 8)),
+                write.addr.eq(self.write.row),
+                write.data.eq(self.write.data),
+                write.en.eq(self.write.valid),
+            ]
+            with m.If(self.read.enable):
+                m.d.sync += place.eq(self.read.indices[c][:place_bits])
         return m

@@ -8,10 +8,10 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
 from rtl.accumulators import Accumulators
-from rtl.buffers import ParameterRead
+from rtl.buffers import ParameterRead, TableRead
 from rtl.command_slot import CommandSlot
 from rtl.config import NpuConfig
-from rtl.elementwise import ElementwiseAdd
+from rtl.elementwise import Elementwise
 from rtl.grid import Grid, GridMode
 from rtl.interfaces import DoneCounts, EngineStatus, ErrorReport
 from rtl.isa import ADDRESS_BITS, BEAT_BITS, COMMANDS, Engine, Function, Opcode
@@ -52,6 +52,7 @@ class ComputeEngine(wiring.Component):
     fetch, output : scratchpad ports.
     weight_enable, weight_address, weight_columns : weight buffer port, data one cycle later.
     parameter_enable, parameter_address, parameters : parameter buffer port, likewise.
+    table : lookup table port.
     mac_active, mac_wait_window, mac_wait_accumulator, output_active, fetch_active : events.
     """
 
@@ -73,6 +74,7 @@ class ComputeEngine(wiring.Component):
                 "parameter_enable": Out(1),
                 "parameter_address": Out(14),
                 "parameters": In(ParameterRead(config)),
+                "table": Out(TableRead(config)),
                 "mac_active": Out(1),
                 "mac_wait_window": Out(1),
                 "mac_wait_accumulator": Out(1),
@@ -92,7 +94,7 @@ class ComputeEngine(wiring.Component):
         m.submodules.accumulators = accumulators = Accumulators(config)
         m.submodules.drain = drain = Drain(config)
         m.submodules.requantize = requantize = Requantize(config)
-        m.submodules.adder = adder = ElementwiseAdd(config)
+        m.submodules.elementwise = elementwise = Elementwise(config)
 
         connect(m, flipped(self.beats), slot.beats)
         connect(m, flipped(self.done_counts), slot.done)
@@ -100,15 +102,16 @@ class ComputeEngine(wiring.Component):
         connect(m, windows.fetch, flipped(self.fetch))
         connect(m, requantize.write, flipped(self.output))
         connect(m, flipped(self.parameters), requantize.parameters)
+        connect(m, elementwise.table, flipped(self.table))
 
         # the command being executed, decoded both ways
         grid_layout = COMMANDS[Opcode.CONV].layout
-        add_layout = COMMANDS[Opcode.ELEMENTWISE].layout
+        pair_layout = COMMANDS[Opcode.ELEMENTWISE].layout
         current = Signal(BEAT_BITS * slot.max_beats)
         command = data.View(grid_layout, current[: grid_layout.size])
-        add_command = data.View(add_layout, current[: add_layout.size])
+        pair_command = data.View(pair_layout, current[: pair_layout.size])
         opcode = Signal(8)
-        is_add = Signal()
+        is_elementwise = Signal()
         block_words = Signal(6)
         running = Signal()
         check = Signal()
@@ -118,8 +121,8 @@ class ComputeEngine(wiring.Component):
         part_bits = (config.groups_per_word - 1).bit_length()
         m.d.comb += [
             opcode.eq(current[:8]),
-            is_add.eq(opcode == Opcode.ELEMENTWISE),
-            block_words.eq(Mux(is_add, 1, command.depth >> part_bits)),
+            is_elementwise.eq(opcode == Opcode.ELEMENTWISE),
+            block_words.eq(Mux(is_elementwise, 1, command.depth >> part_bits)),
             aborting.eq(abort_left != 0),
             slot.halt.eq(self.halt),
             slot.clear.eq(self.clear),
@@ -137,7 +140,7 @@ class ComputeEngine(wiring.Component):
                 check.eq(1),
             ]
 
-        legal = self._legal(m, command, add_command, opcode)
+        legal = self._legal(m, command, pair_command, opcode)
         finish = Signal()
         fault = Signal()
         m.d.comb += self.status.done.eq(finish)
@@ -154,9 +157,11 @@ class ComputeEngine(wiring.Component):
                 ]
 
         # a fault while running drops everything under way
+        parameters_used = Signal()
         parameters_out = Signal()
         m.d.comb += [
-            parameters_out.eq(drain.valid & (drain.parameter_block >= config.parameter_blocks)),
+            parameters_used.eq(drain.valid & ~(command.shared_scale & command.no_bias)),
+            parameters_out.eq(parameters_used & (drain.parameter_block >= config.parameter_blocks)),
             fault.eq(
                 running
                 & (
@@ -195,17 +200,17 @@ class ComputeEngine(wiring.Component):
             sequencer.abort.eq(drop),
             sequencer.opcode.eq(opcode),
             sequencer.grid.eq(command),
-            sequencer.add.eq(add_command),
+            sequencer.elementwise.eq(pair_command),
             sequencer.block_words.eq(block_words),
             windows.zero_point.eq(command.ifm_zero_point),
             windows.clear.eq(drop),
             windows.pop.eq(mac.pop),
-            windows.pop_both.eq(adder.pop_both),
+            windows.pop_both.eq(elementwise.pop_both),
             mac.start.eq(start),
             mac.clear.eq(drop),
             mac.depth.eq(command.depth),
             mac.weight_base.eq(command.weight_base),
-            mac.head_valid.eq(windows.head_valid & ~is_add),
+            mac.head_valid.eq(windows.head_valid & ~is_elementwise),
             mac.head_step.eq(windows.head_step),
             mac.take.eq(drain.take),
             mac.take_buffer.eq(drain.take_buffer),
@@ -224,13 +229,13 @@ class ComputeEngine(wiring.Component):
             drain.clear.eq(drop),
             drain.block_words.eq(block_words),
             drain.plane_pitch.eq(command.ofm_plane_pitch),
-            self.parameter_enable.eq(drain.valid),
+            self.parameter_enable.eq(parameters_used),
             self.parameter_address.eq(drain.parameter_block),
-            adder.enable.eq(is_add & running),
-            adder.command.eq(add_command),
-            adder.both_valid.eq(windows.head_valid & windows.next_valid),
-            adder.step.eq(windows.head_step),
-            adder.clear.eq(drop),
+            elementwise.enable.eq(is_elementwise & running),
+            elementwise.command.eq(pair_command),
+            elementwise.both_valid.eq(windows.head_valid & windows.next_valid),
+            elementwise.step.eq(windows.head_step),
+            elementwise.clear.eq(drop),
         ]
         with m.Switch(opcode):
             with m.Case(Opcode.DEPTHWISE):
@@ -260,11 +265,11 @@ class ComputeEngine(wiring.Component):
             (grid.weight_columns, self.weight_columns),
             (accumulators.sums, grid.sums),
             (accumulators.columns, grid.columns),
-            (adder.head, windows.head),
-            (adder.next, windows.next),
+            (elementwise.head, windows.head),
+            (elementwise.next, windows.next),
             (requantize.values, values),
-            (requantize.add_values, adder.values),
-            (requantize.add_biases, adder.biases),
+            (requantize.add_values, elementwise.values),
+            (requantize.add_biases, elementwise.biases),
         ]
         for target, source in buses:
             m.d.comb += _each(target, source)
@@ -272,19 +277,28 @@ class ComputeEngine(wiring.Component):
             requantize.mask.eq(mask),
             requantize.address.eq(address),
             requantize.last.eq(last),
-            requantize.add_valid.eq(adder.valid),
-            requantize.add_address.eq(adder.address),
-            requantize.add_last.eq(adder.last),
-            requantize.add_multiplier.eq(add_command.ofm_multiplier),
-            requantize.add_shift.eq(add_command.ofm_shift),
-            requantize.zero_point.eq(
-                Mux(is_add, add_command.ofm_zero_point, command.ofm_zero_point)
+            requantize.add_valid.eq(elementwise.valid),
+            requantize.add_address.eq(elementwise.address),
+            requantize.add_last.eq(elementwise.last),
+            requantize.elementwise.eq(is_elementwise),
+            requantize.shared_scale.eq(command.shared_scale),
+            requantize.no_bias.eq(command.no_bias),
+            requantize.multiplier.eq(
+                Mux(is_elementwise, pair_command.ofm_multiplier, command.ofm_multiplier)
             ),
-            requantize.minimum.eq(Mux(is_add, add_command.activation_min, command.activation_min)),
-            requantize.maximum.eq(Mux(is_add, add_command.activation_max, command.activation_max)),
+            requantize.shift.eq(Mux(is_elementwise, pair_command.ofm_shift, command.ofm_shift)),
+            requantize.zero_point.eq(
+                Mux(is_elementwise, pair_command.ofm_zero_point, command.ofm_zero_point)
+            ),
+            requantize.minimum.eq(
+                Mux(is_elementwise, pair_command.activation_min, command.activation_min)
+            ),
+            requantize.maximum.eq(
+                Mux(is_elementwise, pair_command.activation_max, command.activation_max)
+            ),
             requantize.clear.eq(drop),
             self.mac_active.eq(mac.issue),
-            self.mac_wait_window.eq(running & ~is_add & mac.wait_window),
+            self.mac_wait_window.eq(running & ~is_elementwise & mac.wait_window),
             self.mac_wait_accumulator.eq(running & mac.wait_accumulator),
             self.output_active.eq(requantize.write.mask.any()),
             self.fetch_active.eq(windows.fetching),
@@ -298,7 +312,7 @@ class ComputeEngine(wiring.Component):
             ]
         return m
 
-    def _legal(self, m: Module, command: Any, add_command: Any, opcode: Signal) -> Signal:
+    def _legal(self, m: Module, command: Any, pair_command: Any, opcode: Signal) -> Signal:
         """Whether this hardware supports the fields; the dispatcher checked reserved bits."""
         config = self.config
         part_bits = (config.groups_per_word - 1).bit_length()
@@ -323,17 +337,13 @@ class ComputeEngine(wiring.Component):
             command.group_pixels <= config.pixels,
             command.depth <= config.accumulator_depth,
             command.depth[:part_bits] == 0,
-            ~command.shared_scale,
-            ~command.no_bias,
         ]
         one_word = [command.depth == config.groups_per_word, command.channel_steps == 1]
         legal = Signal()
         with m.Switch(opcode):
             with m.Case(Opcode.ELEMENTWISE):
                 m.d.comb += legal.eq(
-                    (add_command.words != 0)
-                    & (add_command.function == Function.ADD)
-                    & ~add_command.ifm2_repeat
+                    (pair_command.words != 0) & (pair_command.function <= max(Function))
                 )
             with m.Case(Opcode.CONV):
                 m.d.comb += legal.eq(Cat(grid_rules).all())

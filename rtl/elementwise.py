@@ -1,32 +1,41 @@
-"""Control and operand path of the elementwise addition."""
+"""Control and operand path of the elementwise functions."""
 
-from amaranth.hdl import Array, Cat, Module, Signal, signed
+from typing import Any
+
+from amaranth.hdl import Array, Cat, Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from rtl.buffers import TableRead
 from rtl.config import NpuConfig
-from rtl.isa import ADDRESS_BITS, COMMANDS, Opcode
+from rtl.isa import ADDRESS_BITS, COMMANDS, Function, Opcode
 from rtl.operand_scaler import OperandScaler
 from rtl.sequencer import StepLayout
 
 
-class ElementwiseAdd(wiring.Component):
-    """Pair two windows word by word and scale both operands.
+class Elementwise(wiring.Component):
+    """Pair two windows word by word and prepare what the requantizer adds up.
 
-    Latency: `OperandScaler.LATENCY + 1` cycles from the word's turn to `valid`. Throughput: one
-    word (C elements) per cycle while two windows are present. Never stalls behind that.
+    All functions are sums of two scaled operands, of which the second may be 0 or negative, and
+    the first a product: MAXIMUM, MINIMUM and TABLE scale their result by 1, MUL scales the first
+    operand by the second.
+
+    Latency: `OperandScaler.LATENCY + 1` cycles from the word's turn to `valid`, for every function.
+    Throughput: one word (C elements) per cycle while two windows are present. Never stalls behind
+    that.
 
     Parameters
     ----------
-    config : sets F and C.
+    config : sets F, C and the rounding.
 
     Members
     -------
-    enable : the current command is an ADD; `command` holds its fields.
-    both_valid, head, next, step : the windows of the two operands, and their step.
+    enable : the current command is an ELEMENTWISE; `command` holds its fields.
+    both_valid, head, next, step : the windows of the two operands, and the first one's step.
     pop_both : both windows are used up in this cycle. issue : a word is taken in this cycle.
+    table : port of the lookup table, read in the cycle of `issue`.
     clear : forget everything.
-    valid, values, biases, address, last : scaled operands for the requantizer.
+    valid, values, biases, address, last : for the requantizer, which adds `biases` to `values`.
     """
 
     def __init__(self, config: NpuConfig) -> None:
@@ -41,6 +50,7 @@ class ElementwiseAdd(wiring.Component):
                 "step": In(StepLayout(config)),
                 "pop_both": Out(1),
                 "issue": Out(1),
+                "table": Out(TableRead(config)),
                 "clear": In(1),
                 "valid": Out(1),
                 "values": Out(signed(32)).array(config.lanes),
@@ -65,38 +75,22 @@ class ElementwiseAdd(wiring.Component):
             with m.If(final):
                 m.d.sync += index.eq(0)
 
+        # a repeated word is the first of its window
+        taken = [Signal(config.lanes * 8, name=f"taken{i}") for i in range(2)]
         words = [Signal(config.lanes * 8, name=f"word{i}") for i in range(2)]
-        with m.If(self.issue):
-            for word, window in zip(words, (self.head, self.next), strict=True):
-                m.d.sync += word.eq(Array(window)[index])
-
-        settings = [
-            (
-                self.command.ifm_zero_point,
-                self.command.ifm_multiplier,
-                self.command.ifm_right_shift,
-                self.values,
-            ),
-            (
-                self.command.ifm2_zero_point,
-                self.command.ifm2_multiplier,
-                self.command.ifm2_right_shift,
-                self.biases,
-            ),
+        second_index = Mux(self.command.ifm2_repeat, 0, index)
+        m.d.comb += [
+            taken[0].eq(Array(self.head)[index]),
+            taken[1].eq(Array(self.next)[second_index]),
         ]
-        scalers = []
-        for i, (zero_point, multiplier, right_shift, result) in enumerate(settings):
-            for c in range(config.lanes):
-                scaler = OperandScaler()
-                scalers.append(scaler)
-                m.submodules[f"scaler{i}_{c}"] = scaler
-                m.d.comb += [
-                    scaler.operand.eq(words[i].word_select(c, 8)),
-                    scaler.zero_point.eq(zero_point),
-                    scaler.multiplier.eq(multiplier),
-                    scaler.right_shift.eq(right_shift),
-                    result[c].eq(scaler.output),
-                ]
+        with m.If(self.issue):
+            m.d.sync += [word.eq(value) for word, value in zip(words, taken, strict=True)]
+        m.d.comb += [
+            self.table.enable.eq(self.issue & (self.command.function == Function.TABLE)),
+            *(self.table.indices[c].eq(taken[0].word_select(c, 8)) for c in range(config.lanes)),
+        ]
+
+        scalers = self._lanes(m, words)
 
         delay = OperandScaler.LATENCY + 1
         valids = [self.issue] + [Signal(name=f"valid{i}") for i in range(delay)]
@@ -121,3 +115,55 @@ class ElementwiseAdd(wiring.Component):
         with m.If(self.clear):
             m.d.sync += index.eq(0)
         return m
+
+    def _lanes(self, m: Module, words: list[Signal]) -> list[OperandScaler]:
+        """Two scalers per lane, set up for the command's function."""
+        command: Any = self.command
+        function = command.function
+        scaled = Signal()
+        extreme = Signal()
+        zero_point = Signal(signed(8))
+        multipliers = [Signal(32, name=f"multiplier{i}") for i in range(2)]
+        right_shifts = [Signal(5, name=f"right_shift{i}") for i in range(2)]
+        m.d.comb += [
+            scaled.eq((function == Function.ADD) | (function == Function.SUB)),
+            extreme.eq((function == Function.MAXIMUM) | (function == Function.MINIMUM)),
+            zero_point.eq(Mux(scaled | (function == Function.MUL), command.ifm_zero_point, 0)),
+            # 2**11 is the multiplier that changes nothing
+            multipliers[0].eq(Mux(scaled, command.ifm_multiplier, 1 << 11)),
+            multipliers[1].eq(Mux(scaled, command.ifm2_multiplier, 0)),
+            right_shifts[0].eq(Mux(scaled, command.ifm_right_shift, 0)),
+            right_shifts[1].eq(Mux(scaled, command.ifm2_right_shift, 0)),
+        ]
+        scalers = []
+        for c in range(self.config.lanes):
+            a, b = (word.word_select(c, 8).as_signed() for word in words)
+            selected = Signal(signed(8), name=f"selected{c}")
+            second_wins = (a < b) ^ (function == Function.MINIMUM)
+            m.d.comb += selected.eq(Mux(extreme & second_wins, b, a))
+            with m.If(function == Function.TABLE):
+                m.d.comb += selected.eq(self.table.entries[c])
+
+            first, second = (OperandScaler(self.config.rounding) for _ in range(2))
+            scalers += [first, second]
+            m.submodules[f"first{c}"] = first
+            m.submodules[f"second{c}"] = second
+            m.d.comb += [
+                first.operand.eq(selected),
+                first.zero_point.eq(zero_point),
+                first.use_factor.eq(function == Function.MUL),
+                first.factor.eq(second.difference),
+                second.operand.eq(b),
+                second.zero_point.eq(command.ifm2_zero_point),
+                second.negate.eq(function == Function.SUB),
+                self.values[c].eq(first.output),
+                self.biases[c].eq(second.output),
+            ]
+            for scaler, multiplier, right_shift in zip(
+                (first, second), multipliers, right_shifts, strict=True
+            ):
+                m.d.comb += [
+                    scaler.multiplier.eq(multiplier),
+                    scaler.right_shift.eq(right_shift),
+                ]
+        return scalers

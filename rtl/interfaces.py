@@ -115,6 +115,19 @@ class ParameterWrite(wiring.Signature):
         )
 
 
+class TableWrite(wiring.Signature):
+    """C entries of the lookup table, always accepted: byte c is entry `row * C + c`."""
+
+    def __init__(self, config: NpuConfig) -> None:
+        super().__init__(
+            {
+                "valid": Out(1),
+                "row": Out(range(config.table_rows)),
+                "data": Out(config.lanes * 8),
+            }
+        )
+
+
 class ReadClient(wiring.Signature):
     """One user of the AXI read channels; `tag_bits` may be 0, then there is no `tag`.
 

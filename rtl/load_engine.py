@@ -1,4 +1,4 @@
-"""Executes LOAD: external memory -> scratchpad, weight buffer or parameter buffer."""
+"""Executes LOAD: external memory -> scratchpad, weight or parameter buffer, or lookup table."""
 
 from typing import Any
 
@@ -20,6 +20,7 @@ from rtl.interfaces import (
     ReadClient,
     RegionEntry,
     ScratchpadWrite,
+    TableWrite,
     WeightWrite,
 )
 from rtl.isa import BEAT_BITS, COMMANDS, REGIONS, Destination, Engine, Opcode
@@ -53,7 +54,7 @@ class LoadEngine(wiring.Component):
     -------
     beats : its queue. done_counts, halt, clear, regions : from the control block.
     read : towards the read manager.
-    scratchpad, weights, parameters : the destinations.
+    scratchpad, weights, parameters, table : the destinations.
     status, error : to the control block.
     """
 
@@ -66,6 +67,7 @@ class LoadEngine(wiring.Component):
     scratchpad: Any
     weights: Any
     parameters: Any
+    table: Any
     status: Any
     error: Any
 
@@ -82,6 +84,7 @@ class LoadEngine(wiring.Component):
                 "scratchpad": Out(ScratchpadWrite(config)),
                 "weights": Out(WeightWrite(config)),
                 "parameters": Out(ParameterWrite(config)),
+                "table": Out(TableWrite(config)),
                 "status": Out(EngineStatus()),
                 "error": Out(ErrorReport()),
             }
@@ -272,6 +275,8 @@ class LoadEngine(wiring.Component):
             self.parameters.block.eq(word.address),
             self.parameters.plane.eq(word.plane),
             self.parameters.data.eq(word.data),
+            self.table.row.eq(word.address),
+            self.table.data.eq(word.data),
             retired.eq(go & writes.ready & word.last),
         ]
         with m.Switch(word.destination):
@@ -282,14 +287,17 @@ class LoadEngine(wiring.Component):
                 ]
             with m.Case(Destination.WEIGHTS):
                 m.d.comb += [self.weights.valid.eq(go), writes.ready.eq(1)]
-            with m.Case(Destination.PARAMETERS):
+            with m.Case(Destination.PARAMETERS, Destination.BIASES):
                 m.d.comb += [self.parameters.valid.eq(go), writes.ready.eq(1)]
+            with m.Case(Destination.TABLE):
+                m.d.comb += [self.table.valid.eq(go), writes.ready.eq(1)]
         return retired
 
 
 def _illegal(command: Any, lanes: int) -> Value:
     """The command has a field value that ARCHITECTURE.md rules out."""
-    buffered = command.destination != Destination.SCRATCHPAD
+    general = (Destination.SCRATCHPAD, Destination.WEIGHTS)
+    addressed = Cat(command.destination == destination for destination in general).any()
     folds = (command.pixel_bytes <= 4 * lanes) & (command.pixel_step <= 4 * lanes)
     units = (command.rows == 1) & (command.pixel_bytes == lanes)
     pitches = Cat(command.row_pitch, command.plane_pitch)
@@ -301,6 +309,6 @@ def _illegal(command: Any, lanes: int) -> Value:
         command.pixel_words == 0,
         command.pixel_words != (command.pixel_bytes + lanes - 1) >> lanes.bit_length() - 1,
         ~Mux(command.fold, folds, command.pixel_step == command.pixel_bytes),
-        command.destination > Destination.PARAMETERS,
-        buffered & (~units | pitches.any()),
+        command.destination > max(Destination),
+        ~addressed & (~units | pitches.any()),
     ).any()

@@ -7,7 +7,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from rtl.bursts import ROW_BITS
-from rtl.config import PARAMETER_BYTES, NpuConfig
+from rtl.config import BIAS_BYTES, PARAMETER_BYTES, NpuConfig
 from rtl.isa import ADDRESS_BITS, COMMANDS, Destination, Opcode
 
 POSITION = signed(ROW_BITS + 3)
@@ -65,8 +65,8 @@ class WordLayout(data.StructLayout):
     low, high : its bytes `low <= k < high` come from memory, the others are `pad_value`.
     row_slot : number of the row's first beat. end_slot : of the first beat behind the row.
     row_last : last word of its row. last : last word of its command.
-    destination, address, plane : where it goes; a PARAMETERS word to plane `plane` of block
-        `address`.
+    destination, address, plane : where it goes; a PARAMETERS or BIASES word to plane `plane` of
+        block `address`.
     """
 
     def __init__(self, config: NpuConfig) -> None:
@@ -191,8 +191,14 @@ class LoadWalker(wiring.Component):
             next_pixel.eq(self._advance(pixel_position, job.pixel_step)),
             next_address.eq(pixel_address + 1),
         ]
-        with m.If(job.destination == Destination.PARAMETERS):
-            m.d.comb += next_address.eq(pixel_address + (plane == PARAMETER_BYTES - 1))
+        plane_last = Signal()
+        with m.Switch(job.destination):
+            with m.Case(Destination.PARAMETERS):
+                m.d.comb += plane_last.eq(plane == PARAMETER_BYTES - 1)
+                m.d.comb += next_address.eq(pixel_address + plane_last)
+            with m.Case(Destination.BIASES):
+                m.d.comb += plane_last.eq(plane == BIAS_BYTES - 1)
+                m.d.comb += next_address.eq(pixel_address + plane_last)
 
         with m.If(self.words.ready):
             m.d.sync += self.words.valid.eq(0)
@@ -214,7 +220,7 @@ class LoadWalker(wiring.Component):
                     pixel_position.eq(next_pixel),
                     address.eq(next_address),
                     pixel_address.eq(next_address),
-                    plane.eq(Mux(plane == PARAMETER_BYTES - 1, 0, plane + 1)),
+                    plane.eq(Mux(plane_last, 0, plane + 1)),
                 ]
             with m.If(row_done):
                 m.d.sync += [

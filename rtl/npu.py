@@ -7,7 +7,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out, connect
 
 from rtl.axi import AxiLite, AxiRead, AxiWrite
-from rtl.buffers import ParameterBuffer, WeightBuffer
+from rtl.buffers import LookupTable, ParameterBuffer, WeightBuffer
 from rtl.command_fetch import CommandFetch
 from rtl.compute_engine import ComputeEngine
 from rtl.config import NpuConfig
@@ -85,6 +85,7 @@ class Npu(wiring.Component):
         m.submodules.scratchpad = scratchpad = Scratchpad(config)
         m.submodules.weights = weights = WeightBuffer(config)
         m.submodules.parameters = parameters = ParameterBuffer(config)
+        m.submodules.table = table = LookupTable(config)
 
         self._attach(m, "m_axi", reads.axi)
         self._attach(m, "m_axi", store.axi)
@@ -96,7 +97,9 @@ class Npu(wiring.Component):
         connect(m, load.scratchpad, scratchpad.load)
         connect(m, load.weights, weights.write)
         connect(m, load.parameters, parameters.write)
+        connect(m, load.table, table.write)
         connect(m, parameters.block, compute.parameters)
+        connect(m, compute.table, table.read)
         connect(m, compute.fetch, scratchpad.fetch)
         connect(m, compute.output, scratchpad.output)
         connect(m, store.scratchpad, scratchpad.store)

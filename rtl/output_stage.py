@@ -143,8 +143,8 @@ class Drain(wiring.Component):
 class Requantize(wiring.Component):
     """R requantizer lanes and the way of their results into the scratchpad.
 
-    Grid values come with the parameters of their channel; elementwise sums occupy the first C
-    lanes and bring the command's own parameters.
+    Grid values come with the parameters of their channel, or use the command's multiplier and
+    shift, or no bias; elementwise sums occupy the first C lanes and always use the command's.
 
     Latency: `Requantizer.LATENCY + 1` cycles from stage 0 to the write. Throughput: Q words per
     cycle. Never stalls.
@@ -152,9 +152,12 @@ class Requantize(wiring.Component):
     Members
     -------
     values, parameters, mask, address, last : stage 0 of a grid result.
-    add_valid, add_values, add_biases, add_address, add_last : stage 0 of an elementwise result;
-    their sum is what is requantized with `add_multiplier` and `add_shift`.
-    zero_point, minimum, maximum : of the command.
+    elementwise : the command is an ELEMENTWISE.
+    add_valid, add_values, add_biases, add_address, add_last : stage 0 of an elementwise result,
+    the sum of values and biases.
+    shared_scale : `multiplier` and `shift` replace those of the parameters.
+    no_bias : the parameters' biases count as 0.
+    multiplier, shift, zero_point, minimum, maximum : of the command.
     clear : suppress writes of what is under way.
     write : to the scratchpad. done : the command's last word is written in this cycle.
     out_of_range : a result in this cycle has no place in the scratchpad; it is not written.
@@ -170,13 +173,16 @@ class Requantize(wiring.Component):
                 "mask": In(config.requant_words),
                 "address": In(ADDRESS_BITS),
                 "last": In(1),
+                "elementwise": In(1),
                 "add_valid": In(1),
                 "add_values": In(signed(32)).array(c),
                 "add_biases": In(signed(32)).array(c),
                 "add_address": In(ADDRESS_BITS),
                 "add_last": In(1),
-                "add_multiplier": In(32),
-                "add_shift": In(signed(8)),
+                "shared_scale": In(1),
+                "no_bias": In(1),
+                "multiplier": In(32),
+                "shift": In(signed(8)),
                 "zero_point": In(signed(8)),
                 "minimum": In(signed(8)),
                 "maximum": In(signed(8)),
@@ -208,9 +214,10 @@ class Requantize(wiring.Component):
         stages = Signal(latency)
         m.d.comb += stages.eq(Cat(mask.any() for mask in masks[:latency]))
 
+        biases, multipliers, shifts = self._channels(m)
         for q in range(config.requant_words):
             for c in range(config.lanes):
-                lane = Requantizer()
+                lane = Requantizer(config.rounding)
                 m.submodules[f"lane{q}_{c}"] = lane
                 m.d.comb += [
                     lane.stages.eq(stages),
@@ -218,19 +225,14 @@ class Requantize(wiring.Component):
                     lane.minimum.eq(self.minimum),
                     lane.maximum.eq(self.maximum),
                     lane.value.eq(self.values[q * config.lanes + c]),
-                    lane.bias.eq(self.parameters.biases[c]),
-                    lane.multiplier.eq(self.parameters.multipliers[c]),
-                    lane.shift.eq(self.parameters.shifts[c]),
+                    lane.bias.eq(biases[c]),
+                    lane.multiplier.eq(multipliers[c]),
+                    lane.shift.eq(shifts[c]),
                     self.write.words[q].word_select(c, 8).eq(lane.output),
                 ]
                 if q == 0:
-                    with m.If(self.add_valid):
-                        m.d.comb += [
-                            lane.value.eq(self.add_values[c]),
-                            lane.bias.eq(self.add_biases[c]),
-                            lane.multiplier.eq(self.add_multiplier),
-                            lane.shift.eq(self.add_shift),
-                        ]
+                    with m.If(self.elementwise):
+                        m.d.comb += lane.value.eq(self.add_values[c])
 
         allowed = Signal(config.requant_words)
         for q in range(config.requant_words):
@@ -246,3 +248,24 @@ class Requantize(wiring.Component):
             self.out_of_range.eq((masks[latency] & ~allowed).any()),
         ]
         return m
+
+    def _channels(self, m: Module) -> tuple[list[Signal], list[Signal], list[Signal]]:
+        """Bias, multiplier and shift of each channel, whichever source they come from."""
+        own_scale = Signal()
+        m.d.comb += own_scale.eq(self.elementwise | self.shared_scale)
+        biases, multipliers, shifts = [], [], []
+        for c in range(self.config.lanes):
+            bias = Signal(signed(32), name=f"bias{c}")
+            multiplier = Signal(32, name=f"multiplier{c}")
+            shift = Signal(signed(8), name=f"shift{c}")
+            m.d.comb += [
+                bias.eq(Mux(self.no_bias, 0, self.parameters.biases[c])),
+                multiplier.eq(Mux(own_scale, self.multiplier, self.parameters.multipliers[c])),
+                shift.eq(Mux(own_scale, self.shift, self.parameters.shifts[c])),
+            ]
+            with m.If(self.elementwise):
+                m.d.comb += bias.eq(self.add_biases[c])
+            biases.append(bias)
+            multipliers.append(multiplier)
+            shifts.append(shift)
+        return biases, multipliers, shifts

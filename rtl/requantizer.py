@@ -1,4 +1,4 @@
-"""Requantization as TensorFlow Lite Micro does it, with two roundings, fully pipelined."""
+"""Requantization as TensorFlow Lite Micro does it, or with other roundings, fully pipelined."""
 
 from amaranth.hdl import C, Cat, Module, Mux, Signal, signed
 from amaranth.lib import wiring
@@ -8,13 +8,19 @@ from amaranth.lib.wiring import In, Out
 class Requantizer(wiring.Component):
     """One lane: `clamp(requantize(value + bias, multiplier, shift) + zero_point)`.
 
-    `requantize` is TFLM's `MultiplyByQuantizedMultiplier`: with `ls = max(shift, 0)` and
-    `rs = max(-shift, 0)`, first `t = (int32(x << ls) * multiplier + 2**30) >> 31`, then a rounding
-    right shift of t by rs, ties away from zero. All sums wrap at 32 bits like the C code.
-    Multipliers are Q31 and not negative: bit 31 is ignored.
+    With rounding "double", `requantize` is TFLM's `MultiplyByQuantizedMultiplier`: with
+    `ls = max(shift, 0)` and `rs = max(-shift, 0)`, first
+    `t = (int32(x << ls) * multiplier + 2**30) >> 31`, then a rounding right shift of t by rs, ties
+    away from zero; with "half_up" ties go up there too; with "single" the product is shifted by
+    `31 + rs` at once, ties up. All sums wrap at 32 bits like the C code. Multipliers are Q31 and
+    not negative: bit 31 is ignored.
 
-    Latency: `LATENCY` cycles. Throughput: one value per cycle. Never stalls. Stage s computes only
-    when `stages[s]` is set, so that an idle lane does not switch.
+    Latency: `LATENCY` cycles, with any rounding. Throughput: one value per cycle. Never stalls.
+    Stage s computes only when `stages[s]` is set, so that an idle lane does not switch.
+
+    Parameters
+    ----------
+    rounding : one of `rtl.config.ROUNDINGS`.
 
     Members
     -------
@@ -36,7 +42,8 @@ class Requantizer(wiring.Component):
     maximum: Signal
     output: Signal
 
-    def __init__(self) -> None:
+    def __init__(self, rounding: str) -> None:
+        self.rounding = rounding
         super().__init__(
             {
                 "stages": In(self.LATENCY),
@@ -89,12 +96,13 @@ class Requantizer(wiring.Component):
                 rights[2].eq(rights[1]),
             ]
 
-        # the first rounding's constant, 2**30, joins the middle products
+        # the constant of a first rounding, 2**30, joins the middle products
+        half = 0 if self.rounding == "single" else 1 << 14
         middle = Signal(signed(35), reset_less=True)
         outer = Signal(signed(63), reset_less=True)
         with m.If(self.stages[3]):
             m.d.sync += [
-                middle.eq(low_high + high_low + (1 << 14)),
+                middle.eq(low_high + high_low + half),
                 outer.eq(Cat(low_low, high_high).as_signed()),
                 rights[3].eq(rights[2]),
             ]
@@ -103,15 +111,20 @@ class Requantizer(wiring.Component):
         with m.If(self.stages[4]):
             m.d.sync += [product.eq(outer + (middle << 16)), rights[4].eq(rights[3])]
 
-        # second rounding, ties away from zero: shift all but the last place, add a half, shift on;
-        # without a shift, the value enters with an empty place
-        rounded = product[31:].as_signed()
+        # the last rounding: shift all but the last place, add a half, shift on; a value that is not
+        # shifted after a first rounding enters with an empty place
         nudged = Signal(signed(34), reset_less=True)
         with m.If(self.stages[5]):
-            with m.If(rights[4] == 0):
-                m.d.sync += [nudged.eq(rounded << 1), rights[5].eq(0)]
-            with m.Else():
-                m.d.sync += [nudged.eq(rounded - (rounded < 0)), rights[5].eq(rights[4] - 1)]
+            if self.rounding == "single":
+                m.d.sync += [nudged.eq(product[30:].as_signed()), rights[5].eq(rights[4])]
+            else:
+                rounded = product[31:].as_signed()
+                # one less makes ties of negative values go down: away from zero
+                downwards = rounded < 0 if self.rounding == "double" else 0
+                with m.If(rights[4] == 0):
+                    m.d.sync += [nudged.eq(rounded << 1), rights[5].eq(0)]
+                with m.Else():
+                    m.d.sync += [nudged.eq(rounded - downwards), rights[5].eq(rights[4] - 1)]
 
         scaled = Signal(signed(34), reset_less=True)
         with m.If(self.stages[6]):

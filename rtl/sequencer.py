@@ -44,9 +44,9 @@ class StepLayout(data.StructLayout):
 class Sequencer(wiring.Component):
     """Walk the loop nest of one compute command, one step per cycle at most.
 
-    For CONV, DEPTHWISE and MAX_POOL the nest of ARCHITECTURE.md; for ADD, alternating windows of
-    the two operands. All addresses are formed by addition: each loop level keeps the values at the
-    start of its current iteration.
+    For CONV, DEPTHWISE and MAX_POOL the nest of ARCHITECTURE.md; for ELEMENTWISE, alternating
+    windows of the two operands, of a repeated one always the same. All addresses are formed by
+    addition: each loop level keeps the values at the start of its current iteration.
 
     Latency: first step `2 + words per block` cycles after `start`. Throughput: one step per cycle;
     holds while the consumer is not ready.
@@ -57,7 +57,8 @@ class Sequencer(wiring.Component):
 
     Members
     -------
-    start : begin; `opcode`, `grid` and `add` (the command, decoded both ways) must stay valid.
+    start : begin; `opcode`, `grid` and `elementwise` (the command, decoded both ways) must stay
+    valid.
     abort : stop at once.
     block_words : channel words per block. steps : the steps.
     """
@@ -66,7 +67,7 @@ class Sequencer(wiring.Component):
     abort: Signal
     opcode: Signal
     grid: data.View
-    add: data.View
+    elementwise: data.View
     block_words: Signal
     steps: stream.Interface
 
@@ -78,7 +79,7 @@ class Sequencer(wiring.Component):
                 "abort": In(1),
                 "opcode": In(8),
                 "grid": In(COMMANDS[Opcode.CONV].layout),
-                "add": In(COMMANDS[Opcode.ELEMENTWISE].layout),
+                "elementwise": In(COMMANDS[Opcode.ELEMENTWISE].layout),
                 "block_words": In(6),
                 "steps": Out(stream.Signature(StepLayout(config))),
             }
@@ -87,10 +88,10 @@ class Sequencer(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         command = self.grid
-        is_add = Signal()
+        is_elementwise = Signal()
         is_conv = Signal()
         m.d.comb += [
-            is_add.eq(self.opcode == Opcode.ELEMENTWISE),
+            is_elementwise.eq(self.opcode == Opcode.ELEMENTWISE),
             is_conv.eq(self.opcode == Opcode.CONV),
         ]
 
@@ -170,7 +171,7 @@ class Sequencer(wiring.Component):
         ofm_group = Signal(ADDRESS_BITS)
         parameter_block = Signal(14)
 
-        with m.If(setup & ~is_add):
+        with m.If(setup & ~is_elementwise):
             m.d.sync += [
                 Cat(addresses).eq(Cat([command.ifm_origin] * levels)),
                 Cat(columns).eq(Cat([x_start] * levels)),
@@ -183,7 +184,7 @@ class Sequencer(wiring.Component):
                 first.eq(1),
             ]
             m.d.sync += [counter.eq(counts[level]) for level, counter in counters.items()]
-        with m.If(step & ~is_add):
+        with m.If(step & ~is_elementwise):
             for level, counter in counters.items():
                 with m.If(advance[level]):
                     m.d.sync += counter.eq(counter - 1)
@@ -216,31 +217,32 @@ class Sequencer(wiring.Component):
                     parameter_block.eq(parameter_block + self.block_words),
                 ]
 
-        # ADD reuses the innermost address registers for its two operands
+        # ELEMENTWISE reuses the innermost address registers for its two operands
         words_left = Signal(ADDRESS_BITS)
         second = Signal()
+        repeat = self.elementwise.ifm2_repeat
         banks = self.config.banks
-        with m.If(setup & is_add):
+        with m.If(setup & is_elementwise):
             m.d.sync += [
-                addresses[0].eq(self.add.ifm_base),
-                addresses[1].eq(self.add.ifm2_base),
-                ofm_group.eq(self.add.ofm_base),
-                words_left.eq(self.add.words),
+                addresses[0].eq(self.elementwise.ifm_base),
+                addresses[1].eq(self.elementwise.ifm2_base),
+                ofm_group.eq(self.elementwise.ofm_base),
+                words_left.eq(self.elementwise.words),
                 second.eq(0),
             ]
-        with m.If(step & is_add):
+        with m.If(step & is_elementwise):
             m.d.sync += second.eq(~second)
             with m.If(second):
                 m.d.sync += [
                     addresses[0].eq(addresses[0] + banks),
-                    addresses[1].eq(addresses[1] + banks),
+                    addresses[1].eq(addresses[1] + Mux(repeat, 0, banks)),
                     ofm_group.eq(ofm_group + banks),
                     words_left.eq(words_left - banks),
                 ]
 
         last_step = Signal()
         m.d.comb += [
-            last_step.eq(Mux(is_add, second & (words_left <= banks), finished)),
+            last_step.eq(Mux(is_elementwise, second & (words_left <= banks), finished)),
             step.eq(running & (~self.steps.valid | self.steps.ready)),
         ]
         with m.If(self.steps.ready):
@@ -251,15 +253,17 @@ class Sequencer(wiring.Component):
                 payload.address.eq(addresses[0]),
                 payload.ofm_address.eq(ofm_group),
                 payload.parameter_block.eq(parameter_block),
-                payload.command_last.eq(Mux(is_add, words_left <= banks, finished)),
+                payload.command_last.eq(Mux(is_elementwise, words_left <= banks, finished)),
             ]
             with m.If(last_step):
                 m.d.sync += running.eq(0)
-            with m.If(is_add):
+            with m.If(is_elementwise):
                 m.d.sync += [
                     payload.address.eq(Mux(second, addresses[1], addresses[0])),
                     payload.low.eq(0),
-                    payload.high.eq(Mux(words_left < banks, words_left, banks)),
+                    payload.high.eq(
+                        Mux(second & repeat, 1, Mux(words_left < banks, words_left, banks))
+                    ),
                     payload.first.eq(~second),
                     payload.last.eq(second),
                     payload.block_last.eq(0),

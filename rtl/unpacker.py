@@ -200,6 +200,8 @@ class Unpacker(wiring.Component):
             Destination.SCRATCHPAD: config.scratchpad_words,
             Destination.WEIGHTS: config.weight_words * config.channels,
             Destination.PARAMETERS: config.parameter_blocks,
+            Destination.BIASES: config.parameter_blocks,
+            Destination.TABLE: config.table_rows,
         }
         return Cat(
             (word.destination == destination) & (word.address >= capacity)

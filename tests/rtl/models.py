@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from rtl.config import PARAMETER_BYTES, NpuConfig
+from rtl.config import BIAS_BYTES, PARAMETER_BYTES, NpuConfig
 from rtl.isa import ADDRESS_BITS, Command, Destination
 
 ADDRESS_MASK = (1 << ADDRESS_BITS) - 1
@@ -10,7 +10,7 @@ ADDRESS_MASK = (1 << ADDRESS_BITS) - 1
 
 @dataclass(frozen=True)
 class Write:
-    """One word that a LOAD writes; `plane` is zero except for PARAMETERS."""
+    """One word that a LOAD writes; biases are PARAMETERS, elsewhere `plane` is zero."""
 
     destination: Destination
     address: int
@@ -22,6 +22,8 @@ def load(config: NpuConfig, command: Command, region: bytes) -> list[Write]:
     """The words that a legal LOAD writes, in order; `region` holds the region's bytes."""
     destination = Destination(command["destination"])
     pad = bytes([command["pad_value"] & 0xFF])
+    memory = Destination.PARAMETERS if destination == Destination.BIASES else destination
+    planes = {Destination.PARAMETERS: PARAMETER_BYTES, Destination.BIASES: BIAS_BYTES}
     writes = []
     for r in range(command["rows"]):
         start = command["offset"] + r * command["row_stride"]
@@ -33,13 +35,13 @@ def load(config: NpuConfig, command: Command, region: bytes) -> list[Write]:
             pixel = pixel.ljust(command["pixel_words"] * config.lanes, pad)
             for j in range(command["pixel_words"]):
                 address, plane = command["base"] + i, 0
-                if destination == Destination.SCRATCHPAD:
+                if destination in (Destination.SCRATCHPAD, Destination.WEIGHTS):
                     address += j * command["plane_pitch"] + r * command["row_pitch"]
-                elif destination == Destination.PARAMETERS:
-                    address = command["base"] + i // PARAMETER_BYTES
-                    plane = i % PARAMETER_BYTES
+                elif destination in planes:
+                    address = command["base"] + i // planes[destination]
+                    plane = i % planes[destination]
                 word = pixel[j * config.lanes : (j + 1) * config.lanes]
-                writes.append(Write(destination, address & ADDRESS_MASK, plane, word))
+                writes.append(Write(memory, address & ADDRESS_MASK, plane, word))
     return writes
 
 

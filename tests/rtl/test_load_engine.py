@@ -69,11 +69,15 @@ def run(
                 engine.parameters.block,
                 engine.parameters.plane,
                 engine.parameters.data,
+                engine.table.valid,
+                engine.table.row,
+                engine.table.data,
             )
             for destination, valid, address, plane, word in (
                 (Destination.SCRATCHPAD, values[0], values[1], 0, values[2]),
                 (Destination.WEIGHTS, values[3], values[4], 0, values[5]),
                 (Destination.PARAMETERS, values[6], values[7], values[8], values[9]),
+                (Destination.TABLE, values[10], values[11], 0, values[12]),
             ):
                 if valid:
                     word_bytes = word.to_bytes(config.lanes, "little")
@@ -146,15 +150,20 @@ def weights(config: NpuConfig, units: int, **fields: int) -> Command:
 def random_load(config: NpuConfig, rng: random.Random) -> Command:
     """Any legal LOAD of at most a few hundred bytes."""
     lanes = config.lanes
-    kind = rng.choice(["dense", "dense", "fold", "fold", "weights", "parameters"])
+    kind = rng.choice(
+        ["dense", "dense", "fold", "fold", "weights", "parameters", "biases", "table"]
+    )
     offset = rng.randrange(1000)
     if kind == "weights":
         return changed(weights(config, rng.randint(1, 12)), offset=offset, base=rng.randrange(32))
-    if kind == "parameters":
-        command = weights(config, 9 * rng.randint(1, 2))
-        return changed(
-            command, destination=Destination.PARAMETERS, offset=offset, base=rng.randrange(2)
-        )
+    if kind == "table":
+        command = weights(config, rng.randint(1, config.table_rows - 3))
+        return changed(command, destination=Destination.TABLE, offset=offset, base=rng.randrange(4))
+    if kind in ("parameters", "biases"):
+        parameters = kind == "parameters"
+        command = weights(config, 9 * rng.randint(1, 2) if parameters else rng.randint(1, 9))
+        destination = Destination.PARAMETERS if parameters else Destination.BIASES
+        return changed(command, destination=destination, offset=offset, base=rng.randrange(2))
     rows = rng.randint(1, 4)
     fold = kind == "fold"
     pixel_bytes = rng.randint(1, 4 * lanes) if fold else rng.choice([1, 3, lanes, 2 * lanes + 1])
@@ -162,6 +171,7 @@ def random_load(config: NpuConfig, rng: random.Random) -> Command:
     row_bytes = rng.choice([1, rng.randint(2, 80), rng.randint(2, 80)])
     return load(
         offset=offset,
+        destination=rng.choice([Destination.SCRATCHPAD, Destination.WEIGHTS]),
         rows=rows,
         pad_value=rng.randint(-128, 127),
         row_bytes=row_bytes,
@@ -182,7 +192,7 @@ def random_load(config: NpuConfig, rng: random.Random) -> Command:
 @pytest.mark.parametrize("lanes", [4, 8, 16])
 @pytest.mark.parametrize(("seed", "pause"), [(1, 0.0), (2, 0.4)])
 def test_random_loads(lanes: int, bus_bytes: int, seed: int, pause: float) -> None:
-    config = small_config(lanes, bus_bytes)
+    config = small_config(lanes, bus_bytes, weight_buffer_kib=4)
     rng = random.Random(seed)
     commands = [random_load(config, rng) for _ in range(10)]
     memory = make_memory(config, latency=rng.randint(1, 20), pause=pause, seed=seed)
@@ -258,18 +268,27 @@ def error_cases() -> list[Any]:
         "pixel_words": (load(pixel_words=0, pixel_bytes=0), ErrorCode.ILLEGAL_FIELD),
         "too_few_words": (load(pixel_bytes=9, pixel_step=9), ErrorCode.ILLEGAL_FIELD),
         "too_many_words": (load(pixel_words=2), ErrorCode.ILLEGAL_FIELD),
-        "destination": (load(destination=3), ErrorCode.ILLEGAL_FIELD),
+        "destination": (load(destination=5), ErrorCode.ILLEGAL_FIELD),
         "step": (load(pixel_step=2), ErrorCode.ILLEGAL_FIELD),
         "fold_bytes": (
             load(fold=1, pixel_bytes=33, pixel_words=5),
             ErrorCode.ILLEGAL_FIELD,
         ),
         "fold_step": (load(fold=1, pixel_step=33), ErrorCode.ILLEGAL_FIELD),
-        "weights_rows": (changed(dense, rows=2), ErrorCode.ILLEGAL_FIELD),
-        "weights_bytes": (
-            changed(dense, pixel_bytes=7, pixel_step=7),
-            ErrorCode.ILLEGAL_FIELD,
-        ),
+        **{
+            f"{destination.name.lower()}_{name}": (
+                changed(dense, destination=destination, **fields),
+                ErrorCode.ILLEGAL_FIELD,
+            )
+            for destination in (Destination.PARAMETERS, Destination.BIASES, Destination.TABLE)
+            for name, fields in {
+                "rows": {"rows": 2},
+                "bytes": {"pixel_bytes": 7, "pixel_step": 7},
+                "words": {"pixel_bytes": 16, "pixel_step": 16, "pixel_words": 2},
+                "row_pitch": {"row_pitch": 1},
+                "plane_pitch": {"plane_pitch": 1},
+            }.items()
+        },
         "region_end": (changed(dense, offset=REGION_BYTES - 31), ErrorCode.REGION_BOUNDS),
         "region_wrap": (changed(dense, offset=0xFFFFFFF0), ErrorCode.REGION_BOUNDS),
         "region_far_row": (
@@ -280,10 +299,21 @@ def error_cases() -> list[Any]:
         "scratchpad": (load(base=words), ErrorCode.SCRATCHPAD_BOUNDS),
         "scratchpad_last": (load(base=words - 1, pixels=2), ErrorCode.SCRATCHPAD_BOUNDS),
         "weights": (changed(dense, base=units - 3), ErrorCode.BUFFER_BOUNDS),
-        "parameters": (
-            changed(dense, destination=Destination.PARAMETERS, base=config.parameter_blocks),
+        "weights_rows": (
+            changed(dense, rows=3, row_pitch=units // 2),
             ErrorCode.BUFFER_BOUNDS,
         ),
+        **{
+            destination.name.lower(): (
+                changed(dense, destination=destination, base=base),
+                ErrorCode.BUFFER_BOUNDS,
+            )
+            for destination, base in {
+                Destination.PARAMETERS: config.parameter_blocks,
+                Destination.BIASES: config.parameter_blocks,
+                Destination.TABLE: config.table_rows - 3,
+            }.items()
+        },
     }
     return [pytest.param(command, code, id=name) for name, (command, code) in bad.items()]
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from rtl.config import PARAMETER_BYTES, NpuConfig
+from rtl.config import BIAS_BYTES, PARAMETER_BYTES, NpuConfig
 from rtl.isa import Command, Destination, Function, Opcode, Region, encode_all
 from sim.program import Program, TensorBinding
 
@@ -30,6 +30,11 @@ class Tensor:
     words: int
     row_pitch: int
     plane_pitch: int
+
+
+def typical_shift(terms: int) -> int:
+    """The shift that brings a sum of `terms` random products to int8, about."""
+    return 6 - (int(74 * 74 * terms**0.5) + 1).bit_length()
 
 
 class OutOfMemoryError(Exception):
@@ -88,10 +93,9 @@ class RandomProgram:
         memory.extend(data)
         return len(memory) - len(data)
 
-    def load_tensor(self, height: int, width: int, words: int) -> Tensor:
-        """LOAD a new tensor of random contents, plain or folded."""
+    def transfer(self, height: int, width: int, words: int) -> dict[str, int]:
+        """Fields of a LOAD of random bytes from the arena, plain or folded; without a target."""
         rng, lanes = self.rng, self.config.lanes
-        tensor = self.allocate(height, width, words)
         pixel_bytes = (words - 1) * lanes + rng.randint(1, lanes)
         fold = int(words <= 4 and rng.random() < 0.4)
         step = rng.randint(1, 4 * lanes) if fold else pixel_bytes
@@ -100,33 +104,35 @@ class RandomProgram:
         row_bytes = max(1, needed - pad_left + rng.choice([0, 0, -step, -1, 3, 2 * lanes]))
         row_stride = row_bytes + rng.choice([0, 0, 1, 7])
         data = self.random_bytes((height - 1) * row_stride + row_bytes)
-        self.emit(
-            "wait_load",
-            Opcode.LOAD,
-            {
-                "offset": self.place(self.inputs, data),
-                "region": Region.ARENA,
-                "destination": Destination.SCRATCHPAD,
-                "rows": height,
-                "pad_value": rng.choice([0, -128, rng.randint(-128, 127)]),
-                "row_bytes": row_bytes,
-                "row_stride": row_stride,
-                "pad_left": pad_left,
-                "fold": fold,
-                "pixels": width,
-                "pixel_bytes": pixel_bytes,
-                "pixel_step": step,
-                "pixel_words": words,
-                "base": tensor.base,
-                "row_pitch": tensor.row_pitch,
-                "plane_pitch": tensor.plane_pitch,
-            },
-            **self.barrier,
-        )
+        return {
+            "offset": self.place(self.inputs, data),
+            "region": Region.ARENA,
+            "rows": height,
+            "pad_value": rng.choice([0, -128, rng.randint(-128, 127)]),
+            "row_bytes": row_bytes,
+            "row_stride": row_stride,
+            "pad_left": pad_left,
+            "fold": fold,
+            "pixels": width,
+            "pixel_bytes": pixel_bytes,
+            "pixel_step": step,
+            "pixel_words": words,
+        }
+
+    def load_tensor(self, height: int, width: int, words: int) -> Tensor:
+        """LOAD a new tensor of random contents."""
+        tensor = self.allocate(height, width, words)
+        fields = self.transfer(height, width, words) | {
+            "destination": Destination.SCRATCHPAD,
+            "base": tensor.base,
+            "row_pitch": tensor.row_pitch,
+            "plane_pitch": tensor.plane_pitch,
+        }
+        self.emit("wait_load", Opcode.LOAD, fields, **self.barrier)
         return tensor
 
     def load_units(self, destination: Destination, base: int, data: bytes) -> None:
-        """LOAD weights or parameters."""
+        """LOAD a dense vector of words: weights, parameters, biases or a table."""
         lanes = self.config.lanes
         self.emit(
             "wait_load",
@@ -161,8 +167,44 @@ class RandomProgram:
         channels, lanes = self.config.channels, self.config.lanes
         data = np.frombuffer(self.random_bytes(words * channels * lanes), np.uint8).copy()
         data.reshape(words, channels, lanes)[:, used_columns:] = 0
-        self.load_units(Destination.WEIGHTS, base * channels, data.tobytes())
+        if self.rng.random() < 0.3 and used_columns == channels:
+            self.load_activations(base * channels, words * channels)
+        else:
+            self.load_units(Destination.WEIGHTS, base * channels, data.tobytes())
         return base
+
+    def load_activations(self, base: int, units: int) -> None:
+        """LOAD `units` weight units from the arena: pixels of several words, rows, folds, padding.
+
+        Every unit is written once: pixels follow each other, planes or rows are outermost.
+        """
+        rng = self.rng
+        divisors = [d for d in range(1, 5) if units % d == 0]
+        words = rng.choice(divisors)
+        rows = rng.choice([d for d in divisors if units // words % d == 0])
+        pixels = units // words // rows
+        # pitches of words and rows when pixels, of pitch 1, are innermost
+        plane_pitch, row_pitch = rng.choice([(pixels, pixels * words), (pixels * rows, pixels)])
+        fields = self.transfer(rows, pixels, words)
+        fields |= {
+            "destination": Destination.WEIGHTS,
+            "base": base,
+            "plane_pitch": plane_pitch,
+            "row_pitch": row_pitch,
+        }
+        if rng.random() < 0.5:
+            # from the last unit down, modulo the address space
+            fields["base"] = base + (words - 1) * plane_pitch
+            fields["plane_pitch"] = -plane_pitch % 2**20
+        self.emit("wait_load", Opcode.LOAD, fields, **self.barrier)
+
+    def load_table(self) -> None:
+        """LOAD a random lookup table, or a part of it that is written twice."""
+        config, rng = self.config, self.rng
+        first = rng.choice([0, 0, rng.randrange(config.table_rows)])
+        for row in {0, first}:
+            size = (config.table_rows - row) * config.lanes
+            self.load_units(Destination.TABLE, row, self.random_bytes(size))
 
     def load_parameters(self, blocks: int, terms: int, identity: bool = False) -> int:
         """LOAD random output parameters for sums of `terms` products; returns the first block."""
@@ -172,7 +214,7 @@ class RandomProgram:
         if self.next_block > self.config.parameter_blocks:
             raise OutOfMemoryError
         planes = np.zeros((blocks, PARAMETER_BYTES, lanes), np.uint8)
-        typical = 6 - (int(74 * 74 * terms**0.5) + 1).bit_length()
+        typical = typical_shift(terms)
         for block in range(blocks):
             for lane in range(lanes):
                 bias = rng.randint(-(2**12), 2**12)
@@ -188,6 +230,13 @@ class RandomProgram:
                 raw += shift.to_bytes(1, "little", signed=True)
                 planes[block, :, lane] = np.frombuffer(raw, np.uint8)
         self.load_units(Destination.PARAMETERS, base, planes.tobytes())
+        if rng.random() < 0.3:
+            first = rng.randrange(blocks)
+            biases = np.array(
+                rng.choices(range(-(2**12), 2**12), k=(blocks - first) * lanes), "<i4"
+            )
+            planes = biases.reshape(-1, lanes).view(np.uint8).reshape(-1, lanes, BIAS_BYTES)
+            self.load_units(Destination.BIASES, base + first, planes.transpose(0, 2, 1).tobytes())
         return base
 
     def store(self, tensor: Tensor) -> None:
@@ -242,27 +291,50 @@ class RandomProgram:
     def add_elementwise(self) -> None:
         rng = self.rng
         words = rng.choice([1, rng.randint(1, 100), self.config.banks * rng.randint(1, 3)])
+        function = rng.choice(list(Function))
+        repeat = int(rng.random() < 0.3)
         first = self.load_tensor(1, words, 1)
-        second = first if rng.random() < 0.1 else self.load_tensor(1, words, 1)
+        second = first
+        if rng.random() < 0.9:
+            second = self.load_tensor(1, rng.choice([1, words]) if repeat else words, 1)
+        if function == Function.TABLE:
+            self.load_table()
         ofm = self.allocate(1, words, 1)
+        # what brings a typical value of the function to int8, or near
+        shift = {Function.ADD: -20, Function.SUB: -20, Function.MUL: -7}.get(function, 0)
         fields = {
             "ifm_base": first.base,
             "ifm2_base": second.base,
             "ofm_base": ofm.base,
             "words": words,
             "ofm_multiplier": rng.randint(2**30, 2**31 - 1),
-            "ofm_shift": rng.choice([-19, -20, -20, -20, -21, rng.randint(-31, 2)]),
+            "ofm_shift": shift + rng.choice([0, 0, 0, 1, -1]),
             "ofm_zero_point": rng.randint(-128, 127),
-            "function": Function.ADD,
-            "ifm2_repeat": 0,
+            "function": function,
+            "ifm2_repeat": repeat,
             **self.clamp(),
         }
+        if rng.random() < 0.1:
+            fields["ofm_shift"] = rng.randint(-31, 2)
+        elif function >= Function.MAXIMUM and rng.random() < 0.5:
+            fields |= {"ofm_multiplier": 2**30, "ofm_shift": 1, "ofm_zero_point": 0}
         for name in ("ifm", "ifm2"):
             fields[f"{name}_multiplier"] = rng.choice([2**30, rng.randint(2**30, 2**31 - 1)])
             fields[f"{name}_right_shift"] = rng.choice([0, 0, 0, 1, 2, rng.randint(0, 31)])
             fields[f"{name}_zero_point"] = rng.choice([-128, 127, rng.randint(-128, 127)])
         self.compute(Opcode.ELEMENTWISE, fields)
         self.store(ofm)
+
+    def command_scale(self, terms: int, identity: bool) -> dict[str, int]:
+        """Where a grid command's scales and biases come from, and its own scale."""
+        rng = self.rng
+        scale = {"ofm_multiplier": rng.randint(2**30, 2**31 - 1), "ofm_shift": rng.randint(-31, 30)}
+        shared = rng.random() < 0.4
+        if shared:
+            scale["ofm_shift"] = typical_shift(terms) + rng.choice([0, 0, 1, -1])
+        if identity:
+            scale = {"ofm_multiplier": 2**30, "ofm_shift": 1}
+        return {**scale, "shared_scale": int(shared), "no_bias": int(rng.random() < 0.4)}
 
     def add_grid(self, kind: Opcode) -> None:
         rng, cfg, size = self.rng, self.config, self.size
@@ -299,7 +371,10 @@ class RandomProgram:
                 weight_base = self.load_weights(words, taps)
         ofm_words = blocks * depth // cfg.groups_per_word
         identity = kind == Opcode.MAX_POOL and rng.random() < 0.7
-        parameter_base = self.load_parameters(ofm_words, terms, identity)
+        scale = self.command_scale(terms, identity)
+        parameter_base = rng.randrange(2**14)
+        if not (scale["shared_scale"] and scale["no_bias"]):
+            parameter_base = self.load_parameters(ofm_words, terms, identity)
         ifm_words = channel_steps if kind == Opcode.CONV else blocks
         ifm = self.load_tensor(ifm_height, ifm_width, ifm_words)
         ofm = self.allocate(ofm_height, ofm_width, ofm_words)
@@ -332,10 +407,7 @@ class RandomProgram:
             "ofm_plane_pitch": ofm.plane_pitch,
             "ofm_row_pitch": ofm.row_pitch,
             "ofm_zero_point": rng.randint(-128, 127),
-            "ofm_multiplier": 0,
-            "ofm_shift": 0,
-            "shared_scale": 0,
-            "no_bias": 0,
+            **scale,
             **self.clamp(),
         }
         self.compute(kind, fields)
