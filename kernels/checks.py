@@ -13,6 +13,11 @@ from kernels.quantization import INT8_MAX, INT8_MIN
 from kernels.requantize import MAX_SHIFT, MIN_SHIFT, Rounding
 
 Pair = tuple[int, int]
+RANGES: dict[Any, Pair] = {
+    np.dtype(np.int8): (INT8_MIN, INT8_MAX),
+    np.dtype(np.int16): (-(1 << 15), (1 << 15) - 1),
+}
+"""The least and greatest value of each type of quantized activations."""
 Scalar = TypeVar("Scalar", bound=np.generic)
 
 
@@ -47,6 +52,15 @@ def check_array(name: str, array: NDArray[Any], dtype: DTypeLike, rank: int | No
         raise ValueError(f"{name} has shape {array.shape}; allowed are dimensions of 1 or more")
 
 
+def check_quantized(name: str, array: NDArray[Any], rank: int | None = None) -> np.dtype[Any]:
+    """The dtype of `array`; ValueError unless it is int8 or int16, otherwise as `check_array`."""
+    if not isinstance(array, np.ndarray) or array.dtype not in RANGES:
+        given = getattr(array, "dtype", type(array).__name__)
+        raise ValueError(f"{name} is {given}; allowed are int8, int16")
+    check_array(name, array, array.dtype, rank)
+    return array.dtype
+
+
 def as_operand(array: NDArray[Scalar]) -> NDArray[Scalar]:
     """`array` C-contiguous and read-only, so that Numba compiles for one type of array only."""
     view = np.ascontiguousarray(array).view()
@@ -54,18 +68,20 @@ def as_operand(array: NDArray[Scalar]) -> NDArray[Scalar]:
     return view
 
 
-def check_zero_point(name: str, value: int) -> int:
-    """`value` as a Python int; ValueError unless it is in the range of int8."""
-    if not INT8_MIN <= value <= INT8_MAX:
-        raise ValueError(f"{name} is {value}; allowed is {INT8_MIN} to {INT8_MAX}")
+def check_zero_point(name: str, value: int, dtype: DTypeLike = np.int8) -> int:
+    """`value` as a Python int; ValueError unless it is in the range of `dtype`, int8 or int16."""
+    least, greatest = RANGES[np.dtype(dtype)]
+    if not least <= value <= greatest:
+        raise ValueError(f"{name} is {value}; allowed is {least} to {greatest}")
     return int(value)
 
 
-def check_activation(low: int, high: int) -> Pair:
-    """(low, high) as Python ints; ValueError unless they are a range in int8."""
-    if not INT8_MIN <= low <= high <= INT8_MAX:
+def check_activation(low: int, high: int, dtype: DTypeLike = np.int8) -> Pair:
+    """(low, high) as Python ints; ValueError unless they are a range in `dtype`, int8 or int16."""
+    least, greatest = RANGES[np.dtype(dtype)]
+    if not least <= low <= high <= greatest:
         raise ValueError(
-            f"activation range is {low} to {high}; allowed is a range in {INT8_MIN} to {INT8_MAX}"
+            f"activation range is {low} to {high}; allowed is a range in {least} to {greatest}"
         )
     return int(low), int(high)
 

@@ -1,19 +1,24 @@
-"""ADD, SUB, MUL, MAXIMUM, MINIMUM and PRELU, int8, with broadcasting."""
+"""ADD, SUB, MUL, MAXIMUM and MINIMUM of int8 or int16, and PRELU of int8, with broadcasting."""
+
+from typing import Any, TypeVar
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
 from kernels.checks import (
+    Pair,
     as_operand,
     check_activation,
     check_array,
     check_multiplier,
+    check_quantized,
     check_rounding,
     check_zero_point,
 )
 from kernels.quantization import (
     ADD_LEFT_SHIFT,
+    ADD_LEFT_SHIFT_INT16,
     INT8_MAX,
     INT8_MIN,
     AddParameters,
@@ -21,10 +26,12 @@ from kernels.quantization import (
 )
 from kernels.requantize import Rounding, multiply_by_quantized_multiplier, requantize_to_int8
 
+Value = TypeVar("Value", np.int8, np.int16)
+
 
 def add(
-    a: NDArray[np.int8],
-    b: NDArray[np.int8],
+    a: NDArray[Value],
+    b: NDArray[Value],
     *,
     a_zero_point: int,
     b_zero_point: int,
@@ -33,24 +40,20 @@ def add(
     activation_min: int,
     activation_max: int,
     rounding: Rounding = Rounding.DOUBLE,
-) -> NDArray[np.int8]:
-    """ADD of `a` and `b`, int8 of shapes that broadcast together, to the broadcast shape.
+) -> NDArray[Value]:
+    """ADD of `a` and `b`, of shapes that broadcast together, to the broadcast shape.
 
     `parameters` come from `kernels.quantization.add_parameters`. Bit-exact with TFLM's
-    `reference_integer_ops::Add`.
+    `reference_integer_ops::Add` (int8) and `reference_ops::Add` (int16).
     Raises ValueError for a wrong dtype, shapes that do not broadcast, or a value out of range.
     """
-    rescaled = _rescaled(a_zero_point, b_zero_point, parameters, rounding)
-    stage = _output(ofm_zero_point, activation_min, activation_max)
-    rescale = *check_multiplier(parameters.multiplier, parameters.shift), check_rounding(rounding)
-    flat_a, flat_b, ofm = _broadcast(a, b)
-    _add(flat_a, flat_b, *rescaled, *rescale, *stage, ofm.reshape(-1))
-    return ofm
+    zero_points = a_zero_point, b_zero_point, ofm_zero_point
+    return _sum(a, b, 1, zero_points, parameters, (activation_min, activation_max), rounding)
 
 
 def sub(
-    a: NDArray[np.int8],
-    b: NDArray[np.int8],
+    a: NDArray[Value],
+    b: NDArray[Value],
     *,
     a_zero_point: int,
     b_zero_point: int,
@@ -59,24 +62,20 @@ def sub(
     activation_min: int,
     activation_max: int,
     rounding: Rounding = Rounding.DOUBLE,
-) -> NDArray[np.int8]:
-    """SUB: `a - b`, int8 of shapes that broadcast together, to the broadcast shape.
+) -> NDArray[Value]:
+    """SUB: `a - b`, of shapes that broadcast together, to the broadcast shape.
 
     `parameters` come from `kernels.quantization.add_parameters`. Bit-exact with TFLM's
-    `reference_ops::SubWithActivation` behind int8 operands.
+    `reference_ops::SubWithActivation`.
     Raises ValueError for a wrong dtype, shapes that do not broadcast, or a value out of range.
     """
-    table_a, table_b = _rescaled(a_zero_point, b_zero_point, parameters, rounding)
-    stage = _output(ofm_zero_point, activation_min, activation_max)
-    rescale = *check_multiplier(parameters.multiplier, parameters.shift), check_rounding(rounding)
-    flat_a, flat_b, ofm = _broadcast(a, b)
-    _add(flat_a, flat_b, table_a, -table_b, *rescale, *stage, ofm.reshape(-1))
-    return ofm
+    zero_points = a_zero_point, b_zero_point, ofm_zero_point
+    return _sum(a, b, -1, zero_points, parameters, (activation_min, activation_max), rounding)
 
 
 def mul(
-    a: NDArray[np.int8],
-    b: NDArray[np.int8],
+    a: NDArray[Value],
+    b: NDArray[Value],
     *,
     a_zero_point: int,
     b_zero_point: int,
@@ -86,24 +85,24 @@ def mul(
     activation_min: int,
     activation_max: int,
     rounding: Rounding = Rounding.DOUBLE,
-) -> NDArray[np.int8]:
-    """MUL of `a` and `b`, int8 of shapes that broadcast together, to the broadcast shape.
+) -> NDArray[Value]:
+    """MUL of `a` and `b`, of shapes that broadcast together, to the broadcast shape.
 
     `multiplier` and `shift` come from `kernels.quantization.mul_multiplier`. Bit-exact with TFLM's
     `reference_integer_ops::Mul`.
     Raises ValueError for a wrong dtype, shapes that do not broadcast, or a value out of range.
     """
-    a_zero_point = check_zero_point("a_zero_point", a_zero_point)
-    b_zero_point = check_zero_point("b_zero_point", b_zero_point)
-    stage = _output(ofm_zero_point, activation_min, activation_max)
-    rescale = *check_multiplier(multiplier, shift), check_rounding(rounding)
     flat_a, flat_b, ofm = _broadcast(a, b)
+    a_zero_point = check_zero_point("a_zero_point", a_zero_point, ofm.dtype)
+    b_zero_point = check_zero_point("b_zero_point", b_zero_point, ofm.dtype)
+    stage = _output(ofm_zero_point, activation_min, activation_max, ofm.dtype)
+    rescale = *check_multiplier(multiplier, shift), check_rounding(rounding)
     _mul(flat_a, flat_b, a_zero_point, b_zero_point, *rescale, *stage, ofm.reshape(-1))
     return ofm
 
 
-def maximum(a: NDArray[np.int8], b: NDArray[np.int8]) -> NDArray[np.int8]:
-    """MAXIMUM of `a` and `b`, int8 of shapes that broadcast together, to the broadcast shape.
+def maximum(a: NDArray[Value], b: NDArray[Value]) -> NDArray[Value]:
+    """MAXIMUM of `a` and `b`, of shapes that broadcast together, to the broadcast shape.
 
     As in TFLM, nothing is rescaled: inputs and output have to share one quantization.
     Raises ValueError for a wrong dtype, or shapes that do not broadcast.
@@ -113,7 +112,7 @@ def maximum(a: NDArray[np.int8], b: NDArray[np.int8]) -> NDArray[np.int8]:
     return ofm
 
 
-def minimum(a: NDArray[np.int8], b: NDArray[np.int8]) -> NDArray[np.int8]:
+def minimum(a: NDArray[Value], b: NDArray[Value]) -> NDArray[Value]:
     """MINIMUM of `a` and `b`, as `maximum`."""
     flat_a, flat_b, ofm = _broadcast(a, b)
     np.minimum(flat_a, flat_b, out=ofm.reshape(-1))
@@ -139,6 +138,7 @@ def prelu(
     ifm_zero_point = check_zero_point("ifm_zero_point", ifm_zero_point)
     alpha_zero_point = check_zero_point("alpha_zero_point", alpha_zero_point)
     ofm_zero_point = check_zero_point("ofm_zero_point", ofm_zero_point)
+    check_array("ifm", ifm, np.int8)
     p = parameters
     identity = check_multiplier(p.multiplier, p.shift)
     product = check_multiplier(p.multiplier_alpha, p.shift_alpha)
@@ -158,11 +158,10 @@ def prelu(
 
 
 def _broadcast(
-    a: NDArray[np.int8], b: NDArray[np.int8]
-) -> tuple[NDArray[np.int8], NDArray[np.int8], NDArray[np.int8]]:
+    a: NDArray[Value], b: NDArray[Value]
+) -> tuple[NDArray[Value], NDArray[Value], NDArray[Value]]:
     """(`a` and `b` in the broadcast shape, flattened; an empty OFM of that shape)."""
-    check_array("a", a, np.int8)
-    check_array("b", b, np.int8)
+    check_array("b", b, check_quantized("a", a))
     try:
         shape = np.broadcast_shapes(a.shape, b.shape)
     except ValueError:
@@ -170,33 +169,64 @@ def _broadcast(
             f"inputs have shapes {a.shape} and {b.shape}; allowed are shapes that broadcast"
         ) from None
     flat_a, flat_b = (as_operand(np.broadcast_to(x, shape).reshape(-1)) for x in (a, b))
-    return flat_a, flat_b, np.empty(shape, np.int8)
+    return flat_a, flat_b, np.empty(shape, a.dtype)
 
 
-def _output(zero_point: int, low: int, high: int) -> tuple[int, int, int]:
-    return check_zero_point("ofm_zero_point", zero_point), *check_activation(low, high)
+def _output(zero_point: int, low: int, high: int, dtype: np.dtype[Any]) -> tuple[int, int, int]:
+    zero_point = check_zero_point("ofm_zero_point", zero_point, dtype)
+    return zero_point, *check_activation(low, high, dtype)
 
 
-def _rescaled(
-    a_zero_point: int, b_zero_point: int, parameters: AddParameters, rounding: Rounding
-) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-    """The rescaling tables of both inputs of ADD or SUB."""
-    a_zero_point = check_zero_point("a_zero_point", a_zero_point)
-    b_zero_point = check_zero_point("b_zero_point", b_zero_point)
+def _sum(
+    a: NDArray[Value],
+    b: NDArray[Value],
+    sign: int,
+    zero_points: tuple[int, int, int],
+    parameters: AddParameters,
+    activation: Pair,
+    rounding: Rounding,
+) -> NDArray[Value]:
+    """`a + sign * b`; the zero points are those of `a`, of `b` and of the OFM."""
+    flat_a, flat_b, ofm = _broadcast(a, b)
     mode = check_rounding(rounding)
-    rescale_a = *check_multiplier(parameters.multiplier_a, parameters.shift_a), mode
-    rescale_b = *check_multiplier(parameters.multiplier_b, parameters.shift_b), mode
-    return _rescale_table(a_zero_point, *rescale_a), _rescale_table(b_zero_point, *rescale_b)
+    stage = _output(zero_points[2], *activation, ofm.dtype)
+    rescale = *check_multiplier(parameters.multiplier, parameters.shift), mode
+    if parameters.left_shift not in (ADD_LEFT_SHIFT, ADD_LEFT_SHIFT_INT16):
+        raise ValueError(
+            f"left_shift is {parameters.left_shift}; "
+            f"allowed are {ADD_LEFT_SHIFT}, {ADD_LEFT_SHIFT_INT16}"
+        )
+    to_common = (
+        (zero_points[0], *check_multiplier(parameters.multiplier_a, parameters.shift_a)),
+        (zero_points[1], *check_multiplier(parameters.multiplier_b, parameters.shift_b)),
+    )
+    for name, (zero_point, _, _) in zip("ab", to_common, strict=True):
+        check_zero_point(f"{name}_zero_point", zero_point, ofm.dtype)
+    if ofm.dtype == np.int8:
+        table_a, table_b = (_rescale_table(*x, parameters.left_shift, mode) for x in to_common)
+        _add_by_table(flat_a, flat_b, table_a, sign * table_b, *rescale, *stage, ofm.reshape(-1))
+    else:
+        _add(
+            flat_a,
+            flat_b,
+            *to_common,
+            parameters.left_shift,
+            sign,
+            *rescale,
+            *stage,
+            ofm.reshape(-1),
+        )
+    return ofm
 
 
 @njit(cache=True, nogil=True)
 def _rescale_table(
-    zero_point: int, multiplier: int, shift: int, rounding: int
+    zero_point: int, multiplier: int, shift: int, left_shift: int, rounding: int
 ) -> NDArray[np.int32]:
     """Every int8 (index + 128) on the common scale."""
     table = np.empty(256, np.int32)
     for index in range(256):
-        value = np.int64(index - 128 - zero_point) << ADD_LEFT_SHIFT
+        value = np.int64(index - 128 - zero_point) << left_shift
         table[index] = np.int32(
             multiply_by_quantized_multiplier(value, multiplier, shift, rounding)
         )
@@ -204,9 +234,9 @@ def _rescale_table(
 
 
 @njit(cache=True, nogil=True)
-def _add(
-    a: NDArray[np.int8],
-    b: NDArray[np.int8],
+def _add_by_table(
+    a: NDArray[Any],
+    b: NDArray[Any],
     table_a: NDArray[np.int32],
     table_b: NDArray[np.int32],
     multiplier: int,
@@ -215,7 +245,7 @@ def _add(
     ofm_zero_point: int,
     low: int,
     high: int,
-    ofm: NDArray[np.int8],
+    ofm: NDArray[Any],
 ) -> None:
     for i in range(ofm.size):
         total = table_a[np.int64(a[i]) + 128] + table_b[np.int64(b[i]) + 128]
@@ -223,9 +253,36 @@ def _add(
 
 
 @njit(cache=True, nogil=True)
+def _add(
+    a: NDArray[Any],
+    b: NDArray[Any],
+    to_common_a: tuple[int, int, int],
+    to_common_b: tuple[int, int, int],
+    left_shift: int,
+    sign: int,
+    multiplier: int,
+    shift: int,
+    rounding: int,
+    ofm_zero_point: int,
+    low: int,
+    high: int,
+    ofm: NDArray[Any],
+) -> None:
+    for i in range(ofm.size):
+        wide_a = (np.int64(a[i]) - to_common_a[0]) << left_shift
+        wide_b = (np.int64(b[i]) - to_common_b[0]) << left_shift
+        total = multiply_by_quantized_multiplier(
+            wide_a, to_common_a[1], to_common_a[2], rounding
+        ) + sign * multiply_by_quantized_multiplier(
+            wide_b, to_common_b[1], to_common_b[2], rounding
+        )
+        ofm[i] = requantize_to_int8(total, multiplier, shift, ofm_zero_point, low, high, rounding)
+
+
+@njit(cache=True, nogil=True)
 def _mul(
-    a: NDArray[np.int8],
-    b: NDArray[np.int8],
+    a: NDArray[Any],
+    b: NDArray[Any],
     a_zero_point: int,
     b_zero_point: int,
     multiplier: int,
@@ -234,7 +291,7 @@ def _mul(
     ofm_zero_point: int,
     low: int,
     high: int,
-    ofm: NDArray[np.int8],
+    ofm: NDArray[Any],
 ) -> None:
     for i in range(ofm.size):
         product = (np.int64(a[i]) - a_zero_point) * (np.int64(b[i]) - b_zero_point)

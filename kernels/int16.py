@@ -15,6 +15,7 @@ from kernels.checks import (
     Pair,
     Placement,
     as_operand,
+    check_activation,
     check_array,
     check_channels,
     check_output_stage,
@@ -23,7 +24,6 @@ from kernels.checks import (
 from kernels.quantization import INT8_MAX, INT8_MIN
 from kernels.requantize import Integer, Rounding, multiply_by_quantized_multiplier
 
-INT16_MIN, INT16_MAX = -(1 << 15), (1 << 15) - 1
 # an int64 accumulator is rescaled by shifts of less than this
 MAX_WIDE_SHIFT = 7
 Bias = NDArray[np.int64] | NDArray[np.int32] | None
@@ -123,15 +123,9 @@ def _run(
     if bias.size != channels:
         raise ValueError(f"bias has {bias.size} values; allowed is one per channel: {channels}")
     stage = check_output_stage(0, multiplier, shift, channels, INT8_MIN, INT8_MAX, rounding)
-    if wide and stage.shift.max() > MAX_WIDE_SHIFT:
-        raise ValueError(
-            f"shift is {stage.shift.max()}; allowed for an int64 bias is at most {MAX_WIDE_SHIFT}"
-        )
-    low, high = bounds
-    if not INT16_MIN <= low <= high <= INT16_MAX:
-        raise ValueError(
-            f"activation range is {low} to {high}; allowed is a range in {INT16_MIN} to {INT16_MAX}"
-        )
+    if wide:
+        check_wide_shift(int(stage.shift.max()))
+    low, high = check_activation(*bounds, np.int16)
     ofm = np.empty((ifm.shape[0], *placement.ofm_hw, channels), np.int16)
     _conv(
         as_operand(ifm),
@@ -142,11 +136,19 @@ def _run(
         stage.shift,
         stage.rounding,
         wide,
-        int(low),
-        int(high),
+        low,
+        high,
         ofm,
     )
     return ofm
+
+
+def check_wide_shift(shift: int) -> None:
+    """ValueError when `multiply_by_reduced_multiplier` cannot shift so far to the left."""
+    if shift > MAX_WIDE_SHIFT:
+        raise ValueError(
+            f"shift is {shift}; allowed for an int64 accumulator is at most {MAX_WIDE_SHIFT}"
+        )
 
 
 @njit(cache=True, nogil=True)

@@ -23,6 +23,7 @@ ACTIVATIONS: dict[str, tuple[float | None, float | None]] = {
 }
 # ADD and SUB bring both inputs to a common scale with this many fractional bits
 ADD_LEFT_SHIFT = 20
+ADD_LEFT_SHIFT_INT16 = 15
 SOFTMAX_INTEGER_BITS = 5
 
 
@@ -41,7 +42,10 @@ class Window:
 
 @dataclass(frozen=True)
 class AddParameters:
-    """Multipliers (Q31) and shifts of ADD and SUB: inputs to a common scale, then to the OFM's."""
+    """Multipliers (Q31) and shifts of ADD and SUB: inputs to a common scale, then to the OFM's.
+
+    `left_shift` is the number of fractional bits of the common scale.
+    """
 
     multiplier_a: int
     shift_a: int
@@ -49,6 +53,7 @@ class AddParameters:
     shift_b: int
     multiplier: int
     shift: int
+    left_shift: int = ADD_LEFT_SHIFT
 
 
 @dataclass(frozen=True)
@@ -166,24 +171,28 @@ def conv_multipliers(
     return np.ascontiguousarray(multipliers), np.ascontiguousarray(shifts)
 
 
-def add_parameters(scale_a: float, scale_b: float, ofm_scale: float) -> AddParameters:
+def add_parameters(
+    scale_a: float, scale_b: float, ofm_scale: float, *, left_shift: int = ADD_LEFT_SHIFT
+) -> AddParameters:
     """Rescaling of ADD and SUB. Source: `CalculateOpDataAdd`, `CalculateOpDataSub`.
 
+    `left_shift` is `ADD_LEFT_SHIFT_INT16` for int16 operands.
     Raises ValueError for a bad scale, or an OFM scale so small that TFLM refuses it.
     """
     a, b = scale_float32(scale_a, "scale of input 0"), scale_float32(scale_b, "scale of input 1")
     ofm = scale_float32(ofm_scale, "OFM scale")
     twice_max = 2.0 * max(a, b)
-    real = twice_max / (float(1 << ADD_LEFT_SHIFT) * ofm)
+    real = twice_max / (float(1 << left_shift) * ofm)
     if real >= 1:
         raise ValueError(
             f"OFM scale is {ofm_scale}; allowed for input scales {scale_a} and {scale_b} "
-            f"is more than {twice_max / (1 << ADD_LEFT_SHIFT)}"
+            f"is more than {twice_max / (1 << left_shift)}"
         )
     return AddParameters(
         *quantize_multiplier(a / twice_max),
         *quantize_multiplier(b / twice_max),
         *quantize_multiplier(real),
+        left_shift,
     )
 
 

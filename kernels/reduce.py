@@ -1,24 +1,29 @@
-"""MEAN, SUM, REDUCE_MAX, REDUCE_MIN, ARG_MAX and ARG_MIN, int8."""
+"""MEAN and SUM of int8 or int16; REDUCE_MAX, REDUCE_MIN, ARG_MAX and ARG_MIN of int8."""
 
 from collections.abc import Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
 from kernels.checks import (
+    RANGES,
     as_operand,
     check_array,
     check_multiplier,
+    check_quantized,
     check_rounding,
     check_zero_point,
 )
-from kernels.quantization import INT8_MAX, INT8_MIN, resolve_axes
+from kernels.quantization import resolve_axes
 from kernels.requantize import Rounding, requantize_to_int8
+
+Value = TypeVar("Value", np.int8, np.int16)
 
 
 def mean(
-    ifm: NDArray[np.int8],
+    ifm: NDArray[Value],
     axes: Sequence[int],
     *,
     keep_dims: bool,
@@ -27,16 +32,16 @@ def mean(
     multiplier: int,
     shift: int,
     rounding: Rounding = Rounding.DOUBLE,
-) -> NDArray[np.int8]:
+) -> NDArray[Value]:
     """MEAN of `ifm` (any shape) over `axes`, which count from the end when negative.
 
     `multiplier` and `shift` come from `kernels.quantization.mean_multiplier` for the product of
     the reduced dimensions. Bit-exact with TFLM's `reference_ops::QuantizedMeanOrSum`.
     Raises ValueError for a wrong dtype, an axis that does not exist, or a value out of range.
     """
-    check_array("ifm", ifm, np.int8)
-    ifm_zero_point = check_zero_point("ifm_zero_point", ifm_zero_point)
-    ofm_zero_point = check_zero_point("ofm_zero_point", ofm_zero_point)
+    dtype = check_quantized("ifm", ifm)
+    ifm_zero_point = check_zero_point("ifm_zero_point", ifm_zero_point, dtype)
+    ofm_zero_point = check_zero_point("ofm_zero_point", ofm_zero_point, dtype)
     rescale = *check_multiplier(multiplier, shift), check_rounding(rounding)
     reduced = resolve_axes(axes, ifm.ndim)
     kept = [axis for axis in range(ifm.ndim) if axis not in reduced]
@@ -51,15 +56,15 @@ def mean(
         moved = ifm.transpose(*kept, *reduced)
         count = int(np.prod([ifm.shape[axis] for axis in reduced]))
         grouped = moved.reshape(-1, count, 1)
-    ofm = np.empty((grouped.shape[0], grouped.shape[2]), np.int8)
-    _mean(as_operand(grouped), ifm_zero_point, ofm_zero_point, *rescale, ofm)
+    ofm = np.empty((grouped.shape[0], grouped.shape[2]), dtype)
+    _mean(as_operand(grouped), ifm_zero_point, ofm_zero_point, *rescale, *RANGES[dtype], ofm)
     if keep_dims:
         return ofm.reshape([1 if axis in reduced else n for axis, n in enumerate(ifm.shape)])
     return ofm.reshape([ifm.shape[axis] for axis in kept])
 
 
 def reduce_sum(
-    ifm: NDArray[np.int8],
+    ifm: NDArray[Value],
     axes: Sequence[int],
     *,
     keep_dims: bool,
@@ -68,7 +73,7 @@ def reduce_sum(
     multiplier: int,
     shift: int,
     rounding: Rounding = Rounding.DOUBLE,
-) -> NDArray[np.int8]:
+) -> NDArray[Value]:
     """SUM, as `mean`, but with `kernels.quantization.rescale_multiplier`: there is no division."""
     return mean(
         ifm,
@@ -118,13 +123,15 @@ def arg_min(ifm: NDArray[np.int8], axis: int) -> NDArray[np.int32]:
 
 @njit(cache=True, nogil=True)
 def _mean(
-    grouped: NDArray[np.int8],
+    grouped: NDArray[Any],
     ifm_zero_point: int,
     ofm_zero_point: int,
     multiplier: int,
     shift: int,
     rounding: int,
-    ofm: NDArray[np.int8],
+    low: int,
+    high: int,
+    ofm: NDArray[Any],
 ) -> None:
     outer, count, inner = grouped.shape
     acc = np.empty(inner, np.int32)
@@ -135,5 +142,5 @@ def _mean(
                 acc[c] = np.int32(acc[c] + np.int32(grouped[n, i, c]))
         for c in range(inner):
             ofm[n, c] = requantize_to_int8(
-                acc[c], multiplier, shift, ofm_zero_point, INT8_MIN, INT8_MAX, rounding
+                acc[c], multiplier, shift, ofm_zero_point, low, high, rounding
             )

@@ -1,24 +1,28 @@
 """RESIZE_NEAREST_NEIGHBOR and RESIZE_BILINEAR, in TFLM's float32 and fixed-point coordinates."""
 
+from typing import TypeVar
+
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from kernels.checks import Pair, as_operand, check_array, check_pair
+from kernels.checks import Pair, as_operand, check_array, check_pair, check_quantized
+
+Value = TypeVar("Value", np.int8, np.int16)
 
 # fraction bits of the coordinates of RESIZE_BILINEAR
 COORDINATE_BITS = 10
 
 
 def resize_nearest_neighbor(
-    ifm: NDArray[np.int8], ofm_hw: Pair, *, align_corners: bool, half_pixel_centers: bool
-) -> NDArray[np.int8]:
-    """RESIZE_NEAREST_NEIGHBOR of `ifm` (N, H, W, C) to `ofm_hw` rows and columns.
+    ifm: NDArray[Value], ofm_hw: Pair, *, align_corners: bool, half_pixel_centers: bool
+) -> NDArray[Value]:
+    """RESIZE_NEAREST_NEIGHBOR of int8 or int16 `ifm` (N, H, W, C) to `ofm_hw` rows and columns.
 
     Bit-exact with TFLM's `reference_ops::ResizeNearestNeighbor`.
     Raises ValueError for a wrong dtype, rank or size.
     """
-    check_array("ifm", ifm, np.int8, 4)
+    check_quantized("ifm", ifm, 4)
     rows, columns = (
         _nearest(ifm.shape[1 + axis], size, align_corners, half_pixel_centers)
         for axis, size in enumerate(check_pair("ofm_hw", ofm_hw, 1))

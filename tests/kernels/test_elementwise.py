@@ -88,7 +88,7 @@ def test_random_layers_match_the_twin(shapes, seed):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"a": np.zeros(3, np.int16)}, "a is int16; allowed is int8"),
+        ({"a": np.zeros(3, np.uint8)}, "a is uint8; allowed are int8, int16"),
         ({"b": np.zeros(3, np.uint8)}, "b is uint8; allowed is int8"),
         ({"b": np.zeros(4, np.int8)}, r"inputs have shapes \(3,\) and \(4,\); allowed are shapes"),
         ({"a_zero_point": 128}, "a_zero_point is 128; allowed is -128 to 127"),

@@ -220,7 +220,7 @@ def test_bilinear_resizing_matches_the_twin(seed, mode):
 @pytest.mark.parametrize(
     ("ifm", "size", "message"),
     [
-        (np.zeros((1, 2, 2, 1), np.int16), (2, 2), "ifm is int16; allowed is int8"),
+        (np.zeros((1, 2, 2, 1), np.uint8), (2, 2), "ifm is uint8; allowed (are|is) int8"),
         (np.zeros((2, 2, 1), np.int8), (2, 2), r"ifm has shape \(2, 2, 1\); allowed are 4 dim"),
         (np.zeros((1, 2, 2, 1), np.int8), (0, 2), r"ofm_hw is \(0, 2\); allowed are two numbers"),
     ],

@@ -229,7 +229,7 @@ CONNECTED = {
         ),
         (conv2d_16x8, CONV, {"bias": np.zeros(4, np.int16)}, "bias is int16; allowed is int64"),
         (conv2d_16x8, CONV, {"bias": np.zeros(3, np.int64)}, "bias has 3 values; allowed is one"),
-        (conv2d_16x8, CONV, {"shift": np.full(4, 8, np.int32)}, "allowed for an int64 bias is at"),
+        (conv2d_16x8, CONV, {"shift": np.full(4, 8, np.int32)}, "allowed for an int64 accumulator"),
         (conv2d_16x8, CONV, {"activation_max": 2**15}, "activation range is -32768 to 32768"),
         (conv2d_16x8, CONV, {"ofm_hw": (3, 2)}, "vertical OFM size is 3; allowed is at most 2"),
         (

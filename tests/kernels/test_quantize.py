@@ -67,7 +67,7 @@ def test_every_value_dequantized_matches_tflm(seed):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"ifm": np.zeros(3, np.uint8)}, "ifm is uint8; allowed is int8"),
+        ({"ifm": np.zeros(3, np.uint8)}, "ifm is uint8; allowed are int8, int16"),
         ({"ifm_zero_point": -129}, "ifm_zero_point is -129; allowed is -128 to 127"),
         ({"ofm_zero_point": -129}, "ofm_zero_point is -129; allowed is -128 to 127"),
         ({"multiplier": 2**31}, "multiplier is 2147483648; allowed is 0 to"),
@@ -101,7 +101,7 @@ def test_quantize_float_refuses():
 
 
 def test_dequantize_refuses():
-    with pytest.raises(ValueError, match="ifm is int16; allowed is int8"):
-        dequantize(np.zeros(3, np.int16), scale=1.0, zero_point=0)
+    with pytest.raises(ValueError, match="ifm is int32; allowed are int8, int16"):
+        dequantize(np.zeros(3, np.int32), scale=1.0, zero_point=0)
     with pytest.raises(ValueError, match="zero_point is 128; allowed is -128 to 127"):
         dequantize(np.zeros(3, np.int8), scale=1.0, zero_point=128)

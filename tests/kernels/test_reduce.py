@@ -67,7 +67,7 @@ def test_large_counts_match_tflm():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"ifm": np.zeros((2, 3), np.int32)}, "ifm is int32; allowed is int8"),
+        ({"ifm": np.zeros((2, 3), np.int32)}, "ifm is int32; allowed are int8, int16"),
         ({"axes": (2,)}, "axis is 2; allowed is -2 to 1"),
         ({"ifm_zero_point": 128}, "ifm_zero_point is 128; allowed is -128 to 127"),
         ({"ofm_zero_point": 128}, "ofm_zero_point is 128; allowed is -128 to 127"),
