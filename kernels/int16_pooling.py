@@ -92,6 +92,4 @@ def _pool(
                         # half away from zero
                         magnitude = (abs(total) + count // 2) // count
                         value = magnitude if total > 0 else -magnitude
-                    ofm[n, oy, ox, c] = min(
-                        max(value, np.int64(activation[0])), np.int64(activation[1])
-                    )
+                    ofm[n, oy, ox, c] = min(max(value, low), high)
