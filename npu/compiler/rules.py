@@ -148,13 +148,6 @@ def whole_or_pixel(graph: Graph, op: Operator) -> bool:
     return has_table(graph, op) or all(t.size == ofm.size or is_pixel(t, extent) for t in computed)
 
 
-def whole_operand(graph: Graph, op: Operator) -> bool:
-    """only one of the operands may be broadcast"""
-    ofm = graph.output_tensor(op)
-    inputs = [graph.tensors[i] for i in op.inputs]
-    return has_table(graph, op) or any(t.is_constant or t.size == ofm.size for t in inputs)
-
-
 def whole_minuend(graph: Graph, op: Operator) -> bool:
     """the first operand of SUB must not be broadcast unless it is constant"""
     first = graph.tensors[op.inputs[0]]
@@ -223,7 +216,6 @@ _FUNCTION: list[Rule] = [
     computed_operand,
     extents_in_range,
     whole_or_pixel,
-    whole_operand,
     whole_minuend,
 ]
 _TABLE: list[Rule] = [*_COMMON, one_slope]

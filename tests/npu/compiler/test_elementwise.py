@@ -1,0 +1,239 @@
+"""Functions of two maps, and of one by table, against TFLM."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from npu.compiler.partition import partition
+from npu.tflite_reader import read_model_bytes
+from rtl.config import PRESETS
+from rtl.isa import Destination, Function, Opcode
+from tests.npu.compiler.support import CONFIGS, check_model, compile_model
+from tests.support.operators import elementwise, unary
+from tests.support.random_layers import (
+    random_conv2d,
+    random_depthwise_conv2d,
+    random_fully_connected,
+    random_input,
+    random_int8,
+    random_scale,
+    random_zero_point,
+)
+from tests.support.tflite_builder import ModelBuilder
+from tests.support.tflite_file import Tensor
+
+CONFIG = PRESETS["npu256"]
+FUNCTIONS = ["ADD", "SUB", "MUL", "MAXIMUM", "MINIMUM"]
+SHAPE = (1, 6, 9, 21)
+PIXEL = (1, 1, 1, 21)
+
+
+def random_constant(m: ModelBuilder, rng: np.random.Generator, shape: tuple[int, ...]) -> Tensor:
+    scale, zero_point = random_scale(rng), random_zero_point(rng)
+    return m.constant(random_int8(rng, shape), scale=scale, zero_point=zero_point)
+
+
+def apply(m: ModelBuilder, rng: np.random.Generator, code: str, a: Tensor, b: Tensor) -> Tensor:
+    """An operator of two operands whose results spread over int8."""
+    spread = a.scale * b.scale * 74 if code == "MUL" else np.hypot(a.scale, b.scale)
+    scale = float(np.float32(spread * rng.uniform(0.6, 1.3)))
+    activation = str(rng.choice(["NONE", "RELU", "RELU6"])) if code in FUNCTIONS[:3] else "NONE"
+    zero_point = random_zero_point(rng)
+    return elementwise(m, code, a, b, scale=scale, zero_point=zero_point, activation=activation)
+
+
+def make(
+    code: str,
+    first: tuple[Callable, tuple[int, ...]],
+    second: tuple[Callable, tuple[int, ...]],
+    seed: int,
+) -> bytes:
+    rng = np.random.default_rng(seed)
+    m = ModelBuilder()
+    a, b = first[0](m, rng, first[1]), second[0](m, rng, second[1])
+    apply(m, rng, code, a, b)
+    return m.build()
+
+
+def functions(program) -> set[int]:
+    return {c["function"] for c in program.decode() if c.opcode == Opcode.ELEMENTWISE}
+
+
+OPERANDS = {
+    "two maps": ((random_input, SHAPE), (random_input, SHAPE)),
+    "pixel": ((random_input, SHAPE), (random_input, PIXEL)),
+    "constant": ((random_input, SHAPE), (random_constant, (1,))),
+    "constant first": ((random_constant, (1, 1, 1, 1)), (random_input, SHAPE)),
+    "constant per channel": ((random_input, SHAPE), (random_constant, (21,))),
+    "constant per channel first": ((random_constant, PIXEL), (random_input, SHAPE)),
+    "constant map": ((random_input, SHAPE), (random_constant, SHAPE)),
+    "constant map first": ((random_constant, SHAPE), (random_input, SHAPE)),
+    "constant row": ((random_input, SHAPE), (random_constant, (9, 1))),
+    "constant column": ((random_constant, (1, 6, 1, 21)), (random_input, SHAPE)),
+    "pixel and constant map": ((random_constant, SHAPE), (random_input, PIXEL)),
+    "vectors": ((random_input, (21,)), (random_input, (21,))),
+    "rank 3": ((random_input, (3, 5, 7)), (random_input, (1, 1, 7))),
+    "rank 5": ((random_input, (2, 1, 3, 5, 7)), (random_constant, (3, 1, 1))),
+}
+
+
+@pytest.mark.parametrize("config", ["npu256", "tiny", "narrow"])
+@pytest.mark.parametrize("operands", OPERANDS.values(), ids=OPERANDS.keys())
+@pytest.mark.parametrize("code", FUNCTIONS)
+def test_function_of_two_operands_equals_tflm(code: str, operands, config: str) -> None:
+    model = make(code, *operands, seed=21)
+    assert not check_model(model, CONFIGS[config], seed=21).reasons
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("code", FUNCTIONS)
+def test_random_quantizations_equal_tflm(code: str, seed: int) -> None:
+    shape = tuple(int(n) for n in np.random.default_rng(seed).integers(1, 30, 4))
+    shape = (1, *shape[1:])
+    model = make(code, (random_input, shape), (random_input, shape), seed)
+    assert not check_model(model, CONFIGS["wide"], seed).reasons
+
+
+@pytest.mark.parametrize("code", ["ADD", "MUL", "MAXIMUM", "MINIMUM"])
+def test_first_operand_may_be_broadcast_where_order_does_not_matter(code: str) -> None:
+    model = make(code, (random_input, PIXEL), (random_input, SHAPE), 3)
+    assert not check_model(model, CONFIG, 3).reasons
+
+
+def test_one_value_and_one_map_make_a_table() -> None:
+    for operands in (OPERANDS["constant"], OPERANDS["constant first"]):
+        (program,) = compile_model(make("MUL", *operands, seed=1), CONFIG)[2]
+        assert functions(program) == {Function.TABLE}
+
+
+def test_map_with_itself_is_a_table() -> None:
+    rng = np.random.default_rng(8)
+    m = ModelBuilder()
+    x = random_input(m, rng, SHAPE)
+    apply(m, rng, "MUL", x, x)
+    (program,) = compile_model(m.build(), CONFIG)[2]
+    assert functions(program) == {Function.TABLE}
+    check_model(m.build(), CONFIG, 8)
+
+
+def test_pixel_is_loaded_once_and_takes_a_command_for_each_plane() -> None:
+    (program,) = compile_model(make("ADD", *OPERANDS["pixel"], seed=1), CONFIG)[2]
+    commands = [c for c in program.decode() if c.opcode == Opcode.ELEMENTWISE]
+    assert {c["ifm2_repeat"] for c in commands} == {1}
+    assert len({c["ifm2_base"] for c in commands}) == 3
+    loads = [c for c in program.decode() if c.opcode == Opcode.LOAD]
+    assert sum(c["row_bytes"] for c in loads) == 6 * 9 * 21 + 21
+
+
+UNARY: dict[str, dict[str, Any]] = {
+    "ABS": {},
+    "ELU": {},
+    "HARD_SWISH": {},
+    "LEAKY_RELU": {"alpha": 0.3},
+    "LOGISTIC": {"scale": 1 / 256, "zero_point": -128},
+    "QUANTIZE": {},
+    "RELU": {},
+    "RELU6": {},
+    "TANH": {"scale": 1 / 128, "zero_point": 0},
+}
+
+
+def random_unary(m: ModelBuilder, rng: np.random.Generator, code: str, x: Tensor) -> Tensor:
+    scale = float(np.float32(x.scale * rng.uniform(0.5, 2)))
+    quantization = {"scale": scale, "zero_point": random_zero_point(rng)}
+    return unary(m, code, x, **(quantization | UNARY[code]))
+
+
+@pytest.mark.parametrize("config", ["npu256", "tiny", "narrow"])
+@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("code", UNARY)
+def test_function_by_table_equals_tflm(code: str, seed: int, config: str) -> None:
+    rng = np.random.default_rng(seed)
+    m = ModelBuilder()
+    random_unary(m, rng, code, random_input(m, rng, SHAPE))
+    assert not check_model(m.build(), CONFIGS[config], seed).reasons
+
+
+@pytest.mark.parametrize("shape", [(1,), (1, 1, 1)], ids=str)
+def test_prelu_of_one_slope_equals_tflm(shape: tuple[int, ...]) -> None:
+    rng = np.random.default_rng(4)
+    m = ModelBuilder()
+    x = random_input(m, rng, SHAPE)
+    alpha = random_constant(m, rng, shape)
+    elementwise(m, "PRELU", x, alpha, scale=x.scale, zero_point=5)
+    assert not check_model(m.build(), CONFIG, 4).reasons
+
+
+def tables_in_stripes(seed: int = 12) -> bytes:
+    """Two tables in turn between layers whose maps do not fit the smallest scratchpads."""
+    rng = np.random.default_rng(seed)
+    m = ModelBuilder()
+    x = random_conv2d(m, rng, random_input(m, rng, (1, 14, 12, 3)), 40)
+    x = random_unary(m, rng, "HARD_SWISH", x)
+    x = random_depthwise_conv2d(m, rng, x)
+    x = random_unary(m, rng, "LEAKY_RELU", x)
+    x = random_unary(m, rng, "LEAKY_RELU", random_conv2d(m, rng, x, 12))
+    return m.build()
+
+
+@pytest.mark.parametrize("config", ["npu256", "tiny"])
+def test_tables_replace_each_other(config: str) -> None:
+    assert not check_model(tables_in_stripes(), CONFIGS[config], 12).reasons
+
+
+def test_table_is_loaded_once_for_all_its_commands() -> None:
+    (program,) = compile_model(tables_in_stripes(), CONFIG)[2]
+    loads = [c for c in program.decode() if c.opcode == Opcode.LOAD]
+    assert [c["destination"] for c in loads].count(Destination.TABLE) == 3
+
+
+def squeeze_and_excite(seed: int) -> bytes:
+    rng = np.random.default_rng(seed)
+    m = ModelBuilder()
+    x = random_conv2d(m, rng, random_input(m, rng, (1, 12, 11, 3)), 36, activation="RELU")
+    squeezed = m.mean(x, (1, 2), scale=x.scale / 4, zero_point=-100)
+    y = random_conv2d(m, rng, squeezed, 9, (1, 1), activation="RELU")
+    y = random_unary(m, rng, "LOGISTIC", random_conv2d(m, rng, y, 36, (1, 1)))
+    x = random_conv2d(m, rng, apply(m, rng, "MUL", x, y), 10, (1, 1))
+    random_fully_connected(m, rng, m.mean(x, (1, 2), scale=x.scale / 4, zero_point=9), 7)
+    return m.build()
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+def test_squeeze_and_excite_equals_tflm(config: str) -> None:
+    assert not check_model(squeeze_and_excite(17), CONFIGS[config], 17).reasons
+
+
+def refused(operands, code: str = "ADD") -> str:
+    model = make(code, *operands, seed=1)
+    (reason,) = partition(read_model_bytes(model, "test"), CONFIG).reasons.values()
+    return reason
+
+
+def test_computed_row_is_not_broadcast() -> None:
+    operands = (random_input, SHAPE), (random_input, (1, 1, 9, 21))
+    assert refused(operands).startswith("a computed operand must have the output's size, or be one")
+
+
+def test_constants_of_other_types_are_refused() -> None:
+    graph = read_model_bytes(make("ADD", *OPERANDS["constant"], seed=1), "test")
+    tensors = list(graph.tensors)
+    position = next(i for i, t in enumerate(tensors) if t.is_constant)
+    tensors[position] = replace(tensors[position], dtype=np.dtype(np.int16))
+    parts = partition(replace(graph, tensors=tuple(tensors)), CONFIG)
+    assert parts.reasons == {0: "constant operands must be int8"}
+
+
+def test_first_operand_of_sub_is_not_broadcast() -> None:
+    operands = (random_input, PIXEL), (random_input, SHAPE)
+    assert refused(operands, "SUB") == (
+        "the first operand of SUB must not be broadcast unless it is constant"
+    )
+
+
+def test_prelu_of_several_slopes_is_refused() -> None:
+    operands = (random_input, SHAPE), (random_constant, PIXEL)
+    assert refused(operands, "PRELU") == "PRELU must have one constant slope"
