@@ -5,11 +5,16 @@
 #include "blocked_stage.h"
 #include "kernels.h"
 
-/* ADD and SUB bring both operands to a common scale with 20 fractional bits; never a left shift. */
+/* ADD and SUB bring both operands to a common scale with 20 fractional bits: the larger scale by a
+ * shift of 0, so that its second rounding drops out.
+ */
 static inline int32_t common_scale(int32_t value, const struct rescaling *r)
 {
-    const int32_t high = doubled_high(shift_left(value, 20), r->multiplier);
-    const int32_t correction = r->half == 0 ? 0 : high >> 31;
+    const int32_t shifted = shift_left(value, 20);
+    if (r->right == 0 && r->shift != 0)
+        return multiply_by_quantized_multiplier(shifted, r->multiplier, r->shift);
+    const int32_t high = doubled_high(shifted, r->multiplier);
+    const int32_t correction = r->right == 0 ? 0 : high >> 31;
     return (high + r->half + correction) >> r->right;
 }
 

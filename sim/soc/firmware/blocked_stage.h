@@ -30,16 +30,19 @@ struct rescaling {
     int32_t half;
 };
 
+#define MOST_RIGHT 30 /* beyond it, half would not leave room for x */
+
 static inline struct rescaling rescaling_of(int32_t multiplier, int32_t shift)
 {
-    const int32_t right = shift < 0 ? -shift : 0;
-    const struct rescaling r = {multiplier, shift, right, (1 << right) >> 1};
+    const int32_t right = shift < 0 && shift >= -MOST_RIGHT ? -shift : 0;
+    const struct rescaling r = {multiplier, shift, right, right > 0 ? 1 << (right - 1) : 0};
     return r;
 }
 
+/* Exact for x from -3 * 2**29 to 3 * 2**29; no accumulator of an int8 network gets near that. */
 static inline int32_t rescale(int32_t x, const struct rescaling *r)
 {
-    if (r->shift >= 0)
+    if (r->right == 0)
         return multiply_by_quantized_multiplier(x, r->multiplier, r->shift);
     return round_shift_half(doubled_high(x, r->multiplier), r->right, r->half);
 }

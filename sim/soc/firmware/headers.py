@@ -1,7 +1,7 @@
 """The C headers that the firmware takes from Python, so that no number is written twice."""
 
 from collections.abc import Iterable
-from enum import IntEnum
+from enum import IntEnum, IntFlag
 from pathlib import Path
 
 from rtl.isa import Region
@@ -88,7 +88,7 @@ def _constants(values: dict[str, int]) -> list[str]:
     return [f"#define {name} {value:#x}u" for name, value in values.items()]
 
 
-def _prefixed(prefix: str, values: Iterable[IntEnum]) -> dict[str, int]:
+def _prefixed(prefix: str, values: Iterable[IntEnum | IntFlag]) -> dict[str, int]:
     return {f"{prefix}_{value.name}": int(value) for value in values}
 
 

@@ -4,28 +4,13 @@
 #include "npu_registers.h"
 #include "runtime.h"
 
+static inline void wait_for_interrupt(void)
+{
 #ifdef __riscv
-/* written as .insn because rv32im does not name the CSR instructions */
-static inline void enable_interrupt_wakeup(void)
-{
-    const uint32_t machine_external = 1u << 11;
-    /* csrs mie, machine_external; mstatus.MIE stays clear: wfi ends, no trap is taken */
-    __asm__ volatile(".insn i 0x73, 2, x0, %0, 0x304" : : "r"(machine_external));
-}
-
-static inline void wait_for_interrupt(void)
-{
+    /* the start-up code has enabled the interrupt without letting it be taken: wfi just ends */
     __asm__ volatile("wfi" : : : "memory");
-}
-#else
-static inline void enable_interrupt_wakeup(void)
-{
-}
-
-static inline void wait_for_interrupt(void)
-{
-}
 #endif
+}
 
 static inline void invalidate_data_cache(void)
 {
@@ -57,7 +42,6 @@ bool run_npu(const struct npu *program, uint32_t *cycles)
     const uint32_t ended = NPU_STATUS_DONE | NPU_STATUS_ERROR;
     uint32_t status;
 
-    enable_interrupt_wakeup();
     write_npu(NPU_COMMAND_BASE, address_of(program->commands));
     write_npu(NPU_COMMAND_BYTES, (uint32_t)program->command_bytes);
     write_npu(NPU_REGION_BASE_CONSTANTS, address_of(program->constants));
