@@ -1,0 +1,5 @@
+"""The cycle model: exactly the RTL's cycles and counters, without data and without Verilator."""
+
+from sim.cycle.simulator import CycleResult, simulate
+
+__all__ = ["CycleResult", "simulate"]

@@ -1,0 +1,213 @@
+"""Models `rtl.compute_engine.ComputeEngine`: sequencer, windows, grid, drain, output stage.
+
+A window is fetched as soon as there is room for it behind the windows that wait (two places) and
+the scratchpad grants it; everything behind the fetch follows from the time of the fetch:
+
+- a window can be used 2 cycles after its fetch, and after the one before it;
+- a group's first operation waits for the accumulator buffer of the group before the last;
+- 3 cycles after a group's last operation its buffer can be drained, behind the one before it;
+- a drained word is written `_WRITE_LATENCY` cycles after it was read.
+"""
+
+from typing import Any
+
+from sim.cycle.jit import jit
+from sim.cycle.outputs import forget_outputs, note_output
+from sim.cycle.slots import complete, rest, step_slot, take_command
+from sim.cycle.state import COMPUTE, NEVER, OUTPUTS
+
+_FIRST_STEP = 2
+"""Cycles from the start pulse to the first step, besides the words of a block."""
+
+_FETCH_LATENCY = 2
+_HAND_OVER = 3
+"""From a group's last operation until the drain can take it."""
+
+_WRITE_LATENCY = 10
+"""From reading an accumulator to writing its word: requantizer and a register."""
+
+_PAIR_WRITE_LATENCY = 16
+"""From taking a word of two windows to writing the result: operand scaler and requantizer."""
+
+
+@jit
+def _start(m: Any, commands: Any, order: Any, times: Any, t: int) -> None:
+    """Take the slot's command; the start pulse comes in the next cycle."""
+    s = m.compute
+    s.command = take_command(m, COMPUTE, order, times, t)
+    c = commands[s.command]
+    s.busy = 1
+    s.start = t + 1
+    s.elementwise = 1 - c.grid
+    s.done_at = NEVER
+    s.active = s.accumulator_waits = s.lost_fetches = s.outputs = 0
+    s.first_issue = NEVER
+    s.pop = -1
+    s.release = s.release_before = -1
+    s.second = 0
+    s.group_address = s.row_address = s.block_address = c.ofm_base
+    if s.elementwise != 0:
+        s.block_words = 1
+        s.words_left = c.words
+    else:
+        s.block_words = c.depth >> m.hardware.word_shift
+        s.depth = c.depth if c.accumulates != 0 else 1
+        s.group_steps = c.kernel_height * c.kernel_width * c.channel_steps
+        s.steps_left = s.group_steps
+        s.width_left = c.ofm_width
+        s.rows_left = c.ofm_height
+        s.blocks_left = c.blocks
+    s.attempt = s.start + _FIRST_STEP + s.block_words
+
+
+@jit
+def _end_steps(s: Any, done_at: int) -> None:
+    """The command's last window was fetched; the rest follows."""
+    s.attempt = NEVER
+    s.done_at = done_at
+
+
+@jit
+def _end_group(m: Any, c: Any) -> None:
+    """The grid is done with a group of pixels at `pop`: drain it, and turn to the next."""
+    s = m.compute
+    pixels = min(s.width_left, c.group_pixels)
+    drain = max(s.pop + _HAND_OVER, s.release)
+    cycles = note_output(
+        m,
+        drain + 1 + _WRITE_LATENCY,
+        s.block_words,
+        pixels,
+        m.hardware.requant_words,
+        s.group_address,
+        c.ofm_plane_pitch,
+    )
+    s.release_before = s.release
+    s.release = drain + cycles
+    s.outputs += cycles
+    s.steps_left = s.group_steps
+    s.width_left -= c.group_pixels
+    if s.width_left > 0:
+        s.group_address += c.group_pixels
+        return
+    s.width_left = c.ofm_width
+    s.rows_left -= 1
+    if s.rows_left > 0:
+        s.row_address += c.ofm_row_pitch
+        s.group_address = s.row_address
+        return
+    s.rows_left = c.ofm_height
+    s.blocks_left -= 1
+    s.block_address += s.block_words * c.ofm_plane_pitch
+    s.group_address = s.row_address = s.block_address
+    if s.blocks_left == 0:
+        _end_steps(s, s.release + _WRITE_LATENCY)
+
+
+@jit
+def _grid_step(m: Any, c: Any, t: int) -> None:
+    """A window of a grid command is fetched in cycle t."""
+    s = m.compute
+    issue = max(t + _FETCH_LATENCY, s.pop + 1)
+    if s.steps_left == s.group_steps and issue <= s.release_before:
+        s.accumulator_waits += s.release_before + 1 - issue
+        issue = s.release_before + 1
+    if s.first_issue == NEVER:
+        s.first_issue = issue
+    s.attempt = max(t + 1, s.pop)
+    s.pop = issue + s.depth - 1
+    s.active += s.depth
+    s.steps_left -= 1
+    if s.steps_left == 0:
+        _end_group(m, c)
+
+
+@jit
+def _pair_step(m: Any, t: int) -> None:
+    """A window of an elementwise command is fetched in cycle t; they alternate."""
+    s = m.compute
+    s.attempt = t + 1
+    s.second ^= 1
+    if s.second != 0:
+        return
+    words = min(s.words_left, m.hardware.bank_mask + 1)
+    issue = t + _FETCH_LATENCY
+    if s.first_issue == NEVER:
+        s.first_issue = issue
+    s.pop = issue + words - 1
+    s.active += words
+    s.outputs += note_output(m, issue + _PAIR_WRITE_LATENCY, 1, words, 1, s.group_address, 0)
+    s.group_address += words
+    s.words_left -= words
+    if s.words_left == 0:
+        _end_steps(s, s.pop + _PAIR_WRITE_LATENCY)
+    else:
+        s.attempt = s.pop
+
+
+@jit
+def _finish(m: Any, times: Any, t: int) -> None:
+    """The command's last word is written in cycle t."""
+    s = m.compute
+    s.busy = 0
+    complete(m, COMPUTE, s.command, times, t)
+    rest(m.engines[COMPUTE], t)
+    note = times[s.command]
+    note.active = s.active
+    note.stalls = s.lost_fetches
+    note.waits = s.accumulator_waits
+    note.first_issue = s.first_issue
+    note.last_issue = s.pop
+    note.outputs = s.outputs
+    s.output_active += s.outputs
+    if s.elementwise == 0:
+        s.mac_active += s.active
+        s.mac_wait_accumulator += s.accumulator_waits
+        s.mac_wait_window += t - s.start - s.active - s.accumulator_waits
+
+
+@jit
+def wants_window(m: Any, t: int) -> bool:
+    """A window is asked for in cycle t."""
+    return bool(m.compute.attempt <= t)
+
+
+@jit
+def step_compute(
+    m: Any, commands: Any, order: Any, times: Any, contended: bool, quiet_until: int, t: int
+) -> int:
+    """Evaluate cycle t, and on to `quiet_until`; returns when to come back.
+
+    Parameters
+    ----------
+    contended : the store engine reads a word in this cycle.
+    quiet_until : from the next cycle to the one before that, it surely does not.
+    """
+    s = m.compute
+    slot = step_slot(m, COMPUTE, commands, order, times, t)
+    if s.busy == 0:
+        if m.engines[COMPUTE].valid_from > t:
+            return slot
+        _start(m, commands, order, times, t)
+        return int(min(slot, s.attempt))
+    if s.done_at == t:
+        _finish(m, times, t)
+        return t + 1
+    if s.attempt > t:
+        return int(min(slot, s.attempt, s.done_at))
+    if contended:
+        s.lost_fetches += 1
+        return t + 1
+    forget_outputs(m, t)
+    c = commands[s.command]
+    fetch = t
+    while True:
+        s.last_fetch = fetch
+        s.fetch_active += 1
+        if s.elementwise != 0:
+            _pair_step(m, fetch)
+        else:
+            _grid_step(m, c, fetch)
+        fetch = s.attempt
+        if fetch >= quiet_until or s.ring_count == OUTPUTS:
+            return int(min(slot, s.attempt, s.done_at))

@@ -1,0 +1,139 @@
+"""The model's main loop: from event to event until the interrupt."""
+
+from typing import Any
+
+from sim.cycle.bursts import start_transfer
+from sim.cycle.compute import step_compute, wants_window
+from sim.cycle.dispatch import END, step_dispatch
+from sim.cycle.jit import jit
+from sim.cycle.load import step_load
+from sim.cycle.reads import step_reads
+from sim.cycle.slots import wake
+from sim.cycle.state import (
+    COMPUTE_UNIT,
+    DISPATCH_UNIT,
+    ENGINES,
+    LOAD_UNIT,
+    NEVER,
+    READS_UNIT,
+    STORE_UNIT,
+    UNITS,
+)
+from sim.cycle.store import quiet_until, step_store, wants_word
+
+DONE, DEADLOCK = range(2)
+
+_START = 2
+"""The cycle of the start pulse; START was written in cycle 0."""
+
+
+@jit
+def _next_event(m: Any) -> int:
+    t: int = m.next[0]
+    for unit in range(1, UNITS):
+        t = min(t, m.next[unit])
+    return t
+
+
+@jit
+def _due(m: Any, t: int) -> int:
+    """A bit for every unit that is to be evaluated in cycle t; the note of it is deleted."""
+    due = 0
+    for unit in range(UNITS):
+        if m.next[unit] <= t:
+            due |= 1 << unit
+            m.next[unit] = NEVER
+    return due
+
+
+@jit
+def _engines_empty(m: Any) -> bool:
+    """Nothing is queued, held or under way in any engine."""
+    for number in range(ENGINES):
+        engine = m.engines[number]
+        if engine.queue != 0 or engine.slot_beats != 0 or engine.busy_since != NEVER:
+            return False
+    return True
+
+
+@jit
+def _finished_at(m: Any) -> int:
+    """The cycle in which END completes, when all engines are empty."""
+    t: int = m.dispatch.end_at
+    for number in range(ENGINES):
+        t = max(t, m.engines[number].idle_from)
+    return t
+
+
+@jit
+def reset(machine: Any, beats: int) -> None:
+    """Bring `machine`, zeros with `hardware` filled in, to where START leaves it.
+
+    Parameters
+    ----------
+    machine : `[1]`. beats : length of the command stream.
+    """
+    m = machine[0]
+    for unit in range(UNITS):
+        m.next[unit] = NEVER
+    for number in range(ENGINES):
+        engine = m.engines[number]
+        engine.whole_at = engine.valid_from = engine.busy_since = NEVER
+        engine.queue_pushed_at = engine.done_at = -1
+        engine.idle_from = _START
+    m.halt_from = NEVER
+    m.load_bursts.offer_at = m.store_bursts.offer_at = NEVER
+    m.load.accept_at = m.store.accept_at = NEVER
+    m.load.written_at = m.load.job_pushed_at = m.store.job_pushed_at = -1
+    m.dispatch.arrived_at = m.reads.last_beat_at = -1
+    m.dispatch.total = beats
+    m.dispatch.free = m.hardware.fetch_capacity
+    m.compute.attempt = m.compute.done_at = NEVER
+    m.compute.last_fetch = -1
+    h = m.hardware
+    start_transfer(m.fetch, 0, 8 * beats, 0, 1, h.fetch_burst_bytes, h.bus_bytes, _START)
+    m.next[READS_UNIT] = m.fetch.offer_at
+
+
+@jit
+def run(machine: Any, commands: Any, order: Any, times: Any) -> tuple[int, int]:
+    """Run until the interrupt.
+
+    Parameters
+    ----------
+    machine : `[1]`, after `reset`; holds the counters afterwards.
+    commands, order : see `sim.cycle.commands`. times : is filled in.
+
+    Returns (DONE, cycles) or (DEADLOCK, the command that the dispatcher was at).
+    """
+    m = machine[0]
+    t = 0
+    while True:
+        t = _next_event(m)
+        if t == NEVER:
+            if m.halt_from == NEVER:
+                return DEADLOCK, m.dispatch.command
+            break
+        # registers decide what is asked of the scratchpad, so before any of it changes
+        word = wants_word(m)
+        granted = word and (not wants_window(m, t) or m.compute.last_fetch == t - 1)
+        due = _due(m, t)
+        if due & 1 << READS_UNIT:
+            wake(m, READS_UNIT, step_reads(m, t))
+        if due & 1 << DISPATCH_UNIT:
+            wake(m, DISPATCH_UNIT, step_dispatch(m, commands, t))
+        if due & 1 << LOAD_UNIT:
+            wake(m, LOAD_UNIT, step_load(m, commands, order, times, t))
+        if due & 1 << COMPUTE_UNIT:
+            horizon = quiet_until(m, commands, order, t)
+            following = step_compute(m, commands, order, times, granted, horizon, t)
+            wake(m, COMPUTE_UNIT, following)
+        if due & 1 << STORE_UNIT:
+            following = step_store(m, commands, order, times, word, granted, t)
+            wake(m, STORE_UNIT, following)
+        if m.dispatch.state == END and m.halt_from == NEVER and _engines_empty(m):
+            m.halt_from = _finished_at(m) + 1
+        if m.halt_from != NEVER and m.reads.level == 0 and t >= m.halt_from - 1:
+            break
+    # the NPU stops when the last answer to a burst of the command fetch has arrived
+    return DONE, max(m.halt_from - 1, m.reads.last_beat_at)

@@ -1,0 +1,177 @@
+"""The cycle model: a program's cycles and counters without executing it on data."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import numpy as np
+from numpy.typing import NDArray
+
+from rtl.config import NpuConfig
+from rtl.errors import ConfigError
+from rtl.isa import Engine, Opcode
+from rtl.registers import ErrorCode
+from sim.command_table import decode_table
+from sim.cycle.commands import Table, decode_commands
+from sim.cycle.loop import DEADLOCK, reset, run
+from sim.cycle.state import COMPUTE, LOAD, MACHINE, STORE, TIMES
+from sim.disassembly import disassemble
+from sim.errors import CommandError
+from sim.legality import illegal_commands
+from sim.memory import MemoryConfig
+from sim.program import Program
+from sim.result import TraceEvent
+
+_WORD_BYTES = 8
+_PREFETCH_BYTES = 256
+_FETCH_BURST_BYTES = 128
+_COUNTER_MASK = (1 << 32) - 1
+
+
+@dataclass(frozen=True, eq=False)
+class CycleResult:
+    """Timing of one run of a program.
+
+    Attributes
+    ----------
+    program, memory : what was simulated.
+    cycles : from START to the interrupt, as the NPU counts them.
+    counters : the NPU's counter events by name (`rtl.registers.Event`).
+    times : what is known of each command, `sim.cycle.state.TIMES` `[commands]`.
+    """
+
+    program: Program
+    memory: MemoryConfig
+    cycles: int
+    counters: dict[str, int]
+    times: NDArray[Any]
+
+    @cached_property
+    def events(self) -> list[TraceEvent]:
+        """Start and completion of every command, in time order."""
+        _, order, counts = _prepared(self.program)
+        events: list[TraceEvent] = []
+        for number in (LOAD, COMPUTE, STORE):
+            own = order[number, : counts[number]]
+            done = self.times["done"][own]
+            # an engine shows one command at a time, the oldest
+            before = np.concatenate([[-1], done[:-1]])[: len(done)]
+            start = np.maximum(self.times["accepted"][own], before) + 1
+            engine = Engine(number)
+            for command, begin, end in zip(
+                own.tolist(), start.tolist(), done.tolist(), strict=True
+            ):
+                events.append(TraceEvent(begin, engine, command, True))
+                events.append(TraceEvent(end, engine, command, False))
+        return sorted(events, key=lambda e: (e.cycle, int(e.engine), e.start))
+
+
+def simulate(program: Program, memory: MemoryConfig | None = None) -> CycleResult:
+    """Time a program: cycles and counters equal those of the RTL.
+
+    Inputs do not matter: nothing that the hardware does in time depends on data.
+
+    Raises
+    ------
+    ConfigError : a memory with random stalls.
+    CommandError : the stream is damaged, a command is illegal or in the wrong place, or the
+        program deadlocks. Addresses are not checked: `sim.functional` does that.
+    """
+    memory = memory or MemoryConfig()
+    if memory.stall_probability:
+        raise ConfigError(
+            "the cycle model has no random stalls: stall_probability must be 0,"
+            f" got {memory.stall_probability}"
+        )
+    commands, order, _ = _prepared(program)
+    machine = np.zeros(1, dtype=MACHINE)
+    _describe(machine[0]["hardware"], program.config, memory)
+    times = np.zeros(len(commands), dtype=TIMES)
+    reset(machine, len(program.commands))
+    status, value = run(machine, commands, order, times)
+    if status == DEADLOCK:
+        raise CommandError(
+            ErrorCode.DEADLOCK, value, disassemble(decode_table(program.commands).command(value))
+        )
+    return CycleResult(program, memory, value, _counters(machine[0], value), times)
+
+
+_PREPARED: WeakKeyDictionary[Program, Table] = WeakKeyDictionary()
+
+
+def _prepared(program: Program) -> Table:
+    """A program's commands, checked and decoded once."""
+    if program not in _PREPARED:
+        _check(program)
+        _PREPARED[program] = decode_commands(program.commands)
+    return _PREPARED[program]
+
+
+def _check(program: Program) -> None:
+    """Refuse what the dispatcher or an engine would refuse."""
+    table = decode_table(program.commands)
+    configs = table.opcodes == Opcode.CONFIG
+    misplaced = configs != (np.arange(len(table)) == 0)
+    if configs.any():
+        wrong = table.records[Opcode.CONFIG]["config_id"] != program.config.config_id
+        misplaced[np.flatnonzero(configs)[wrong]] = True
+    if misplaced.any():
+        index = int(misplaced.argmax())
+        raise CommandError(ErrorCode.CONFIG_MISMATCH, index, disassemble(table.command(index)))
+    refused = illegal_commands(program.config, table)
+    if refused:
+        index = min(refused)
+        raise CommandError(ErrorCode.ILLEGAL_FIELD, index, refused[index])
+    if table.error != ErrorCode.NONE:
+        raise CommandError(table.error, len(table))
+
+
+def _describe(hardware: Any, config: NpuConfig, memory: MemoryConfig) -> None:
+    """Fill in the record `sim.cycle.state.HARDWARE`."""
+    unit_bytes = max(config.bus_bytes, config.lanes)
+    item_bytes = max(config.bus_bytes, _WORD_BYTES)
+    burst_bytes = config.burst_beats * config.bus_bytes
+    values = {
+        "lanes": config.lanes,
+        "bus_bytes": config.bus_bytes,
+        "bus_bits": config.bus_bytes.bit_length() - 1,
+        "unit_bits": unit_bytes.bit_length() - 1,
+        "unit_slots": unit_bytes // config.bus_bytes,
+        "burst_bytes": burst_bytes,
+        "outstanding": config.outstanding_bursts,
+        "queue_beats": config.queue_beats,
+        "word_shift": config.groups_per_word.bit_length() - 1,
+        "requant_words": config.requant_words,
+        "bank_mask": config.banks - 1,
+        "latency": memory.latency_cycles,
+        "fetch_burst_bytes": min(_FETCH_BURST_BYTES, burst_bytes),
+        "fetch_item_words": item_bytes // _WORD_BYTES,
+        "fetch_capacity": _PREFETCH_BYTES // item_bytes,
+    }
+    for name, value in values.items():
+        hardware[name] = value
+
+
+def _counters(machine: Any, cycles: int) -> dict[str, int]:
+    load, compute, store = machine["engines"]
+    grid = machine["compute"]
+    counters = {
+        "CYCLES": cycles,
+        "LOAD_BUSY": load["busy"],
+        "COMPUTE_BUSY": compute["busy"],
+        "STORE_BUSY": store["busy"],
+        "MAC_ACTIVE": grid["mac_active"],
+        "MAC_WAIT_WINDOW": grid["mac_wait_window"],
+        "MAC_WAIT_ACCUMULATOR": grid["mac_wait_accumulator"],
+        "OUTPUT_ACTIVE": grid["output_active"],
+        "FETCH_ACTIVE": grid["fetch_active"],
+        "LOAD_WAIT": load["waited"],
+        "COMPUTE_WAIT": compute["waited"],
+        "STORE_WAIT": store["waited"],
+        "READ_BEATS": machine["read_beats"],
+        "WRITE_BEATS": machine["write_beats"],
+        "LOAD_WRITE_STALL": machine["load"]["write_stalls"],
+        "STORE_READ_STALL": machine["store"]["read_stalls"],
+    }
+    return {name: int(count) & _COUNTER_MASK for name, count in counters.items()}

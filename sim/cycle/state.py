@@ -1,0 +1,180 @@
+"""The state of the model: NumPy records, which Numba reads and writes by name.
+
+A time is the number of a clock cycle, START being written in cycle 0; `NEVER` stands for "not
+until something else happens". Most fields hold what the registers of the block of the same name
+hold; where a register only delays something, the model keeps the cycle in which it takes effect.
+
+Units are evaluated only in cycles in which something may change for them, in the order of `UNITS`.
+A value that a unit changes in cycle t becomes visible in cycle t + 1. Where a unit that is
+evaluated later in the same cycle must still see the old value, the change carries its cycle
+(`*_at`), or the old value is kept.
+"""
+
+from typing import Any
+
+import numpy as np
+
+NEVER = 1 << 62
+
+ENGINES = 3
+LOAD, COMPUTE, STORE = range(ENGINES)
+
+JOBS = 4
+"""Commands in flight in the load and the store engine."""
+
+BURSTS = 8
+"""Most bursts in flight per direction."""
+
+PLACEMENTS = 4
+"""Words on their way into the packer's ring, and one more."""
+
+OUTPUTS = 256
+"""Groups whose output words are remembered. Fewer than 20 can be under way at a time; the rest is
+for the compute engine to run ahead of the other units."""
+
+
+UNITS = 5
+READS_UNIT, DISPATCH_UNIT, LOAD_UNIT, COMPUTE_UNIT, STORE_UNIT = range(UNITS)
+"""What is evaluated, in this order; the unit of engine e is `LOAD_UNIT + e`."""
+
+
+Record = np.dtype[Any]
+
+
+def _record(*fields: str, **nested: tuple[Record, int] | Record | int) -> Record:
+    """A record of int64 fields; `nested` fields are records or arrays."""
+    members: list[tuple[Any, ...]] = [(name, np.int64) for name in fields]
+    for name, kind in nested.items():
+        if isinstance(kind, int):
+            members.append((name, np.int64, (kind,)))
+        elif isinstance(kind, tuple):
+            members.append((name, kind[0], (kind[1],)))
+        else:
+            members.append((name, kind))
+    return np.dtype(members)
+
+
+HARDWARE = _record(
+    *("lanes", "bus_bytes", "bus_bits", "unit_bits", "unit_slots", "burst_bytes"),
+    *("outstanding", "queue_beats", "word_shift", "requant_words", "bank_mask", "latency"),
+    *("fetch_burst_bytes", "fetch_item_words", "fetch_capacity"),
+)
+"""What the model needs to know of `NpuConfig` and `MemoryConfig`.
+
+`unit_*` are about the units of `max(bus_bytes, lanes)` bytes of unpacker and packer, `unit_slots`
+the beats in one; `word_shift` is log2 of the groups of K channels in a scratchpad word.
+"""
+
+ENGINE = _record(
+    *("queue", "queue_pushed_at"),
+    *("slot_beats", "slot_command", "whole_at", "valid_from", "waited"),
+    *("done", "done_at"),
+    *("busy_since", "busy", "idle_from"),
+)
+"""An engine's queue, command slot, completion counter and busy status.
+
+`queue` : beats in the queue. `slot_command` : how many commands the slot has passed on.
+`whole_at` : since when the slot holds a whole command; `valid_from` : since when it offers it.
+"""
+
+SPLITTER = _record(
+    *("offer_at", "idle_from", "address", "row_address", "remaining"),
+    *("row_bytes", "row_stride", "rows", "length", "beats", "row_last"),
+)
+"""A burst splitter; `offer_at` is NEVER when it is idle (since `idle_from`)."""
+
+BURST = _record("load", "beats", "ready_at", "row_last")
+"""A read burst on its way; `ready_at` : when its first beat may come."""
+
+READS = _record(
+    *("level", "first", "ring_full", "last_beat_at"),
+    bursts=(BURST, BURSTS),
+)
+"""Read manager and the memory's read side."""
+
+DISPATCH = _record(
+    *("state", "command", "position", "end_at"),
+    *("arrived", "arrived_before", "arrived_at", "odd_beat", "taken", "total", "free"),
+)
+"""Command fetch and dispatcher; `arrived`, `taken` and `total` count 64-bit words."""
+
+LOAD_STATE = _record(
+    *("accept_at", "jobs", "job_first", "job_pushed_at", "indices", "oldest", "outstanding"),
+    *("walking", "command", "rows_left", "pixels_left", "words_left", "bytes_left"),
+    *("lane", "row_end", "position", "pixel_position"),
+    *("row_slot", "row_address", "pixel_address", "address", "plane"),
+    *("word_valid", "word_needed", "word_hold", "word_row_end", "word_address", "word_last"),
+    *("held_valid", "held_needed", "held_row_end", "held_address", "held_last"),
+    *("out_valid", "out_address", "out_last"),
+    *("written", "written_before", "written_at", "released"),
+    *("words", "write_stalls"),
+    jobs_ring=JOBS,
+)
+"""The load engine. `*_address` is -1 for words that do not go to the scratchpad; `*_row_end` is -1
+for words that are not the last of their row."""
+
+OUTPUT = _record("first", "end", "row_chunks", "pixels", "chunk", "address", "pitch")
+"""Words that a group writes in the cycles first <= t < end: `row_chunks` cycles for each channel
+word, `chunk` pixels in each."""
+
+COMPUTE_STATE = _record(
+    *("busy", "command", "start", "elementwise", "depth", "block_words", "done_at"),
+    *("attempt", "last_fetch", "pop", "release", "release_before"),
+    *("group_steps", "steps_left", "width_left", "rows_left", "blocks_left"),
+    *("row_address", "block_address", "group_address", "second", "words_left"),
+    *("active", "accumulator_waits", "lost_fetches", "outputs", "first_issue"),
+    *("mac_active", "mac_wait_window", "mac_wait_accumulator", "output_active", "fetch_active"),
+    *("ring_first", "ring_count"),
+    ring=(OUTPUT, OUTPUTS),
+)
+"""The compute engine. `attempt` : from when the next window is asked for; `pop` : when the latest
+fetched window is used up; `release`, `release_before` : when the drain let go of the last two
+accumulator buffers."""
+
+ISSUED = _record("beats", "row_last", "last", "visible_at")
+PLACEMENT = _record("step_at", "following")
+ANSWER = _record("ready_at", "last")
+
+STORE_STATE = _record(
+    *("front", "ready_at", "accept_at", "jobs", "job_first", "job_pushed_at"),
+    *("indices", "oldest", "outstanding"),
+    *("walking", "command", "rows_left", "pixels_left", "words_left", "bytes_left", "lane"),
+    *("place", "written", "position", "burst_beats"),
+    *("issued_first", "issued_count", "placed_first", "placed_count"),
+    *("answers_first", "answers_count"),
+    *("words", "read_stalls"),
+    jobs_ring=JOBS,
+    issued=(ISSUED, BURSTS),
+    placed=(PLACEMENT, PLACEMENTS),
+    answers=(ANSWER, BURSTS),
+)
+"""The store engine. Places in the packer's ring are counted in bytes, without end."""
+
+MACHINE = _record(
+    *("read_beats", "write_beats", "halt_from"),
+    next=UNITS,
+    hardware=HARDWARE,
+    engines=(ENGINE, ENGINES),
+    fetch=SPLITTER,
+    load_bursts=SPLITTER,
+    store_bursts=SPLITTER,
+    reads=READS,
+    dispatch=DISPATCH,
+    load=LOAD_STATE,
+    compute=COMPUTE_STATE,
+    store=STORE_STATE,
+)
+"""The whole NPU. `next[u]` : the next cycle in which unit u must be evaluated."""
+
+TIMES = _record(
+    *("whole", "valid", "accepted", "done"),
+    *("active", "stalls", "waits", "first_issue", "last_issue", "outputs"),
+)
+"""What the model notes about each command.
+
+whole : its engine's slot held all its beats. valid : its waits were met, too. accepted : the
+engine took it. done : it completed. active : cycles in which it moved a word or a grid operation
+was issued. stalls : cycles lost to the scratchpad's other users. waits : COMPUTE: cycles in which
+no accumulators were free. first_issue, last_issue : COMPUTE: of grid operations. outputs :
+COMPUTE: cycles in which words were written.
+"""
