@@ -44,9 +44,8 @@ def grid_cycles(
 
 
 def elementwise_cycles(words: int, config: NpuConfig) -> int:
-    """Cycles of an ELEMENTWISE over `words` words: the operands of a group are fetched in turn."""
-    group = 2 * (config.pixels // config.requant_words) + 1
-    return ceil_div(words, config.pixels) * group
+    """Cycles of an ELEMENTWISE over `words` words: one each, and two for every pair of windows."""
+    return words + 2 * ceil_div(words, config.banks)
 
 
 def transfer_cycles(size: int, words: int, config: NpuConfig) -> int:

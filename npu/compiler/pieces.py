@@ -1,7 +1,7 @@
 """Cutting an operator's outputs along channels: what one command computes."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from npu.compiler.layout import input_planes
@@ -12,6 +12,10 @@ from rtl.isa import Destination, Opcode
 BUFFER_SHARE = 8
 """A piece's weights and parameters take at most this fraction of their buffers, unless one output
 word alone takes more: pieces behind it then arrive while it is computed."""
+
+BLOCK_SHARE = 4
+"""A block takes at most this fraction of the weight buffer: a narrower one fetches the activations
+more often."""
 
 MAX_BLOCKS = (1 << 12) - 1
 """Blocks of one command at most (a limit of its encoding)."""
@@ -58,7 +62,7 @@ def cut(task: GridTask, count: int, config: NpuConfig) -> tuple[Piece, ...]:
     n = config.groups_per_word
     block_words = config.block_words if task.opcode == Opcode.CONV else 1
     block_words = min(block_words, words)
-    limit = config.weight_words // BUFFER_SHARE
+    limit = config.weight_words // BLOCK_SHARE
     while block_words > 1 and weight_words(task, Piece(0, 1, block_words * n), config) > limit:
         block_words = ceil_div(block_words, 2)
     most = _blocks_that_fit(task, block_words, config)
@@ -73,6 +77,17 @@ def cut(task: GridTask, count: int, config: NpuConfig) -> tuple[Piece, ...]:
     if rest:
         pieces.append(Piece(full * block_words, 1, rest * n))
     return tuple(pieces)
+
+
+def tapered(pieces: tuple[Piece, ...], config: NpuConfig) -> tuple[Piece, ...]:
+    """The last piece cut in halves down to a block, so that little is left to compute when the
+    last weights have arrived."""
+    *front, last = pieces
+    while last.blocks > 1:
+        half = replace(last, blocks=ceil_div(last.blocks, 2))
+        front.append(half)
+        last = replace(last, first=half.end(config), blocks=last.blocks - half.blocks)
+    return (*front, last)
 
 
 def _blocks_that_fit(task: GridTask, block_words: int, config: NpuConfig) -> int:

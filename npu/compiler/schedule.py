@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from npu.compiler.commands import Prepared, View, load_folded, load_rows, store_rows
 from npu.compiler.elementwise import elementwise
 from npu.compiler.estimate import COMPUTE_OVERHEAD
-from npu.compiler.pieces import Piece, PieceKey, constant_size, cut
+from npu.compiler.pieces import Piece, PieceKey, constant_size, cut, tapered
 from npu.compiler.plan import SegmentPlan
 from npu.compiler.stripes import (
     GroupPlan,
@@ -65,15 +65,8 @@ def schedule(
     pace = _Pace(config)
     for group in plan.groups:
         steps = _GroupSteps(group, plan, offsets, stored, config)
-        cuts = []
-        for member in group.members:
-            count = pace.pieces(member, member is plan.groups[-1].members[-1])
-            cuts.append(
-                [
-                    cut(task, count, config) if isinstance(task, GridTask) else ()
-                    for task in member.op.tasks
-                ]
-            )
+        last = plan.groups[-1].members[-1]
+        cuts = [pace.pieces(member, member is last) for member in group.members]
         yield from steps.steps(cuts)
 
 
@@ -81,7 +74,8 @@ class _Pace:
     """Follows, by estimate, how far loading of constants is ahead of computing.
 
     Where it is ahead, an operator's outputs are cut no finer than the buffers ask for. Where
-    computing waits for weights, smaller pieces let it start earlier.
+    computing waits for weights, smaller pieces let it start earlier, or end soon after the last
+    weights.
     """
 
     def __init__(self, config: NpuConfig) -> None:
@@ -89,8 +83,21 @@ class _Pace:
         self._loaded = 0
         self._computed = 0
 
-    def pieces(self, member: Member, last: bool) -> int:
-        """Into how many pieces to cut the outputs of the next operator, which may be the last."""
+    def pieces(self, member: Member, last: bool) -> list[tuple[Piece, ...]]:
+        """The pieces of every task of the next operator, which may be the last."""
+        config = self._config
+        count, taper = self._count(member, last)
+        found: list[tuple[Piece, ...]] = []
+        for task in member.op.tasks:
+            if isinstance(task, GridTask):
+                pieces = cut(task, count, config)
+                found.append(tapered(pieces, config) if taper else pieces)
+            else:
+                found.append(())
+        return found
+
+    def _count(self, member: Member, last: bool) -> tuple[int, bool]:
+        """Into how many pieces to cut an operator's outputs, and whether to taper them."""
         config = self._config
         constants = constant_size(member.op, config).bytes // config.bus_bytes
         load = constants + sum(
@@ -99,16 +106,16 @@ class _Pace:
         compute = compute_cycles(member.op, (0, member.op.ofm.height), config)
         late = self._loaded + load > self._computed
         # where loading takes longer than computing, only what follows the last LOAD counts
-        waiting = compute if load > compute and last else constants
-        finer = late and (last or compute > load)
-        count = max(isqrt(waiting // COMPUTE_OVERHEAD), 1) if finer else 1
+        taper = late and last and load > compute
+        finer = late and compute >= load
+        count = max(isqrt(constants // COMPUTE_OVERHEAD), 1) if finer else 1
         self._loaded += load
         start = max(self._computed, self._loaded - load + load // count)
         self._computed = max(start + compute, self._loaded + compute // count)
         # the ring bounds how far loading can be ahead
         ahead = config.weight_buffer_kib * 1024 // config.bus_bytes
         self._loaded = max(self._loaded, self._computed - ahead)
-        return count
+        return count, taper
 
 
 class _GroupSteps:
