@@ -13,13 +13,15 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from kernels.requantize import Rounding
 from npu.compiler.compile import CompilerOptions, compile_segment
 from npu.compiler.errors import CompileError
 from npu.compiler.partition import Partition, partition
 from npu.compiler.segment import Segment
 from npu.executors.common import Context
+from npu.executors.registry import require_kernel
 from npu.graph import Graph
-from npu.reference import require_supported, run_operator
+from npu.reference import run_operator
 from npu.result import LayerResult, RunResult
 from rtl.config import NpuConfig
 from rtl.isa import Engine
@@ -98,10 +100,10 @@ class CompiledNetwork:
         first = {segment.operators[0]: segment for segment in self.partition.segments}
         for op in self.graph.operators:
             if not self.partition.on_npu(op.index):
-                require_supported(op)
+                require_kernel(self.graph, op)
         values: Values = {t.index: t.data for t in self.graph.tensors if t.data is not None}
         values.update(inputs)
-        context = Context(values)
+        context = Context(values, Rounding.named(self.config.rounding))
         results: dict[Segment, SimulationResult] = {}
         for op in self.graph.operators:
             if not self.partition.on_npu(op.index):

@@ -4,7 +4,7 @@ from rtl.errors import NpuError
 
 
 class ModelError(NpuError):
-    """A `.tflite` file that cannot be read, or that is not a fully int8 model of static shape."""
+    """A `.tflite` file that cannot be read, or that is no fully integer model of static shape."""
 
 
 class UnsupportedOperatorError(NpuError):

@@ -3,9 +3,10 @@
 Four forms are understood:
 
 `FILE.npy`, `FILE.npz:key`
-    An int8 array is taken as it is. A floating-point array holds real values and is quantized
-    with the input's scale and zero point as TFLM does (half away from zero, saturating). A leading
-    batch dimension of 1 may be missing. The key may be left out when the file holds one array.
+    An array of the input's type, int8 or int16, is taken as it is. A floating-point array holds
+    real values and is quantized with the input's scale and zero point as TFLM does (half away from
+    zero, saturating). A leading batch dimension of 1 may be missing. The key may be left out when
+    the file holds one array.
     A float32 input, which the network quantizes itself, takes floating-point arrays only.
 `IMAGE` (png, jpg, bmp, gif, ppm, webp, ...)
     Must have the network's height and width: nothing is resized. Converted to grey or RGB by the
@@ -14,8 +15,8 @@ Four forms are understood:
     -1..1 where it goes below -0.5; otherwise 0..1. A network trained with any other normalization
     needs an array.
 `random:SEED`
-    Every int8 value with equal probability, from numpy's default generator; for a float32 input,
-    the real values that these stand for.
+    Every int8 (or int16) value with equal probability, from numpy's default generator; for a
+    float32 input, the real values that these stand for.
 """
 
 from collections.abc import Sequence
@@ -26,6 +27,7 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
+from kernels.checks import RANGES
 from kernels.quantize import dequantize, quantize_float
 from npu.errors import InputError
 from npu.graph import Graph, Tensor
@@ -43,7 +45,7 @@ SIGNED_RANGE_BELOW = -0.5
 
 
 def load_inputs(specs: Sequence[str], graph: Graph) -> dict[int, NDArray[Any]]:
-    """The network's inputs by tensor index, of the graph's types (int8, float32) and shapes.
+    """The network's inputs by tensor index, of the graph's types (int8, int16, float32) and shapes.
 
     `specs` gives one of the forms above for each input, in the model's order. A single
     `random:SEED` fills every input; no spec means `random:0`.
@@ -56,7 +58,8 @@ def load_inputs(specs: Sequence[str], graph: Graph) -> dict[int, NDArray[Any]]:
     if len(specs) == 1 and specs[0].startswith("random:"):
         generator = np.random.default_rng(_seed(specs[0]))
         return {
-            t.index: _as_type(t, _random(generator, t.shape), quantized[t.index]) for t in tensors
+            t.index: _as_type(t, _random(generator, quantized[t.index]), quantized[t.index])
+            for t in tensors
         }
     if len(specs) != len(tensors):
         raise InputError(
@@ -69,8 +72,8 @@ def load_inputs(specs: Sequence[str], graph: Graph) -> dict[int, NDArray[Any]]:
     }
 
 
-def quantize_input(values: NDArray[Any], tensor: Tensor) -> NDArray[np.int8]:
-    """Real `values` (any float dtype and shape) as int8 with the tensor's scale and zero point.
+def quantize_input(values: NDArray[Any], tensor: Tensor) -> NDArray[Any]:
+    """Real `values` (any float dtype and shape) in the tensor's type, scale and zero point.
 
     As TFLM's QUANTIZE does it in float32. The tensor must be quantized per tensor.
 
@@ -80,27 +83,27 @@ def quantize_input(values: NDArray[Any], tensor: Tensor) -> NDArray[np.int8]:
     with np.errstate(over="ignore"):
         reals = np.ascontiguousarray(values, np.float32)
     try:
-        return quantize_float(reals, scale=scale, zero_point=zero_point)
+        return quantize_float(reals, scale=scale, zero_point=zero_point, dtype=tensor.dtype)
     except ValueError as error:
         raise InputError(f"values for the network's input {tensor.name!r}: {error}") from None
 
 
 def _quantized(graph: Graph, tensor: Tensor) -> Tensor:
-    """The int8 tensor with the input's quantization: itself, or what QUANTIZE makes of it."""
-    if tensor.dtype == np.int8:
+    """The tensor with the input's quantization: itself, or what QUANTIZE makes of it."""
+    if tensor.dtype in RANGES:
         return tensor
     consumers = graph.consumers(tensor.index)
     if tensor.dtype == np.float32 and consumers:
         return graph.output_tensor(consumers[0])
     raise InputError(
-        f"the network's input {tensor.name!r} is {tensor.dtype.name}, only int8 and float32 inputs "
-        "can be given"
+        f"the network's input {tensor.name!r} is {tensor.dtype.name}, only int8, int16 and float32 "
+        "inputs can be given"
     )
 
 
-def _as_type(tensor: Tensor, values: NDArray[np.int8], quantized: Tensor) -> NDArray[Any]:
+def _as_type(tensor: Tensor, values: NDArray[Any], quantized: Tensor) -> NDArray[Any]:
     """`values` as they are, or the real values that they stand for when `tensor` is float32."""
-    if tensor.dtype == np.int8:
+    if tensor.dtype in RANGES:
         return values
     scale, zero_point = _parameters(quantized)
     return dequantize(values, scale=scale, zero_point=zero_point)
@@ -108,7 +111,7 @@ def _as_type(tensor: Tensor, values: NDArray[np.int8], quantized: Tensor) -> NDA
 
 def _load_one(spec: str, tensor: Tensor, quantized: Tensor) -> NDArray[Any]:
     if spec.startswith("random:"):
-        values = _random(np.random.default_rng(_seed(spec)), tensor.shape)
+        values = _random(np.random.default_rng(_seed(spec)), quantized)
         return _as_type(tensor, values, quantized)
     path, key = _split_key(spec)
     suffix = path.suffix.lower()
@@ -118,13 +121,13 @@ def _load_one(spec: str, tensor: Tensor, quantized: Tensor) -> NDArray[Any]:
         raise InputError(f"input file '{path}' does not exist")
     if suffix in IMAGE_SUFFIXES:
         pixels = _from_image(path, tensor, quantized)
-        return quantize_input(pixels, tensor) if tensor.dtype == np.int8 else pixels
+        return quantize_input(pixels, tensor) if tensor.dtype in RANGES else pixels
     return _from_array(_load_array(path, key), spec, tensor)
 
 
-def _random(generator: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.int8]:
-    values: NDArray[np.int8] = generator.integers(-128, 128, shape, np.int8)
-    return values
+def _random(generator: np.random.Generator, tensor: Tensor) -> NDArray[Any]:
+    low, high = RANGES[tensor.dtype]
+    return np.asarray(generator.integers(low, high + 1, tensor.shape, tensor.dtype))
 
 
 def _seed(spec: str) -> int:
@@ -173,14 +176,17 @@ def _from_array(array: NDArray[Any], spec: str, tensor: Tensor) -> NDArray[Any]:
             f"input {spec!r} has shape {list(array.shape)}, the network's input {tensor.name!r} "
             f"has {list(tensor.shape)}"
         )
-    if shaped.dtype == np.int8 and tensor.dtype == np.int8:
+    if shaped.dtype == tensor.dtype and tensor.dtype in RANGES:
         return np.ascontiguousarray(shaped)
     if not np.issubdtype(shaped.dtype, np.floating):
         allowed = "allowed is floating point (real values)"
-        if tensor.dtype == np.int8:
-            allowed = "allowed are int8 (quantized values) and floating point (real values)"
+        if tensor.dtype in RANGES:
+            allowed = (
+                f"allowed are {tensor.dtype.name} (quantized values) and floating point "
+                "(real values)"
+            )
         raise InputError(f"input {spec!r} is {array.dtype.name}, {allowed}")
-    if tensor.dtype == np.int8:
+    if tensor.dtype in RANGES:
         return quantize_input(shaped, tensor)
     with np.errstate(over="ignore"):
         return np.ascontiguousarray(shaped, np.float32)
@@ -224,7 +230,8 @@ def _image_layout(path: Path, tensor: Tensor) -> tuple[int, int, int, bool]:
 
 def _real_pixels(pixels: NDArray[np.uint8], tensor: Tensor) -> NDArray[np.float32]:
     scale, zero_point = _parameters(tensor)
-    least, greatest = (-128 - zero_point) * scale, (127 - zero_point) * scale
+    low, high = RANGES[tensor.dtype]
+    least, greatest = (low - zero_point) * scale, (high - zero_point) * scale
     real = pixels.astype(np.float32)
     if greatest > PIXEL_RANGE_FROM:
         return real

@@ -15,7 +15,13 @@ from numpy.typing import NDArray
 from kernels import quantization as formulas
 from npu.errors import ModelError
 from npu.graph import Graph, Operator, Quantization, Tensor
-from npu.options import Activation, Conv2DOptions, DepthwiseConv2DOptions, PoolOptions
+from npu.options import (
+    Activation,
+    Conv2DOptions,
+    DepthwiseConv2DOptions,
+    PoolOptions,
+    TransposeConvOptions,
+)
 
 Pair = tuple[int, int]
 
@@ -93,9 +99,11 @@ def activation_range(graph: Graph, op: Operator, activation: Activation) -> Pair
 
     Raises `ModelError` for an activation that has no such range.
     """
-    scale, zero_point = scale_and_zero_point(graph.output_tensor(op))
+    ofm = graph.output_tensor(op)
+    scale, zero_point = scale_and_zero_point(ofm)
+    bits = 8 * ofm.dtype.itemsize
     with blamed_on(op):
-        return formulas.activation_range(activation.name, scale, zero_point)
+        return formulas.activation_range(activation.name, scale, zero_point, bits=bits)
 
 
 def output_stage(
@@ -158,6 +166,17 @@ def placement(graph: Graph, op: Operator) -> Placement:
         padding=(rows.before, columns.before),
         ofm_hw=(rows.output, columns.output),
     )
+
+
+def transposed_padding(graph: Graph, op: Operator) -> Pair:
+    """The padding in front of the convolution that a TRANSPOSE_CONV transposes."""
+    options = op.options_as(TransposeConvOptions)
+    size, kernel = graph.output_tensor(op).shape, graph.tensors[op.inputs[1]].shape
+    mode = options.padding.name
+    with blamed_on(op):
+        rows = formulas.window(size[1], kernel[1], options.stride_h, 1, mode)
+        columns = formulas.window(size[2], kernel[2], options.stride_w, 1, mode)
+    return rows.before, columns.before
 
 
 def _bias(graph: Graph, op: Operator, channels: int, position: int) -> NDArray[np.int32]:

@@ -6,9 +6,8 @@ from typing import Any
 from numpy.typing import NDArray
 
 from kernels.requantize import Rounding
-from npu.errors import UnsupportedOperatorError
-from npu.executors import elementwise, movement, weights
-from npu.executors.common import Context, Executor
+from npu.executors.common import Context
+from npu.executors.registry import require_kernel
 from npu.graph import Graph, Operator
 from npu.quant_params import blamed_on
 
@@ -27,7 +26,7 @@ def run_reference(
     `ModelError` for parameters that no kernel accepts.
     """
     for op in graph.operators:
-        require_supported(op)
+        require_kernel(graph, op)
     values = dict(inputs)
     context = Context(values, rounding)
     for op in graph.operators:
@@ -41,28 +40,9 @@ def run_operator(graph: Graph, op: Operator, context: Context) -> None:
     Raises `UnsupportedOperatorError` when it has no kernel, and `ModelError` for parameters that
     no kernel accepts.
     """
-    require_supported(op)
+    kernel = require_kernel(graph, op)
     with blamed_on(op):
-        result = _EXECUTORS[op.kind](graph, op, context)
+        result = kernel.execute(graph, op, context)
     outputs = result if isinstance(result, list) else [result]
     for index, value in zip(op.outputs, outputs, strict=True):
         context.values[index] = value.reshape(graph.tensors[index].shape)
-
-
-def require_supported(op: Operator) -> None:
-    """Raise `UnsupportedOperatorError`, which lists what is supported, when `op` has no kernel."""
-    if op.kind not in _EXECUTORS:
-        raise UnsupportedOperatorError(
-            f"operator {op.index} ({op.kind}) has no kernel; supported are "
-            + ", ".join(SUPPORTED_KINDS)
-        )
-
-
-_EXECUTORS: dict[str, Executor] = {
-    **weights.EXECUTORS,
-    **elementwise.EXECUTORS,
-    **movement.EXECUTORS,
-}
-
-SUPPORTED_KINDS: tuple[str, ...] = tuple(sorted(_EXECUTORS))
-"""The operator kinds that have a kernel."""

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from kernels.int4 import unpack_int4
 from npu.errors import ModelError
 from npu.graph import Graph, Operator, Quantization, Tensor
-from npu.int8_check import check_fully_int8
+from npu.integer_check import check_fully_integer
 from npu.shape_rules import check_shapes
 from npu.tflite_options import read_options
 
@@ -69,7 +69,7 @@ def read_model(path: Path | str) -> Graph:
 
     Raises `ModelError` when the file is missing, is not a whole and consistent `.tflite`, uses
     control flow or dynamic shapes (other than a batch dimension, which runs as 1), or is not
-    fully int8. Unknown operators are read: only executing them is refused. Weights of four bits
+    fully integer. Unknown operators are read: only executing them is refused. Weights of four bits
     become int8.
     """
     path = Path(path)
@@ -92,7 +92,7 @@ def read_model_bytes(data: bytes, name: str, *, origin: str = "the model") -> Gr
         )
     try:
         graph = _ModelReader(data).read(name)
-        check_fully_int8(graph)
+        check_fully_integer(graph)
         check_shapes(graph)
     except ModelError as error:
         raise ModelError(f"{origin}: {error}") from None
@@ -156,7 +156,7 @@ class _ModelReader:
             return self._int4_tensor(index, tensor, name)
         if type_code not in _NUMPY_TYPES:
             given = _TYPE_NAMES.get(type_code, f"of unknown type {type_code}")
-            raise ModelError(f"the model is not fully int8: tensor {name!r} is {given}")
+            raise ModelError(f"the model is not fully integer: tensor {name!r} is {given}")
         if tensor.Sparsity() is not None:
             raise ModelError(f"tensor {name!r} is stored sparse, dense tensors expected")
         dtype = np.dtype(_NUMPY_TYPES[type_code])
@@ -182,7 +182,7 @@ class _ModelReader:
     def _int4_tensor(self, index: int, tensor: Any, name: str) -> Tensor:
         data = self._buffer(tensor.Buffer(), name)
         if data is None or tensor.Sparsity() is not None:
-            raise ModelError(f"the model is not fully int8: tensor {name!r} is INT4")
+            raise ModelError(f"the model is not fully integer: tensor {name!r} is INT4")
         shape = _static_shape(tensor, name, is_constant=True)
         try:
             value = unpack_int4(np.frombuffer(data, np.uint8), prod(shape)).reshape(shape)

@@ -1,6 +1,6 @@
 """What the executors share: access to values and quantization by the position of an operand."""
 
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,6 +33,39 @@ Executor = Callable[[Graph, Operator, Context], NDArray[Any] | list[NDArray[Any]
 
 Raises `ValueError` or `ModelError` for parameters that the kernel does not accept.
 """
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """An executor, and the element types that it takes.
+
+    Attributes
+    ----------
+    execute : computes the operator.
+    inputs : types of the data input.
+    outputs : types of the output, each possible with each input; None for the type of the input.
+    """
+
+    execute: Executor
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...] | None = None
+
+    def takes(self, given: str, result: str) -> bool:
+        """Whether the kernel computes a `result` from a `given` type."""
+        return given in self.inputs and result in (self.outputs or (given,))
+
+    def signatures(self) -> list[str]:
+        """What the kernel takes: `int8` for int8 to int8, `int8 -> int16` otherwise."""
+        return [
+            given if given == result else f"{given} -> {result}"
+            for given in self.inputs
+            for result in self.outputs or (given,)
+        ]
+
+
+def int8_kernels(executors: Mapping[str, Executor]) -> dict[str, Kernel]:
+    """Kernels from int8 to int8 only."""
+    return {kind: Kernel(execute, ("int8",)) for kind, execute in executors.items()}
 
 
 def operand(graph: Graph, op: Operator, position: int, context: Context) -> NDArray[Any]:

@@ -16,7 +16,9 @@ from kernels.softmax import softmax, softmax_int16
 from npu.executors.common import (
     Context,
     Executor,
+    Kernel,
     input_quantization,
+    int8_kernels,
     operand,
     output_quantization,
 )
@@ -29,15 +31,18 @@ SOFTMAX_OUTPUTS = {"int8": (1 / 256, -128), "int16": (1 / 65536, -32768)}
 """Scale and zero point that TFLM demands of a SOFTMAX output, by type."""
 
 
-def _sum_of_two(kernel: Callable[..., NDArray[np.int8]]) -> Executor:
-    def execute(graph: Graph, op: Operator, context: Context) -> NDArray[np.int8]:
+def _sum_of_two(kernel: Callable[..., NDArray[Any]]) -> Executor:
+    def execute(graph: Graph, op: Operator, context: Context) -> NDArray[Any]:
         arguments, scales = _two_operands(graph, op, context)
-        return kernel(**arguments, parameters=formulas.add_parameters(*scales))
+        wide = graph.output_tensor(op).dtype == np.int16
+        left_shift = formulas.ADD_LEFT_SHIFT_INT16 if wide else formulas.ADD_LEFT_SHIFT
+        parameters = formulas.add_parameters(*scales, left_shift=left_shift)
+        return kernel(**arguments, parameters=parameters)
 
     return execute
 
 
-def _mul(graph: Graph, op: Operator, context: Context) -> NDArray[np.int8]:
+def _mul(graph: Graph, op: Operator, context: Context) -> NDArray[Any]:
     arguments, scales = _two_operands(graph, op, context)
     multiplier, shift = formulas.mul_multiplier(*scales)
     return kernels.mul(**arguments, multiplier=multiplier, shift=shift)
@@ -64,9 +69,9 @@ def _two_operands(
 
 
 def _plain(
-    kernel: Callable[[NDArray[np.int8], NDArray[np.int8]], NDArray[np.int8]],
+    kernel: Callable[[NDArray[Any], NDArray[Any]], NDArray[Any]],
 ) -> Executor:
-    def execute(graph: Graph, op: Operator, context: Context) -> NDArray[np.int8]:
+    def execute(graph: Graph, op: Operator, context: Context) -> NDArray[Any]:
         return kernel(operand(graph, op, 0, context), operand(graph, op, 1, context))
 
     return execute
@@ -103,11 +108,11 @@ def _unary(graph: Graph, op: Operator, context: Context) -> NDArray[np.int8]:
     return apply_table(operand(graph, op, 0, context), table)
 
 
-def _quantize(graph: Graph, op: Operator, context: Context) -> NDArray[np.int8]:
-    ifm = operand(graph, op, 0, context)
+def _quantize(graph: Graph, op: Operator, context: Context) -> NDArray[Any]:
+    ifm, dtype = operand(graph, op, 0, context), graph.output_tensor(op).dtype
     ofm_scale, ofm_zero_point = output_quantization(graph, op)
     if ifm.dtype == np.float32:
-        return quantize_float(ifm, scale=ofm_scale, zero_point=ofm_zero_point)
+        return quantize_float(ifm, scale=ofm_scale, zero_point=ofm_zero_point, dtype=dtype)
     ifm_scale, ifm_zero_point = input_quantization(graph, op, 0)
     multiplier, shift = formulas.rescale_multiplier(ifm_scale, ofm_scale)
     return requantize(
@@ -116,6 +121,7 @@ def _quantize(graph: Graph, op: Operator, context: Context) -> NDArray[np.int8]:
         ofm_zero_point=ofm_zero_point,
         multiplier=multiplier,
         shift=shift,
+        dtype=dtype,
         rounding=context.rounding,
     )
 
@@ -129,7 +135,7 @@ def _cast(graph: Graph, op: Operator, context: Context) -> NDArray[Any]:
     return operand(graph, op, 0, context).astype(graph.output_tensor(op).dtype)
 
 
-def _mean(graph: Graph, op: Operator, context: Context) -> NDArray[np.int8]:
+def _mean(graph: Graph, op: Operator, context: Context) -> NDArray[Any]:
     scales, arguments = _reduction(graph, op, context)
     ifm, axes = arguments["ifm"], arguments["axes"]
     count = prod(ifm.shape[axis] for axis in axes)
@@ -137,7 +143,7 @@ def _mean(graph: Graph, op: Operator, context: Context) -> NDArray[np.int8]:
     return mean(**arguments, multiplier=multiplier, shift=shift)
 
 
-def _sum(graph: Graph, op: Operator, context: Context) -> NDArray[np.int8]:
+def _sum(graph: Graph, op: Operator, context: Context) -> NDArray[Any]:
     scales, arguments = _reduction(graph, op, context)
     multiplier, shift = formulas.rescale_multiplier(*scales)
     return reduce_sum(**arguments, multiplier=multiplier, shift=shift)
@@ -174,9 +180,6 @@ def _extreme(kernel: Callable[..., NDArray[np.int8]]) -> Executor:
 
 def _position(kernel: Callable[[NDArray[np.int8], int], NDArray[np.int32]]) -> Executor:
     def execute(graph: Graph, op: Operator, context: Context) -> NDArray[np.int32]:
-        dtype = graph.output_tensor(op).dtype
-        if dtype != np.int32:
-            raise ValueError(f"the output is {dtype.name}; allowed is int32")
         return kernel(operand(graph, op, 0, context), reduced_axes(graph, op)[0])
 
     return execute
@@ -197,29 +200,37 @@ def _softmax(graph: Graph, op: Operator, context: Context) -> NDArray[np.int8] |
     )
 
 
-EXECUTORS: dict[str, Executor] = {
-    "ADD": _sum_of_two(kernels.add),
-    "SUB": _sum_of_two(kernels.sub),
-    "MUL": _mul,
-    "MAXIMUM": _plain(kernels.maximum),
-    "MINIMUM": _plain(kernels.minimum),
-    "PRELU": _prelu,
-    "QUANTIZE": _quantize,
-    "DEQUANTIZE": _dequantize,
-    "CAST": _cast,
-    "ABS": _unary,
-    "ELU": _unary,
-    "HARD_SWISH": _unary,
-    "LEAKY_RELU": _unary,
-    "LOGISTIC": _unary,
-    "RELU": _unary,
-    "RELU6": _unary,
-    "TANH": _unary,
-    "MEAN": _mean,
-    "SUM": _sum,
-    "REDUCE_MAX": _extreme(reduce_max),
-    "REDUCE_MIN": _extreme(reduce_min),
-    "ARG_MAX": _position(arg_max),
-    "ARG_MIN": _position(arg_min),
-    "SOFTMAX": _softmax,
+_ANY = "int8", "int16", "int32", "int64", "bool", "float32"
+_WIDE = "int8", "int16"
+
+KERNELS = {
+    "ADD": Kernel(_sum_of_two(kernels.add), _WIDE),
+    "SUB": Kernel(_sum_of_two(kernels.sub), _WIDE),
+    "MUL": Kernel(_mul, _WIDE),
+    "MAXIMUM": Kernel(_plain(kernels.maximum), _WIDE),
+    "MINIMUM": Kernel(_plain(kernels.minimum), _WIDE),
+    "MEAN": Kernel(_mean, _WIDE),
+    "SUM": Kernel(_sum, _WIDE),
+    "QUANTIZE": Kernel(_quantize, ("float32", *_WIDE), _WIDE),
+    "DEQUANTIZE": Kernel(_dequantize, _WIDE, ("float32",)),
+    "CAST": Kernel(_cast, _ANY, _ANY),
+    "ARG_MAX": Kernel(_position(arg_max), ("int8",), ("int32",)),
+    "ARG_MIN": Kernel(_position(arg_min), ("int8",), ("int32",)),
+    "SOFTMAX": Kernel(_softmax, ("int8",), _WIDE),
+    **int8_kernels(
+        {
+            "PRELU": _prelu,
+            "ABS": _unary,
+            "ELU": _unary,
+            "HARD_SWISH": _unary,
+            "LEAKY_RELU": _unary,
+            "LOGISTIC": _unary,
+            "RELU": _unary,
+            "RELU6": _unary,
+            "TANH": _unary,
+            "REDUCE_MAX": _extreme(reduce_max),
+            "REDUCE_MIN": _extreme(reduce_min),
+        }
+    ),
 }
+"""The kernels of elementwise operators, functions and reductions; of int8 where not said."""

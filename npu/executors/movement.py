@@ -12,7 +12,9 @@ from kernels.shape import pad
 from npu.executors.common import (
     Context,
     Executor,
+    Kernel,
     input_quantization,
+    int8_kernels,
     operand,
     operands,
     output_quantization,
@@ -129,10 +131,7 @@ def _depth_to_space(graph: Graph, op: Operator, context: Context) -> NDArray[Any
     )
 
 
-EXECUTORS: dict[str, Executor] = {
-    "PAD": _pad,
-    "PADV2": _pad,
-    "MIRROR_PAD": _mirror_pad,
+_ANYWHERE: dict[str, Executor] = {
     "RESHAPE": _reshape,
     "SQUEEZE": _reshape,
     "EXPAND_DIMS": _reshape,
@@ -142,12 +141,26 @@ EXECUTORS: dict[str, Executor] = {
     "SPLIT_V": _split,
     "PACK": _pack,
     "UNPACK": _unpack,
-    "GATHER": _gather,
     "STRIDED_SLICE": _slice,
     "SLICE": _slice,
     "BROADCAST_TO": _broadcast_to,
-    "RESIZE_NEAREST_NEIGHBOR": _resize(resize_nearest_neighbor),
-    "RESIZE_BILINEAR": _resize(resize_bilinear),
-    "SPACE_TO_DEPTH": _space_to_depth,
-    "DEPTH_TO_SPACE": _depth_to_space,
 }
+_ANY = "int8", "int16", "int32", "int64", "bool"
+_WIDE = "int8", "int16"
+
+KERNELS = {
+    **{kind: Kernel(execute, _ANY) for kind, execute in _ANYWHERE.items()},
+    "PAD": Kernel(_pad, _WIDE),
+    "PADV2": Kernel(_pad, _WIDE),
+    "RESIZE_NEAREST_NEIGHBOR": Kernel(_resize(resize_nearest_neighbor), _WIDE),
+    **int8_kernels(
+        {
+            "RESIZE_BILINEAR": _resize(resize_bilinear),
+            "MIRROR_PAD": _mirror_pad,
+            "GATHER": _gather,
+            "SPACE_TO_DEPTH": _space_to_depth,
+            "DEPTH_TO_SPACE": _depth_to_space,
+        }
+    ),
+}
+"""The kernels of operators that move data."""

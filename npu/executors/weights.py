@@ -15,8 +15,8 @@ from kernels.svdf import svdf
 from kernels.transpose_conv import transpose_conv
 from npu.executors.common import (
     Context,
-    Executor,
     input_quantization,
+    int8_kernels,
     operand,
     output_quantization,
 )
@@ -31,7 +31,7 @@ from npu.options import (
     SvdfOptions,
     TransposeConvOptions,
 )
-from npu.quant_params import activation_range, output_stage, placement
+from npu.quant_params import activation_range, output_stage, placement, transposed_padding
 
 
 def _convolve(
@@ -73,16 +73,13 @@ def _fully_connected(graph: Graph, op: Operator, context: Context) -> NDArray[np
 def _transpose_conv(graph: Graph, op: Operator, context: Context) -> NDArray[np.int8]:
     options = op.options_as(TransposeConvOptions)
     stage = output_stage(graph, op, options.activation, ifm_position=2)
-    shape, kernel = graph.output_tensor(op).shape, graph.tensors[op.inputs[1]].shape
-    mode = options.padding.name
-    rows = formulas.window(shape[1], kernel[1], options.stride_h, 1, mode)
-    columns = formulas.window(shape[2], kernel[2], options.stride_w, 1, mode)
+    shape = graph.output_tensor(op).shape
     return transpose_conv(
         operand(graph, op, 2, context),
         operand(graph, op, 1, context),
         stage.bias,
         stride=(options.stride_h, options.stride_w),
-        padding=(rows.before, columns.before),
+        padding=transposed_padding(graph, op),
         ofm_hw=(shape[1], shape[2]),
         rounding=context.rounding,
         **stage.arguments(),
@@ -163,13 +160,15 @@ def _max_pool_2d(graph: Graph, op: Operator, context: Context) -> NDArray[np.int
     return _pool(graph, op, context, max_pool2d)
 
 
-EXECUTORS: dict[str, Executor] = {
-    "CONV_2D": _conv_2d,
-    "DEPTHWISE_CONV_2D": _depthwise_conv_2d,
-    "FULLY_CONNECTED": _fully_connected,
-    "TRANSPOSE_CONV": _transpose_conv,
-    "BATCH_MATMUL": _batch_matmul,
-    "SVDF": _svdf,
-    "AVERAGE_POOL_2D": _average_pool_2d,
-    "MAX_POOL_2D": _max_pool_2d,
-}
+KERNELS = int8_kernels(
+    {
+        "CONV_2D": _conv_2d,
+        "DEPTHWISE_CONV_2D": _depthwise_conv_2d,
+        "FULLY_CONNECTED": _fully_connected,
+        "TRANSPOSE_CONV": _transpose_conv,
+        "BATCH_MATMUL": _batch_matmul,
+        "SVDF": _svdf,
+        "AVERAGE_POOL_2D": _average_pool_2d,
+        "MAX_POOL_2D": _max_pool_2d,
+    }
+)

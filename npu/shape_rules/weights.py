@@ -19,6 +19,8 @@ from npu.shape_rules.common import Shape, constant_operand, input_tensor, operat
 # kernels hold a whole padded input; only a corrupted dilation or window grows one beyond both
 PADDED_SIZE_LIMIT = 1 << 24
 PADDED_GROWTH_LIMIT = 16
+INT16_BIASES = {"CONV_2D": ("int32",), "TRANSPOSE_CONV": ("int16",)}
+"""Types of a bias beside int64 where activations are int16."""
 
 
 def conv_2d(graph: Graph, op: Operator) -> Shape:
@@ -148,11 +150,14 @@ def _check_bias(graph: Graph, op: Operator, channels: int, position: int = 2) ->
     bias = graph.input_tensor(op, position)
     if bias is None:
         return
-    if bias.size != channels or bias.dtype != np.int32:
+    allowed = ("int32",)
+    if input_tensor(graph, op, 2 if op.kind == "TRANSPOSE_CONV" else 0).dtype == np.int16:
+        allowed = ("int64", *INT16_BIASES.get(op.kind, ()))
+    if bias.size != channels or bias.dtype.name not in allowed:
         raise operator_error(
             op,
             f"bias {bias.name!r} is {bias.dtype.name} of shape {list(bias.shape)}, "
-            f"int32 of shape [{channels}] expected",
+            f"{' or '.join(allowed)} of shape [{channels}] expected",
         )
 
 

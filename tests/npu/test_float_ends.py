@@ -111,5 +111,5 @@ def test_float_that_something_computes_with_is_refused(use: object) -> None:
     x = m.input((1, 4), dtype="float32", name="x")
     assert callable(use)
     use(m, x)
-    with pytest.raises(ModelError, match="the model is not fully int8: tensor 'x' is FLOAT32"):
+    with pytest.raises(ModelError, match="the model is not fully integer: tensor 'x' is FLOAT32"):
         graph_of(m.build())

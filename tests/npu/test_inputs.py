@@ -192,7 +192,7 @@ def test_input_that_is_not_int8() -> None:
     m = ModelFile()
     x = m.input((2,), dtype="int32", name="ids")
     m.operator("RESHAPE", [x], [m.tensor((1, 2), "int32")])
-    with pytest.raises(InputError, match="input 'ids' is int32, only int8 and float32 inputs can"):
+    with pytest.raises(InputError, match="input 'ids' is int32, only int8, int16 and float32"):
         load_inputs([], read_model_bytes(m.build(), "m"))
 
 

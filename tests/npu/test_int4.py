@@ -103,7 +103,7 @@ def activation(m: ModelFile, x: Tensor) -> None:
     [
         (added, r"operator 0 \(ADD\) reads tensor 'four', which is INT4: only the weights of CONV"),
         (cut_short, "tensor 'four' .* type int4: packed has 6 bytes; allowed for 15 values is 8"),
-        (activation, "the model is not fully int8: tensor 'four' is INT4"),
+        (activation, "the model is not fully integer: tensor 'four' is INT4"),
     ],
 )
 def test_other_uses_are_refused(use: Any, message: str) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from npu.errors import ModelError
+from npu.errors import ModelError, UnsupportedOperatorError
 from npu.reference import run_reference
 from npu.tflite_reader import read_model_bytes
 from tests.npu import operator_models as models
@@ -264,7 +264,6 @@ REFUSED_BY_KERNELS = {
     "padding": (two_scales("PADV2"), r"the padding has scale and zero point \(0.5, 0\); allowed"),
     "extreme": (two_scales("REDUCE_MAX"), r"the output has scale and zero point \(0.25, 0\)"),
     "index": (models.gathered((3, 4), [3], (1, 4), 0), "indices span 3 to 3; allowed is 0 to 2"),
-    "position": (models.converted("ARG_MAX", "int64", axis=1), "the output is int64; allowed is"),
 }
 
 
@@ -275,3 +274,10 @@ def test_what_no_kernel_accepts_names_the_operator(name: str) -> None:
     values = {i: np.zeros(graph.tensors[i].shape, np.int8) for i in graph.inputs}
     with pytest.raises(ModelError, match=r"operator 0 \([A-Z_0-9]+\): " + message):
         run_reference(graph, values)
+
+
+def test_types_that_no_kernel_takes() -> None:
+    graph = read_model_bytes(models.converted("ARG_MAX", "int64", axis=1), "m")
+    message = r"operator 0 \(ARG_MAX\) has no kernel from int8 to int64; supported are int8 -> int"
+    with pytest.raises(UnsupportedOperatorError, match=message):
+        run_reference(graph, {})
