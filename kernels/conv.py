@@ -1,10 +1,13 @@
 """CONV_2D, int8, per-channel or per-tensor weights, grouped or not.
 
-The IFM is copied once into a padded float32 image. The taps of a kernel row that lie next to each
-other in it are one run, so the convolution is a matrix product straight on the image: no im2col.
-The zero point of the IFM is folded into the bias: padding holds the zero point, so
+A matrix product straight on the IFM, or on a padded copy of a band of it: tiles of output pixels
+and channels go through the taps in steps of what one instruction multiplies, each step at its own
+offset from a pixel's window, so there is no im2col. Taps that lie next to each other in the image
+share steps. The zero point of the IFM is folded into the bias: padding holds the zero point, so
 `sum((x - zp) * w) = sum(x * w) - zp * sum(w)` holds at the borders as well.
 """
+
+from typing import Any
 
 import numpy as np
 from numba import njit
@@ -14,7 +17,6 @@ from kernels.checks import (
     OutputStage,
     Pair,
     Placement,
-    as_operand,
     check_array,
     check_bias,
     check_channels,
@@ -22,22 +24,16 @@ from kernels.checks import (
     check_placement,
     check_zero_point,
 )
-from kernels.fully_connected import dot_rows
-from kernels.image import (
-    TILE_SLACK,
-    copy_tile,
-    fill_rows,
-    fold_zero_point,
-    pad_image,
-    padded_size,
-    window_origins,
-)
-from kernels.requantize import Rounding, requantize_tile
-from kernels.tiles import EXACT_TAPS, LANES, NARROW, WIDE, narrow_tile, wide_tile
+from kernels.image import fill_image, plan_image
+from kernels.isa import Isa, default
+from kernels.panels import OUTPUT_ROWS, folded_bias, output_rows, pack_matrix, widths
+from kernels.requantize import Rounding
+from kernels.step import Prepared, new_step
+from kernels.tiles import matrix_tile
 
-WIDE_OUTPUTS = WIDE[1] * LANES
-# taps that are transposed together, so that the lines written stay in the first-level cache
-PACK_BLOCK = 64
+# a tile of channels: its form, that form's pixels, the first channel of its IFM, channels packed
+# before it, its first channel, and how many it has
+TILE = 6
 
 
 def conv2d(
@@ -65,177 +61,271 @@ def conv2d(
     Raises ValueError for a wrong dtype, rank, shape or range.
     """
     check_array("ifm", ifm, np.int8, 4)
+    return prepare_conv2d(
+        ifm.shape,
+        weights,
+        bias,
+        stride=stride,
+        dilation=dilation,
+        padding=padding,
+        ofm_hw=ofm_hw,
+        ifm_zero_point=ifm_zero_point,
+        ofm_zero_point=ofm_zero_point,
+        multiplier=multiplier,
+        shift=shift,
+        activation_min=activation_min,
+        activation_max=activation_max,
+        rounding=rounding,
+    ).run(ifm)
+
+
+def prepare_conv2d(
+    ifm_shape: tuple[int, ...],
+    weights: NDArray[np.int8],
+    bias: NDArray[np.int32] | None,
+    *,
+    stride: Pair,
+    dilation: Pair,
+    padding: Pair,
+    ofm_hw: Pair,
+    ifm_zero_point: int,
+    ofm_zero_point: int,
+    multiplier: NDArray[np.int32],
+    shift: NDArray[np.int32],
+    activation_min: int,
+    activation_max: int,
+    rounding: Rounding = Rounding.DOUBLE,
+    isa: Isa | None = None,
+) -> Prepared:
+    """`conv2d` for all IFMs of `ifm_shape`, with the weights packed for `isa`.
+
+    Raises as `conv2d`.
+    """
     check_array("weights", weights, np.int8, 4)
-    batches, height, width, ifm_channels = ifm.shape
     channels, kernel_h, kernel_w, group_channels = weights.shape
-    groups = check_channels(ifm_channels, channels, group_channels)
+    groups = check_channels(ifm_shape[3], channels, group_channels)
     bias = check_bias(bias, channels)
     stage = check_output_stage(
         ofm_zero_point, multiplier, shift, channels, activation_min, activation_max, rounding
     )
     ifm_zero_point = check_zero_point("ifm_zero_point", ifm_zero_point)
+    kernel = kernel_h, kernel_w
     placement = check_placement(
-        (height, width), (kernel_h, kernel_w), stride, dilation, padding, ofm_hw
+        (ifm_shape[1], ifm_shape[2]), kernel, stride, dilation, padding, ofm_hw
     )
-    ofm = np.empty((batches, *placement.ofm_hw, channels), np.int8)
-    if placement.ofm_hw == (1, 1) and groups == 1 and ifm.shape[1:3] == weights.shape[1:3]:
-        # one window that covers the whole IFM is a matrix product
-        rows, matrix = ifm.reshape(batches, -1), weights.reshape(channels, -1)
-        flat = ofm.reshape(batches, channels)
-        dot_rows(as_operand(rows), as_operand(matrix), bias, ifm_zero_point, stage, flat)
-    else:
-        operands = as_operand(ifm), as_operand(weights), bias
-        _conv2d(*operands, groups, placement, ifm_zero_point, stage, ofm)
-    return ofm
+    return matrix_product(
+        isa or default(), ifm_shape, weights, bias, placement, groups, ifm_zero_point, stage
+    )
 
 
-@njit(cache=True, nogil=True)
-def _conv2d(
-    ifm: NDArray[np.int8],
+def matrix_product(
+    isa: Isa,
+    ifm_shape: tuple[int, ...],
     weights: NDArray[np.int8],
     bias: NDArray[np.int32],
-    groups: int,
     placement: Placement,
+    groups: int,
     ifm_zero_point: int,
     stage: OutputStage,
+) -> Prepared:
+    """What `prepare_conv2d` prepares, from checked arguments."""
+    channels, kernel_h, kernel_w, group_channels = weights.shape
+    # neighbouring taps are one run where nothing lies between them in the image
+    joined = kernel_w if placement.dilation[1] == 1 and groups == 1 else 1
+    length = joined * group_channels
+    padded = -(-length // isa.taps) * isa.taps
+    image = plan_image(
+        isa,
+        ifm_shape,
+        (kernel_h, kernel_w),
+        placement,
+        reach=padded - length,
+        exact=padded == length,
+    )
+    steps = [
+        y * placement.dilation[0] * image.pitch + x * placement.dilation[1] * ifm_shape[3] + i
+        for y in range(kernel_h)
+        for x in range(0, kernel_w, joined)
+        for i in range(0, length, isa.taps)
+    ]
+    runs = np.zeros((channels, kernel_h * kernel_w // joined, padded), np.int8)
+    runs[..., :length] = weights.reshape(channels, -1, length)
+    matrix = runs.reshape(channels, -1)
+    rows = output_rows(folded_bias(bias, matrix, ifm_zero_point, isa), stage)
+    panels, stages, tiles = _pack_groups(isa, matrix, rows, groups, group_channels)
+    step = new_step(
+        **image.fields,
+        ofm_channels=channels,
+        steps=len(steps),
+        tiles=len(tiles),
+        taps=isa.taps,
+        ifm_zero_point=ifm_zero_point,
+        ofm_zero_point=stage.zero_point,
+        low=stage.low,
+        high=stage.high,
+    )
+    return Prepared(
+        isa,
+        step,
+        ifm_shape,
+        (ifm_shape[0], *placement.ofm_hw, channels),
+        run_conv2d,
+        np.concatenate([np.array(steps, np.int32), image.origins, tiles.reshape(-1)]),
+        panels,
+        stages,
+        image.size,
+    )
+
+
+def _pack_groups(
+    isa: Isa, matrix: NDArray[np.int8], rows: NDArray[np.int32], groups: int, group_channels: int
+) -> tuple[NDArray[Any], NDArray[np.int32], NDArray[np.int32]]:
+    """(Panels, output stages, tiles as rows of `TILE`) of `matrix` (channels, taps)."""
+    outputs = len(matrix) // groups
+    panels, stages, tiles = [], [], []
+    packed = 0
+    for group in range(groups):
+        own = slice(group * outputs, (group + 1) * outputs)
+        panel, stage = pack_matrix(isa, matrix[own], rows[:, own])
+        panels.append(panel)
+        stages.append(stage)
+        done = 0
+        for width in widths(isa, outputs):
+            form = [vectors * isa.lanes for _, vectors in isa.forms].index(width)
+            base = group * group_channels
+            valid = min(width, outputs - done)
+            tiles.append((form, isa.forms[form][0], base, packed, own.start + done, valid))
+            packed += width
+            done += width
+    return np.concatenate(panels), np.concatenate(stages), np.array(tiles, np.int32)
+
+
+@njit(cache=True, nogil=True)
+def run_conv2d(
+    all_steps: NDArray[Any],
+    number: int,
+    offsets: NDArray[np.int32],
+    panels: NDArray[Any],
+    channels: NDArray[np.int32],
+    image: NDArray[Any],
+    ifm: NDArray[np.int8],
+    second: NDArray[np.int8],
     ofm: NDArray[np.int8],
 ) -> None:
-    stride, dilation = placement.stride, placement.dilation
-    batches, ofm_h, ofm_w, channels = ofm.shape
-    _, kernel_h, kernel_w, group_channels = weights.shape
-    ifm_channels = group_channels * groups
-    outputs = channels // groups
-    taps = kernel_h * kernel_w * group_channels
-    rows, columns = padded_size(ofm.shape[1:3], (kernel_h, kernel_w), stride, dilation)
-    padded = np.empty((rows, columns, ifm_channels), np.float32)
-    x = padded.reshape(padded.size)
-    runs = _tap_runs(kernel_h, kernel_w, group_channels, groups, dilation, columns)
-    origins = window_origins(ofm_h, ofm_w, stride, columns * ifm_channels, ifm_channels)
-    folded = np.empty(channels, np.int32)
-    fold_zero_point(weights.reshape(channels, taps), bias, ifm_zero_point, folded)
-    panels = _pack_panels(weights.reshape(channels, taps), groups)
-    for n in range(batches):
-        pad_image(ifm[n], placement.padding, ifm_zero_point, padded)
-        pixels = ofm[n].reshape(ofm_h * ofm_w, channels)
-        for group in range(groups):
-            base = group * group_channels
-            done = 0
-            while done < outputs:
-                c = group * outputs + done
-                width = _panel_width(outputs - done)
-                end = c + min(width, outputs - done)
-                panel = panels[(group * _padded_outputs(outputs) + done) * taps :]
-                _multiply_panel(
-                    x,
-                    origins,
-                    base,
-                    panel,
-                    runs,
-                    width,
-                    folded[c:end],
-                    stage.multiplier[c:end],
-                    stage.shift[c:end],
-                    stage,
-                    pixels[:, c:end],
-                )
-                done += width
-
-
-@njit(cache=True, nogil=True)
-def _multiply_panel(
-    x: NDArray[np.float32],
-    origins: NDArray[np.int64],
-    base: int,
-    panel: NDArray[np.float32],
-    runs: NDArray[np.int64],
-    width: int,
-    bias: NDArray[np.int32],
-    multiplier: NDArray[np.int32],
-    shift: NDArray[np.int32],
-    stage: OutputStage,
-    pixels: NDArray[np.int8],
-) -> None:
-    """All output pixels of up to `width` channels."""
-    rows = WIDE[0] if width == WIDE_OUTPUTS else NARROW[0]
-    acc = np.empty((rows, width), np.int32)
-    initial = np.zeros(acc.shape, np.int32)
-    fill_rows(bias, initial)
-    count = origins.size - TILE_SLACK
-    for pixel in range(0, count, rows):
-        copy_tile(initial, acc)
-        offsets = origins[pixel : pixel + rows]
-        for i in range(runs.shape[0]):
-            first = base + runs[i, 0]
-            if width == WIDE_OUTPUTS:
-                wide_tile(x, offsets, first, panel, runs[i, 1], runs[i, 2], acc)
+    """What `Prepared` calls."""
+    step = all_steps[number]
+    pitch = step["ifm_width"] * step["ifm_channels"]
+    for batch in range(step["batches"]):
+        for first in range(0, step["ofm_height"], step["band"]):
+            rows = min(step["band"], step["ofm_height"] - first)
+            x, base = image, 0
+            if step["direct"]:
+                x = ifm.view(image.dtype)
+                row = batch * step["ifm_height"] + first * step["stride_height"]
+                base = step["ifm"] + row * pitch
             else:
-                narrow_tile(x, offsets, first, panel, runs[i, 1], runs[i, 2], acc)
-        requantize_tile(
-            acc,
-            multiplier,
-            shift,
-            stage.zero_point,
-            stage.low,
-            stage.high,
-            stage.rounding,
-            pixels[pixel : pixel + rows],
-        )
+                fill_image(step, ifm, batch, first, rows, image)
+            row = batch * step["ofm_height"] + first
+            target = step["ofm"] + row * step["ofm_width"] * step["ofm_channels"]
+            count = rows * step["ofm_width"]
+            _multiply(step, x, base, offsets, panels, channels, ofm, target, count)
 
 
 @njit(cache=True, nogil=True)
-def _panel_width(outputs: int) -> int:
-    return WIDE_OUTPUTS if outputs > LANES else LANES
-
-
-@njit(cache=True, nogil=True)
-def _padded_outputs(outputs: int) -> int:
-    return (outputs + LANES - 1) // LANES * LANES
-
-
-@njit(cache=True, nogil=True)
-def _tap_runs(
-    kernel_h: int, kernel_w: int, group_channels: int, groups: int, dilation: Pair, columns: int
-) -> NDArray[np.int64]:
-    """Rows of (offset in the padded image, first tap, taps): taps that lie next to each other.
-
-    Without dilation and groups, a whole row of the kernel does. No run is longer than is exact.
-    """
-    pitch = group_channels * groups
-    joined = kernel_w if dilation[1] == 1 and groups == 1 else 1
-    length = joined * group_channels
-    pieces = (length + EXACT_TAPS - 1) // EXACT_TAPS
-    runs = np.empty((kernel_h * (kernel_w // joined) * pieces, 3), np.int64)
-    i = 0
-    for ky in range(kernel_h):
-        for kx in range(0, kernel_w, joined):
-            offset = (ky * dilation[0] * columns + kx * dilation[1]) * pitch
-            tap = (ky * kernel_w + kx) * group_channels
-            for piece in range(pieces):
-                done = piece * EXACT_TAPS
-                runs[i, 0] = offset + done
-                runs[i, 1] = tap + done
-                runs[i, 2] = min(EXACT_TAPS, length - done)
-                i += 1
-    return runs
-
-
-@njit(cache=True, nogil=True)
-def _pack_panels(weights: NDArray[np.int8], groups: int) -> NDArray[np.float32]:
-    """Weights (O, taps) as float32 panels (taps, width), one after the other; zeros at the end."""
-    channels, taps = weights.shape
-    outputs = channels // groups
-    panels = np.zeros(groups * _padded_outputs(outputs) * taps, np.float32)
-    start = 0
-    for group in range(groups):
-        done = 0
-        while done < outputs:
-            width = _panel_width(outputs - done)
-            panel = panels[start : start + taps * width].reshape(taps, width)
-            first = group * outputs + done
-            for begin in range(0, taps, PACK_BLOCK):
-                for k in range(min(width, outputs - done)):
-                    for t in range(begin, min(begin + PACK_BLOCK, taps)):
-                        panel[t, k] = np.float32(weights[first + k, t])
-            start += taps * width
-            done += width
-    return panels
+def _multiply(
+    step: Any,
+    x: NDArray[Any],
+    base: int,
+    offsets: NDArray[np.int32],
+    panels: NDArray[Any],
+    channels: NDArray[np.int32],
+    ofm: NDArray[np.int8],
+    target: int,
+    count: int,
+) -> None:
+    """All channels of `count` pixels of one band."""
+    taps, steps = step["offsets"], step["steps"]
+    origins = taps + steps
+    table = origins + step["band"] * step["ofm_width"]
+    elements = step["taps"] * steps
+    pitch, zero_point = step["ofm_channels"], step["ofm_zero_point"]
+    low, high = step["low"], step["high"]
+    for number in range(step["tiles"]):
+        tile = offsets[table + number * TILE : table + (number + 1) * TILE]
+        form, pixels = tile[0], tile[1]
+        start = base + tile[2]
+        panel = step["panels"] + tile[3] * elements
+        channel = step["channels"] + tile[3] * OUTPUT_ROWS
+        place, valid = target + tile[4], tile[5]
+        if form == 0:
+            for first in range(0, count, pixels):
+                matrix_tile(
+                    0,
+                    x,
+                    start,
+                    offsets,
+                    taps,
+                    steps,
+                    origins,
+                    panels,
+                    panel,
+                    channels,
+                    channel,
+                    ofm,
+                    place,
+                    first,
+                    count,
+                    pitch,
+                    valid,
+                    zero_point,
+                    low,
+                    high,
+                )
+        elif form == 1:
+            for first in range(0, count, pixels):
+                matrix_tile(
+                    1,
+                    x,
+                    start,
+                    offsets,
+                    taps,
+                    steps,
+                    origins,
+                    panels,
+                    panel,
+                    channels,
+                    channel,
+                    ofm,
+                    place,
+                    first,
+                    count,
+                    pitch,
+                    valid,
+                    zero_point,
+                    low,
+                    high,
+                )
+        else:
+            for first in range(0, count, pixels):
+                matrix_tile(
+                    2,
+                    x,
+                    start,
+                    offsets,
+                    taps,
+                    steps,
+                    origins,
+                    panels,
+                    panel,
+                    channels,
+                    channel,
+                    ofm,
+                    place,
+                    first,
+                    count,
+                    pitch,
+                    valid,
+                    zero_point,
+                    low,
+                    high,
+                )

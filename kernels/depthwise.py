@@ -1,30 +1,30 @@
-"""DEPTHWISE_CONV_2D, int8, any depth multiplier, vectorized over channels."""
+"""DEPTHWISE_CONV_2D, int8, any depth multiplier, vectorized over channels.
+
+Each tile is a few pixels of one block of channels. The values of several taps are interleaved in
+registers, so that one instruction multiplies and adds them per channel. See `kernels.conv` for how
+the IFM is read.
+"""
+
+from typing import Any
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
 from kernels.checks import (
-    OutputStage,
     Pair,
-    Placement,
-    as_operand,
     check_array,
     check_bias,
     check_output_stage,
     check_placement,
     check_zero_point,
 )
-from kernels.image import (
-    copy_tile,
-    fill_rows,
-    fold_zero_point,
-    pad_image,
-    padded_size,
-    window_origins,
-)
-from kernels.requantize import Rounding, requantize_tile
-from kernels.tiles import DEPTHWISE_PIXELS, EXACT_TAPS, LANES, depthwise_tile
+from kernels.image import fill_image, plan_image
+from kernels.isa import Isa, default
+from kernels.panels import OUTPUT_ROWS, folded_bias, output_rows, pack_depthwise
+from kernels.requantize import Rounding
+from kernels.step import Prepared, new_step
+from kernels.tiles import depthwise_tile
 
 
 def depthwise_conv2d(
@@ -52,8 +52,48 @@ def depthwise_conv2d(
     Raises ValueError for a wrong dtype, rank, shape or range.
     """
     check_array("ifm", ifm, np.int8, 4)
+    return prepare_depthwise_conv2d(
+        ifm.shape,
+        weights,
+        bias,
+        stride=stride,
+        dilation=dilation,
+        padding=padding,
+        ofm_hw=ofm_hw,
+        ifm_zero_point=ifm_zero_point,
+        ofm_zero_point=ofm_zero_point,
+        multiplier=multiplier,
+        shift=shift,
+        activation_min=activation_min,
+        activation_max=activation_max,
+        rounding=rounding,
+    ).run(ifm)
+
+
+def prepare_depthwise_conv2d(
+    ifm_shape: tuple[int, ...],
+    weights: NDArray[np.int8],
+    bias: NDArray[np.int32] | None,
+    *,
+    stride: Pair,
+    dilation: Pair,
+    padding: Pair,
+    ofm_hw: Pair,
+    ifm_zero_point: int,
+    ofm_zero_point: int,
+    multiplier: NDArray[np.int32],
+    shift: NDArray[np.int32],
+    activation_min: int,
+    activation_max: int,
+    rounding: Rounding = Rounding.DOUBLE,
+    isa: Isa | None = None,
+) -> Prepared:
+    """`depthwise_conv2d` for all IFMs of `ifm_shape`, with the weights packed for `isa`.
+
+    Raises as `depthwise_conv2d`.
+    """
     check_array("weights", weights, np.int8, 4)
-    batches, height, width, ifm_channels = ifm.shape
+    batches, height, width, ifm_channels = ifm_shape
     leading, kernel_h, kernel_w, channels = weights.shape
     if leading != 1 or channels % ifm_channels:
         raise ValueError(
@@ -65,79 +105,105 @@ def depthwise_conv2d(
         ofm_zero_point, multiplier, shift, channels, activation_min, activation_max, rounding
     )
     ifm_zero_point = check_zero_point("ifm_zero_point", ifm_zero_point)
-    placement = check_placement(
-        (height, width), (kernel_h, kernel_w), stride, dilation, padding, ofm_hw
+    kernel = kernel_h, kernel_w
+    placement = check_placement((height, width), kernel, stride, dilation, padding, ofm_hw)
+    isa = isa or default()
+    image = plan_image(
+        isa,
+        ifm_shape,
+        kernel,
+        placement,
+        # blocks are read whole, beyond the last channel
+        reach=-channels % isa.block,
+        exact=channels % isa.block == 0,
+        repeats=channels // ifm_channels,
     )
-    ofm = np.empty((batches, *placement.ofm_hw, channels), np.int8)
-    # with every input channel repeated, a depth multiplier is the plain case
-    repeats = channels // ifm_channels
-    expanded = ifm if repeats == 1 else np.repeat(ifm, repeats, axis=3)
-    operands = as_operand(expanded), as_operand(weights[0]), bias
-    _depthwise(*operands, placement, ifm_zero_point, stage, ofm)
-    return ofm
+    taps = kernel_h * kernel_w
+    steps = -(-taps // isa.taps)
+    offsets = np.zeros(steps * isa.taps, np.int32)
+    rows = np.arange(kernel_h)[:, np.newaxis] * placement.dilation[0] * image.pitch
+    columns = np.arange(kernel_w) * placement.dilation[1] * channels
+    offsets[:taps] = (rows + columns).reshape(-1)
+    matrix = weights.reshape(taps, channels)
+    stages = output_rows(folded_bias(bias, matrix.T, ifm_zero_point, isa), stage)
+    panels, stages = pack_depthwise(isa, matrix, stages)
+    step = new_step(
+        **image.fields,
+        ofm_channels=channels,
+        steps=steps,
+        tiles=-(-channels // isa.block),
+        taps=isa.taps,
+        block=isa.block,
+        pixels=isa.depthwise_pixels,
+        ifm_zero_point=ifm_zero_point,
+        ofm_zero_point=stage.zero_point,
+        low=stage.low,
+        high=stage.high,
+    )
+    return Prepared(
+        isa,
+        step,
+        ifm_shape,
+        (batches, *placement.ofm_hw, channels),
+        run_depthwise_conv2d,
+        np.concatenate([offsets, image.origins]),
+        panels,
+        stages,
+        image.size,
+    )
 
 
 @njit(cache=True, nogil=True)
-def _depthwise(
+def run_depthwise_conv2d(
+    all_steps: NDArray[Any],
+    number: int,
+    offsets: NDArray[np.int32],
+    panels: NDArray[Any],
+    channels: NDArray[np.int32],
+    image: NDArray[Any],
     ifm: NDArray[np.int8],
-    weights: NDArray[np.int8],
-    bias: NDArray[np.int32],
-    placement: Placement,
-    ifm_zero_point: int,
-    stage: OutputStage,
+    second: NDArray[np.int8],
     ofm: NDArray[np.int8],
 ) -> None:
-    stride, dilation = placement.stride, placement.dilation
-    batches, ofm_h, ofm_w, channels = ofm.shape
-    kernel_h, kernel_w, _ = weights.shape
-    rows, columns = padded_size((ofm_h, ofm_w), (kernel_h, kernel_w), stride, dilation)
-    # the last block of channels is read whole, beyond the last channel
-    x = np.zeros(rows * columns * channels + LANES, np.float32)
-    padded = x[: rows * columns * channels].reshape(rows, columns, channels)
-    origins = window_origins(ofm_h, ofm_w, stride, columns * channels, channels)
-    offsets, panels = _pack_taps(weights, dilation, columns * channels)
-    folded = np.empty(channels, np.int32)
-    fold_zero_point(weights.reshape(kernel_h * kernel_w, channels).T, bias, ifm_zero_point, folded)
-    acc = np.empty((DEPTHWISE_PIXELS, LANES), np.int32)
-    initial = np.zeros(acc.shape, np.int32)
-    count = ofm_h * ofm_w
-    for n in range(batches):
-        pad_image(ifm[n], placement.padding, ifm_zero_point, padded)
-        pixels = ofm[n].reshape(count, channels)
-        for first in range(0, channels, LANES):
-            last = min(first + LANES, channels)
-            panel = panels[first // LANES]
-            fill_rows(folded[first:last], initial)
-            for pixel in range(0, count, DEPTHWISE_PIXELS):
-                windows = origins[pixel : pixel + DEPTHWISE_PIXELS]
-                copy_tile(initial, acc)
-                for t in range(0, offsets.size, EXACT_TAPS):
-                    taps = min(EXACT_TAPS, offsets.size - t)
-                    depthwise_tile(x, windows, first, offsets, panel, t, taps, acc)
-                requantize_tile(
-                    acc,
-                    stage.multiplier[first:last],
-                    stage.shift[first:last],
-                    stage.zero_point,
-                    stage.low,
-                    stage.high,
-                    stage.rounding,
-                    pixels[pixel : pixel + DEPTHWISE_PIXELS, first:last],
-                )
-
-
-@njit(cache=True, nogil=True)
-def _pack_taps(
-    weights: NDArray[np.int8], dilation: Pair, row_pitch: int
-) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """(Offset of each tap in the padded image, float32 weights (blocks, taps, LANES))."""
-    kernel_h, kernel_w, channels = weights.shape
-    offsets = np.empty(kernel_h * kernel_w, np.int64)
-    panels = np.zeros(((channels + LANES - 1) // LANES, offsets.size, LANES), np.float32)
-    for ky in range(kernel_h):
-        for kx in range(kernel_w):
-            t = ky * kernel_w + kx
-            offsets[t] = ky * dilation[0] * row_pitch + kx * dilation[1] * channels
-            for c in range(channels):
-                panels[c // LANES, t, c % LANES] = np.float32(weights[ky, kx, c])
-    return offsets, panels
+    """What `Prepared` calls."""
+    step = all_steps[number]
+    pitch = step["ifm_width"] * step["ifm_channels"]
+    block, taps, steps = step["block"], step["offsets"], step["steps"]
+    origins = taps + steps * step["taps"]
+    for batch in range(step["batches"]):
+        for first in range(0, step["ofm_height"], step["band"]):
+            rows = min(step["band"], step["ofm_height"] - first)
+            x, base = image, 0
+            if step["direct"]:
+                x = ifm.view(image.dtype)
+                row = batch * step["ifm_height"] + first * step["stride_height"]
+                base = step["ifm"] + row * pitch
+            else:
+                fill_image(step, ifm, batch, first, rows, image)
+            row = batch * step["ofm_height"] + first
+            target = step["ofm"] + row * step["ofm_width"] * step["ofm_channels"]
+            count = rows * step["ofm_width"]
+            for tile in range(step["tiles"]):
+                start = tile * block
+                for pixel in range(0, count, step["pixels"]):
+                    depthwise_tile(
+                        x,
+                        base + start,
+                        offsets,
+                        taps,
+                        steps,
+                        origins,
+                        panels,
+                        step["panels"] + start * steps * step["taps"],
+                        channels,
+                        step["channels"] + start * OUTPUT_ROWS,
+                        ofm,
+                        target + start,
+                        pixel,
+                        count,
+                        step["ofm_channels"],
+                        step["ofm_channels"] - start,
+                        step["ofm_zero_point"],
+                        step["low"],
+                        step["high"],
+                    )

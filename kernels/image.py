@@ -1,88 +1,118 @@
-"""The IFM as the convolutions read it: one padded float32 image, addressed by window."""
+"""The IFM as the convolutions read it: itself, or bands of it copied with padding around them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from kernels.checks import Pair
-from kernels.tiles import DEPTHWISE_PIXELS, NARROW, WIDE
+from kernels.checks import Pair, Placement
+from kernels.isa import Isa
 
-# a tile that begins at the last pixel reads this many origins behind it
-TILE_SLACK = max(WIDE[0], NARROW[0], DEPTHWISE_PIXELS)
+# a band of the image, with the outputs that come from it, should stay in the second-level cache
+BAND_BYTES = 128 << 10
 
 
-@njit(cache=True, nogil=True)
-def padded_size(ofm_hw: Pair, kernel: Pair, stride: Pair, dilation: Pair) -> Pair:
-    """Rows and columns that the windows of an OFM span, padding included."""
-    return (
-        (ofm_hw[0] - 1) * stride[0] + (kernel[0] - 1) * dilation[0] + 1,
-        (ofm_hw[1] - 1) * stride[1] + (kernel[1] - 1) * dilation[1] + 1,
+@dataclass(frozen=True)
+class Image:
+    """How an IFM (N, H, W, C) is read, and its part of a step.
+
+    Parameters
+    ----------
+    pitch : elements of a row. origins : element at which the window of each output pixel of a band
+    begins. size : elements of scratch memory. fields : of the step.
+    """
+
+    pitch: int
+    origins: NDArray[np.int32]
+    size: int
+    fields: dict[str, int]
+
+
+def plan_image(
+    isa: Isa,
+    ifm_shape: Sequence[int],
+    kernel: Pair,
+    placement: Placement,
+    *,
+    reach: int,
+    exact: bool,
+    repeats: int = 1,
+) -> Image:
+    """Lay out the image of an IFM for windows of `kernel` taps.
+
+    `reach` is how many elements beyond the last window's end a tile may read; where the IFM itself
+    could serve as the image, it does if `exact`: tiles then read nothing beyond a window.
+    """
+    batches, height, width, channels = ifm_shape
+    (stride_h, stride_w), (dilation_h, dilation_w) = placement.stride, placement.dilation
+    ofm_h, ofm_w = placement.ofm_hw
+    window = (kernel[0] - 1) * dilation_h + 1, (kernel[1] - 1) * dilation_w + 1
+    rows, columns = (ofm_h - 1) * stride_h + window[0], (ofm_w - 1) * stride_w + window[1]
+    inside = placement.padding == (0, 0) and rows <= height and columns <= width
+    direct = isa.vnni and exact and inside and repeats == 1
+    if direct:
+        columns = width
+    pitch = columns * channels * repeats
+    row_bytes = max(1, stride_h * pitch * isa.element.itemsize)
+    band = min(ofm_h, max(1, BAND_BYTES // row_bytes))
+    pixels = np.arange(ofm_w) * stride_w * channels * repeats
+    origins = np.arange(band)[:, np.newaxis] * stride_h * pitch + pixels
+    band_rows = (band - 1) * stride_h + window[0]
+    return Image(
+        pitch,
+        origins.reshape(-1).astype(np.int32),
+        0 if direct else band_rows * pitch + reach,
+        {
+            "batches": batches,
+            "ifm_height": height,
+            "ifm_width": width,
+            "ifm_channels": channels,
+            "ofm_height": ofm_h,
+            "ofm_width": ofm_w,
+            "stride_height": stride_h,
+            "stride_width": stride_w,
+            "pad_top": placement.padding[0],
+            "pad_left": placement.padding[1],
+            "window_height": window[0],
+            "window_width": window[1],
+            "columns": columns,
+            "band": band,
+            "direct": int(direct),
+            "repeats": repeats,
+        },
     )
 
 
 @njit(cache=True, nogil=True)
-def pad_image(
-    ifm: NDArray[np.int8], padding: Pair, zero_point: int, padded: NDArray[np.float32]
+def fill_image(
+    step: Any, ifm: NDArray[np.int8], batch: int, first: int, rows: int, image: NDArray[Any]
 ) -> None:
-    """One image (H, W, C) as float32, with padding and without what no window reaches."""
-    height, width, channels = ifm.shape
-    rows, columns, _ = padded.shape
-    left = min(padding[1], columns)
-    right = min(columns, left + width)
-    for row in range(rows):
-        y = row - padding[0]
-        outside = y < 0 or y >= height
-        begin = columns * channels if outside else left * channels
-        end = columns * channels if outside else right * channels
-        target = padded[row].reshape(columns * channels)
-        for i in range(begin):
-            target[i] = np.float32(zero_point)
-        for i in range(end, target.size):
-            target[i] = np.float32(zero_point)
-        if not outside:
-            source = ifm[y].reshape(width * channels)
+    """Copy the rows that output rows `first` to `first + rows` need, zero points around them."""
+    height, width, channels = step["ifm_height"], step["ifm_width"], step["ifm_channels"]
+    repeats, columns, left = step["repeats"], step["columns"], step["pad_left"]
+    zero_point = step["ifm_zero_point"]
+    pixel = channels * repeats
+    pitch = columns * pixel
+    top = first * step["stride_height"] - step["pad_top"]
+    used = min(width, columns - left)
+    for row in range((rows - 1) * step["stride_height"] + step["window_height"]):
+        target = image[row * pitch : (row + 1) * pitch]
+        y = top + row
+        if y < 0 or y >= height:
+            target[:] = zero_point
+            continue
+        start = step["ifm"] + (batch * height + y) * width * channels
+        source = ifm[start : start + width * channels]
+        begin, end = left * pixel, (left + used) * pixel
+        target[:begin] = zero_point
+        target[end:] = zero_point
+        if repeats == 1:
             for i in range(end - begin):
-                target[begin + i] = np.float32(source[i])
-
-
-@njit(cache=True, nogil=True)
-def window_origins(
-    ofm_h: int, ofm_w: int, stride: Pair, row_pitch: int, pixel_pitch: int
-) -> NDArray[np.int64]:
-    """Offset of each output pixel's window in the padded image, and slack to fill up a tile."""
-    origins = np.zeros(ofm_h * ofm_w + TILE_SLACK, np.int64)
-    for y in range(ofm_h):
-        for x in range(ofm_w):
-            origins[y * ofm_w + x] = y * stride[0] * row_pitch + x * stride[1] * pixel_pitch
-    return origins
-
-
-@njit(cache=True, nogil=True)
-def fold_zero_point(
-    weights: NDArray[np.int8],
-    bias: NDArray[np.int32],
-    zero_point: int,
-    folded: NDArray[np.int32],
-) -> None:
-    """`bias - zero_point * sum(weights)` of each channel."""
-    for c in range(weights.shape[0]):
-        total = np.int64(0)
-        for t in range(weights.shape[1]):
-            total += np.int64(weights[c, t])
-        folded[c] = np.int32(np.int64(bias[c]) - np.int64(zero_point) * total)
-
-
-@njit(cache=True, nogil=True)
-def copy_tile(source: NDArray[np.int32], target: NDArray[np.int32]) -> None:
-    """Copy a small C-contiguous array: a slice assignment costs more than the tile itself."""
-    flat_source, flat_target = source.reshape(source.size), target.reshape(target.size)
-    for i in range(flat_target.size):
-        flat_target[i] = flat_source[i]
-
-
-@njit(cache=True, nogil=True)
-def fill_rows(values: NDArray[np.int32], rows: NDArray[np.int32]) -> None:
-    """Begin every one of `rows` with `values`."""
-    for r in range(rows.shape[0]):
-        for k in range(values.size):
-            rows[r, k] = values[k]
+                target[begin + i] = source[i]
+        else:
+            for i in range(used * channels):
+                for r in range(repeats):
+                    target[begin + i * repeats + r] = source[i]

@@ -119,25 +119,6 @@ def requantize_to_int8(
 
 
 @njit(cache=True, nogil=True)
-def requantize_tile(
-    acc: NDArray[np.int32],
-    multiplier: NDArray[np.int32],
-    shift: NDArray[np.int32],
-    zero_point: int,
-    low: int,
-    high: int,
-    rounding: int,
-    ofm: NDArray[np.int8],
-) -> None:
-    """`requantize_to_int8` of as much of `acc` (pixels, channels) as `ofm` has room for."""
-    for p in range(ofm.shape[0]):
-        for c in range(ofm.shape[1]):
-            ofm[p, c] = requantize_to_int8(
-                acc[p, c], multiplier[c], shift[c], zero_point, low, high, rounding
-            )
-
-
-@njit(cache=True, nogil=True)
 def _multiply_array(
     acc: NDArray[np.int32],
     multiplier: NDArray[np.int32],

@@ -1,216 +1,306 @@
-"""The inner loops of the convolutions: a block of accumulators that stays in registers.
+"""The inner loops of the convolutions: tiles of accumulators that stay in registers.
 
-Written as LLVM vector instructions because the compiler does not keep such a block in registers by
-itself. They are generic instructions: LLVM lowers them to what the machine has.
-
-Products of int8 are summed in float32, which is exact as long as the sum stays within 2**24, that
-is for `EXACT_TAPS` products; each call adds its exact sum to int32 accumulators.
+Written as LLVM vector instructions because the compiler does not keep such tiles in registers, and
+does not find dot products of bytes, by itself. A tile begins with the bias, sums all taps, and
+stores its outputs requantized, so that no accumulator ever reaches memory.
 """
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from llvmlite import ir  # type: ignore[import-untyped]
 from numba import config
 from numba.core import types
 from numba.extending import intrinsic
+from numba.np.numpy_support import as_dtype
 from numpy.typing import NDArray
 
-# int8 products are at most 2**14 in size, and float32 has every integer up to 2**24
-EXACT_TAPS = 1024
-# float32 values per vector; LLVM splits it where the machine's are shorter
-LANES = 16
-# (pixels, vectors of outputs): enough independent sums to hide the latency of an addition
-WIDE = (4, 2)
-NARROW = (8, 1)
-DEPTHWISE_PIXELS = 8
-
-I32, I64, F32 = ir.IntType(32), ir.IntType(64), ir.FloatType()
-FLOATS, INTEGERS = ir.VectorType(F32, LANES), ir.VectorType(I32, LANES)
-
-Codegen = Callable[[Any, Any, Any, Any], Any]
+from kernels import emit
+from kernels.emit import I32, I64, Codegen, constant
+from kernels.isa import Isa, tagged
+from kernels.panels import OUTPUT_ROWS, OutputRow, depthwise_order
 
 
-def _load(builder: Any, pointer: Any, vector: Any) -> Any:
-    return builder.load(builder.bitcast(pointer, vector.as_pointer()), align=4)
+def _pixels(
+    builder: Any, offsets: Any, origins: Any, first: Any, count: Any, pixels: int
+) -> tuple[list[Any], list[Any]]:
+    """(Numbers, origins) of `pixels` pixels from `first` on; the last pixel stands in for more."""
+    last = builder.sub(count, constant(1))
+    numbers, places = [], []
+    for p in range(pixels):
+        number = builder.add(first, constant(p))
+        inside = builder.icmp_signed("<", number, last)
+        numbers.append(builder.select(inside, number, last))
+        entry = builder.gep(offsets, [builder.add(origins, numbers[-1])])
+        places.append(builder.sext(builder.load(entry), I64))
+    return numbers, places
 
 
-def _splat(builder: Any, value: Any) -> Any:
-    undefined = ir.Constant(FLOATS, ir.Undefined)
-    lane0 = builder.insert_element(undefined, value, ir.Constant(I32, 0))
-    return builder.shuffle_vector(lane0, undefined, ir.Constant(INTEGERS, [0] * LANES))
+def _offset(builder: Any, offsets: Any, position: Any) -> Any:
+    return builder.sext(builder.load(builder.gep(offsets, [position])), I64)
 
 
-def _data(context: Any, builder: Any, signature: Any, arguments: Any, index: int) -> Any:
-    array = context.make_array(signature.args[index])
-    return array(context, builder, arguments[index]).data
+def _rows(builder: Any, isa: Isa, channels: Any, position: Any, width: int, lanes: int) -> Any:
+    """A function from (row of the output stage, vector number) to the vector."""
+    first = builder.gep(channels, [position])
+
+    def row(which: OutputRow, vector: int) -> Any:
+        place = constant(int(which) * width + vector * lanes)
+        return emit.load(builder, builder.gep(first, [place]), emit.ints(lanes))
+
+    return row
 
 
-def _tap_loop(
-    builder: Any, count: Any, sums: int, products: Callable[[Any], list[tuple[Any, Any]]], acc: Any
-) -> None:
-    """`acc[i] += sum over taps of a[i] * b[i]`, the vectors (a, b) coming from `products(tap)`."""
-    before = builder.block
-    loop = builder.append_basic_block("taps")
-    after = builder.append_basic_block("done")
-    builder.branch(loop)
-
-    builder.position_at_end(loop)
-    tap = builder.phi(I64)
-    tap.add_incoming(ir.Constant(I64, 0), before)
-    totals = [builder.phi(FLOATS) for _ in range(sums)]
-    following = []
-    for total, (a, b) in zip(totals, products(tap), strict=True):
-        product = builder.fmul(a, b, flags=["contract"])
-        following.append(builder.fadd(total, product, flags=["contract"]))
-        total.add_incoming(ir.Constant(FLOATS, [0.0] * LANES), before)
-        total.add_incoming(following[-1], loop)
-    next_tap = builder.add(tap, ir.Constant(I64, 1))
-    tap.add_incoming(next_tap, loop)
-    builder.cbranch(builder.icmp_signed("<", next_tap, count), loop, after)
-
-    builder.position_at_end(after)
-    for index, total in enumerate(following):
-        target = builder.gep(acc, [ir.Constant(I64, index * LANES)])
-        updated = builder.add(_load(builder, target, INTEGERS), builder.fptosi(total, INTEGERS))
-        builder.store(updated, builder.bitcast(target, INTEGERS.as_pointer()), align=4)
+def _scales(row: Any, vector: int) -> emit.Scales:
+    return emit.Scales(*(row(which, vector) for which in OutputRow if which != OutputRow.BIAS))
 
 
-def _matrix_codegen(pixels: int, vectors: int) -> Codegen:
+def _matrix_codegen(isa: Isa, pixels: int, vectors: int) -> Codegen:
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        x, origins, panel, acc = (
-            _data(context, builder, signature, arguments, i) for i in (0, 1, 3, 6)
+        x, offsets, panels, channels, ofm = (
+            emit.data(context, builder, signature, arguments, i) for i in (1, 3, 7, 9, 11)
         )
-        _, _, base, _, start, count, _ = arguments
-        first = builder.gep(x, [base])
-        sources = [
-            builder.gep(first, [builder.load(builder.gep(origins, [ir.Constant(I64, p)]))])
-            for p in range(pixels)
-        ]
-        width = ir.Constant(I64, LANES * vectors)
-        weights = builder.gep(panel, [builder.mul(start, width)])
-
-        def products(tap: Any) -> list[tuple[Any, Any]]:
-            line = builder.gep(weights, [builder.mul(tap, width)])
+        _, _, base, _, taps, steps, origins, _, panel, _, channel = arguments[:11]
+        _, target, first, count, pitch, valid, *limits = arguments[11:]
+        output = emit.Range(*(builder.trunc(v, I32) for v in limits))
+        width = isa.lanes * vectors
+        vector = emit.ints(isa.lanes)
+        numbers, places = _pixels(builder, offsets, origins, first, count, pixels)
+        sources = [builder.gep(x, [builder.add(base, place)]) for place in places]
+        weights = builder.gep(panels, [panel])
+        row = _rows(builder, isa, channels, channel, width, isa.lanes)
+        biases = [row(OutputRow.BIAS, v) for v in range(vectors)]
+        signs = emit.sign_bits(builder, isa.lanes) if isa.vnni else None
+        with emit.loop(builder, steps, biases * pixels) as (step, sums, following):
+            offset = _offset(builder, offsets, builder.add(taps, step))
+            line = builder.gep(weights, [builder.mul(step, constant(width * isa.taps))])
             w = [
-                _load(builder, builder.gep(line, [ir.Constant(I64, v * LANES)]), FLOATS)
+                emit.load(builder, builder.gep(line, [constant(v * isa.lanes * isa.taps)]), vector)
                 for v in range(vectors)
             ]
-            values = [
-                _splat(builder, builder.load(builder.gep(source, [tap]))) for source in sources
-            ]
-            return [(value, w[v]) for value in values for v in range(vectors)]
-
-        _tap_loop(builder, count, pixels * vectors, products, acc)
+            for p in range(pixels):
+                pointer = builder.bitcast(builder.gep(sources[p], [offset]), I32.as_pointer())
+                values = emit.splat(builder, builder.load(pointer, align=1), isa.lanes)
+                if isa.vnni:
+                    values = builder.xor(values, signs)
+                for v in range(vectors):
+                    acc = sums[p * vectors + v]
+                    following.append(emit.dot(builder, isa, acc, values, w[v]))
+        for v in range(vectors):
+            scales = _scales(row, v)
+            rest = builder.sub(valid, constant(v * isa.lanes))
+            for p in range(pixels):
+                place = builder.add(target, builder.mul(numbers[p], pitch))
+                place = builder.add(place, constant(v * isa.lanes))
+                value = emit.requantize(builder, following[p * vectors + v], scales, output)
+                value = builder.trunc(value, emit.bytes_of(isa.lanes))
+                emit.store_part(builder, value, builder.gep(ofm, [place]), rest)
         return context.get_dummy_value()
 
     return codegen
 
 
-def _depthwise_codegen(pixels: int) -> Codegen:
+def _depthwise_codegen(isa: Isa) -> Codegen:
+    pixels, lanes, group = isa.depthwise_pixels, isa.depthwise_lanes, isa.taps
+
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        x, origins, offsets, panel, acc = (
-            _data(context, builder, signature, arguments, i) for i in (0, 1, 3, 4, 7)
+        x, offsets, panels, channels, ofm = (
+            emit.data(context, builder, signature, arguments, i) for i in (0, 2, 6, 8, 10)
         )
-        _, _, base, _, _, start, count, _ = arguments
-        first = builder.gep(x, [base])
-        sources = [
-            builder.gep(first, [builder.load(builder.gep(origins, [ir.Constant(I64, p)]))])
-            for p in range(pixels)
-        ]
-        own_offsets = builder.gep(offsets, [start])
-        weights = builder.gep(panel, [builder.mul(start, ir.Constant(I64, LANES))])
-
-        def products(tap: Any) -> list[tuple[Any, Any]]:
-            offset = builder.load(builder.gep(own_offsets, [tap]))
-            line = builder.gep(weights, [builder.mul(tap, ir.Constant(I64, LANES))])
-            w = _load(builder, line, FLOATS)
-            return [
-                (_load(builder, builder.gep(source, [offset]), FLOATS), w) for source in sources
+        _, base, _, taps, steps, origins, _, panel, _, channel = arguments[:10]
+        _, target, first, count, pitch, valid, *limits = arguments[10:]
+        output = emit.Range(*(builder.trunc(v, I32) for v in limits))
+        vector = emit.ints(lanes)
+        numbers, places = _pixels(builder, offsets, origins, first, count, pixels)
+        sources = [builder.gep(x, [builder.add(base, place)]) for place in places]
+        weights = builder.gep(panels, [panel])
+        row = _rows(builder, isa, channels, channel, isa.block, lanes)
+        biases = [row(OutputRow.BIAS, v) for v in range(group)]
+        signs = emit.sign_bits(builder, lanes) if isa.vnni else None
+        with emit.loop(builder, steps, biases * pixels) as (step, sums, following):
+            entry = builder.add(taps, builder.mul(step, constant(group)))
+            near = [
+                _offset(builder, offsets, builder.add(entry, constant(t))) for t in range(group)
             ]
-
-        _tap_loop(builder, count, pixels, products, acc)
+            line = builder.gep(weights, [builder.mul(step, constant(isa.block * group))])
+            w = [
+                emit.load(builder, builder.gep(line, [constant(j * lanes * group)]), vector)
+                for j in range(group)
+            ]
+            for p in range(pixels):
+                values = [
+                    emit.load(builder, builder.gep(sources[p], [offset]), vector) for offset in near
+                ]
+                if isa.vnni:
+                    values = [builder.xor(value, signs) for value in values]
+                for j, value in enumerate(emit.interleave(builder, isa, values)):
+                    acc = sums[p * group + j]
+                    following.append(emit.dot(builder, isa, acc, value, w[j]))
+        all_scales = [_scales(row, j) for j in range(group)]
+        for p in range(pixels):
+            results = [
+                emit.requantize(builder, following[p * group + j], all_scales[j], output)
+                for j in range(group)
+            ]
+            place = builder.add(target, builder.mul(numbers[p], pitch))
+            packed = emit.pack(builder, isa, results)
+            emit.store_part(builder, packed, builder.gep(ofm, [place]), valid)
         return context.get_dummy_value()
 
     return codegen
 
 
-def _compiled_matrix_tile(shape: tuple[int, int]) -> Any:
-    code = _matrix_codegen(*shape)
+@intrinsic(prefer_literal=True)
+def _compiled_matrix_tile(
+    typing: Any,
+    form: Any,
+    x: Any,
+    base: Any,
+    offsets: Any,
+    taps: Any,
+    steps: Any,
+    origins: Any,
+    panels: Any,
+    panel: Any,
+    channels: Any,
+    channel: Any,
+    ofm: Any,
+    target: Any,
+    first: Any,
+    count: Any,
+    pitch: Any,
+    valid: Any,
+    zero_point: Any,
+    low: Any,
+    high: Any,
+) -> tuple[Any, Codegen]:
+    isa, n = tagged(as_dtype(panels.dtype)), types.int64
+    shape = isa.forms[min(form.literal_value, len(isa.forms) - 1)]
+    arrays = offsets, n, n, n, panels, n, channels, n, ofm, n, n, n, n, n, n, n, n
+    return types.void(form, x, n, *arrays), _matrix_codegen(isa, *shape)
 
-    def tile(
-        typing: Any, x: Any, origins: Any, base: Any, panel: Any, start: Any, count: Any, acc: Any
-    ) -> tuple[Any, Codegen]:
-        return types.void(x, origins, types.int64, panel, types.int64, types.int64, acc), code
 
-    return intrinsic(tile)
-
-
-def _compiled_depthwise_tile() -> Any:
-    code = _depthwise_codegen(DEPTHWISE_PIXELS)
-
-    def tile(
-        typing: Any,
-        x: Any,
-        origins: Any,
-        base: Any,
-        offsets: Any,
-        panel: Any,
-        start: Any,
-        count: Any,
-        acc: Any,
-    ) -> tuple[Any, Codegen]:
-        scalar = types.int64
-        return types.void(x, origins, scalar, offsets, panel, scalar, scalar, acc), code
-
-    return intrinsic(tile)
+@intrinsic
+def _compiled_depthwise_tile(
+    typing: Any,
+    x: Any,
+    base: Any,
+    offsets: Any,
+    taps: Any,
+    steps: Any,
+    origins: Any,
+    panels: Any,
+    panel: Any,
+    channels: Any,
+    channel: Any,
+    ofm: Any,
+    target: Any,
+    first: Any,
+    count: Any,
+    pitch: Any,
+    valid: Any,
+    zero_point: Any,
+    low: Any,
+    high: Any,
+) -> tuple[Any, Codegen]:
+    isa, n = tagged(as_dtype(panels.dtype)), types.int64
+    arrays = offsets, n, n, n, panels, n, channels, n, ofm, n, n, n, n, n, n, n, n
+    return types.void(x, n, *arrays), _depthwise_codegen(isa)
 
 
 def _interpreted_matrix_tile(
-    x: NDArray[np.float32],
-    origins: NDArray[np.int64],
+    form: int,
+    x: NDArray[np.int8],
     base: int,
-    panel: NDArray[np.float32],
-    start: int,
+    offsets: NDArray[np.int32],
+    taps: int,
+    steps: int,
+    origins: int,
+    panels: NDArray[np.generic],
+    panel: int,
+    channels: NDArray[np.int32],
+    channel: int,
+    ofm: NDArray[np.int8],
+    target: int,
+    first: int,
     count: int,
-    acc: NDArray[np.int32],
+    pitch: int,
+    valid: int,
+    zero_point: int,
+    low: int,
+    high: int,
 ) -> None:
-    pixels, outputs = acc.shape
-    weights = panel[start * outputs : (start + count) * outputs].reshape(count, outputs)
-    for p in range(pixels):
-        first = base + origins[p]
-        acc[p] += (x[first : first + count] @ weights).astype(np.int32)
+    isa = tagged(panels.dtype)
+    pixels, vectors = isa.forms[min(form, len(isa.forms) - 1)]
+    width, group = isa.lanes * vectors, isa.taps
+    weights = panels[panel : panel + steps * width * group].view(isa.element)
+    stage = channels[channel : channel + OUTPUT_ROWS * width].reshape(OUTPUT_ROWS, width)
+    places = base + offsets[taps : taps + steps, np.newaxis] + np.arange(group)
+    for number in range(first, min(first + pixels, count)):
+        values = x[offsets[origins + number] + places].astype(np.int64) + (128 if isa.vnni else 0)
+        products = values[:, np.newaxis, :] * weights.reshape(steps, width, group)
+        results = _interpreted_output(products.sum((0, 2)), stage, zero_point, low, high)
+        begin = target + number * pitch
+        ofm[begin : begin + min(valid, width)] = results[:valid]
 
 
 def _interpreted_depthwise_tile(
-    x: NDArray[np.float32],
-    origins: NDArray[np.int64],
+    x: NDArray[np.int8],
     base: int,
-    offsets: NDArray[np.int64],
-    panel: NDArray[np.float32],
-    start: int,
+    offsets: NDArray[np.int32],
+    taps: int,
+    steps: int,
+    origins: int,
+    panels: NDArray[np.generic],
+    panel: int,
+    channels: NDArray[np.int32],
+    channel: int,
+    ofm: NDArray[np.int8],
+    target: int,
+    first: int,
     count: int,
-    acc: NDArray[np.int32],
+    pitch: int,
+    valid: int,
+    zero_point: int,
+    low: int,
+    high: int,
 ) -> None:
-    pixels, lanes = acc.shape
-    weights = panel.reshape(-1, lanes)
-    for p in range(pixels):
-        for t in range(start, start + count):
-            first = base + origins[p] + offsets[t]
-            acc[p] += (x[first : first + lanes] * weights[t]).astype(np.int32)
+    isa = tagged(panels.dtype)
+    block, group = isa.block, isa.taps
+    order = depthwise_order(isa)
+    weights = panels[panel : panel + steps * block * group].view(isa.element)
+    stage = channels[channel : channel + OUTPUT_ROWS * block].reshape(OUTPUT_ROWS, block)
+    places = base + offsets[taps : taps + steps * group].reshape(steps, 1, group)
+    for number in range(first, min(first + isa.depthwise_pixels, count)):
+        values = x[offsets[origins + number] + places + order[:, np.newaxis]].astype(np.int64)
+        products = (values + (128 if isa.vnni else 0)) * weights.reshape(steps, block, group)
+        results = np.empty(block, np.int8)
+        results[order] = _interpreted_output(products.sum((0, 2)), stage, zero_point, low, high)
+        begin = target + number * pitch
+        ofm[begin : begin + min(valid, block)] = results[:valid]
 
 
-# All arrays C-contiguous, `acc` int32 of (pixels, outputs), `origins` of at least `pixels` values.
+def _interpreted_output(
+    sums: NDArray[np.int64], stage: NDArray[np.int32], zero_point: int, low: int, high: int
+) -> NDArray[np.int8]:
+    bias, left, multiplier, nudge, sign, right, half = stage.astype(np.int64)
+    acc = ((sums + bias) << left).astype(np.int32).astype(np.int64)
+    value = (acc * multiplier + nudge) >> 31
+    value += np.where(value < 0, sign, 0)
+    value = ((value >> right) + half) >> half
+    outputs: NDArray[np.int8] = np.clip((value + zero_point).astype(np.int32), low, high)
+    return outputs.astype(np.int8)
+
+
+# Both tiles read `x` at `base + origin of a pixel + offset of a tap`, in elements; `offsets` holds
+# the `steps` offsets of the taps from `taps` on and the origins from `origins` on. The packed
+# weights begin at `panel`, the output stage at `channel` (see `kernels.panels`). Pixel number p of
+# `count` is written to `ofm[target + p * pitch]` on, `valid` channels of it at most; a tile begins
+# at pixel `first`, and has fewer pixels at the end.
 #
-# wide_tile, narrow_tile(x, origins, base, panel, start, count, acc), panel (taps, outputs):
-#   acc[p, k] += sum over t < count of x[base + origins[p] + t] * panel[start + t, k]
-# depthwise_tile(x, origins, base, offsets, panel, start, count, acc), panel (taps, LANES):
-#   acc[p, k] += sum over start <= t < start + count of
-#                x[base + origins[p] + offsets[t] + k] * panel[t, k]
+# matrix_tile: the isa.taps elements from an offset on meet the weights of one step; `form` is the
+#   (constant) index in isa.forms, where the last stands in for those behind it.
+# depthwise_tile: isa.taps offsets for each step, and isa.block channels from each on.
+matrix_tile: Any = _compiled_matrix_tile
+depthwise_tile: Any = _compiled_depthwise_tile
 if getattr(config, "DISABLE_JIT", False):
-    wide_tile = narrow_tile = _interpreted_matrix_tile
-    depthwise_tile = _interpreted_depthwise_tile
-else:
-    wide_tile, narrow_tile = _compiled_matrix_tile(WIDE), _compiled_matrix_tile(NARROW)
-    depthwise_tile = _compiled_depthwise_tile()
+    matrix_tile, depthwise_tile = _interpreted_matrix_tile, _interpreted_depthwise_tile

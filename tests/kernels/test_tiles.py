@@ -1,59 +1,151 @@
-"""The compiled inner loops against their NumPy form, at the edge of what float32 holds exactly."""
+"""The compiled inner loops against their NumPy form, on every instruction set of this machine."""
 
 import numpy as np
 import pytest
 from numba import njit
 
 from kernels import tiles
+from kernels.isa import available
+from kernels.panels import OUTPUT_ROWS, OutputRow
 from tests.kernels.layers import INTERPRETED
 
 pytestmark = pytest.mark.skipif(INTERPRETED, reason="compares with what Numba compiles")
 
+ISAS = [pytest.param(isa, id=isa.name) for isa in available()]
+
 
 @njit
-def call_matrix(wide, x, origins, base, panel, start, count, acc):
-    if wide:
-        tiles.wide_tile(x, origins, base, panel, start, count, acc)
+def call_matrix(
+    form,
+    x,
+    offsets,
+    steps,
+    panels,
+    channels,
+    ofm,
+    first,
+    count,
+    pitch,
+    valid,
+    zero_point,
+    low,
+    high,
+):
+    operands = x, 2, offsets, 0, steps, steps, panels, 0, channels, 0, ofm, 1, first, count, pitch
+    a, b, c, d, e, f, g, h, i, j, k, m, n, o, p = operands
+    if form == 0:
+        tiles.matrix_tile(
+            0, a, b, c, d, e, f, g, h, i, j, k, m, n, o, p, valid, zero_point, low, high
+        )
+    elif form == 1:
+        tiles.matrix_tile(
+            1, a, b, c, d, e, f, g, h, i, j, k, m, n, o, p, valid, zero_point, low, high
+        )
     else:
-        tiles.narrow_tile(x, origins, base, panel, start, count, acc)
+        tiles.matrix_tile(
+            2, a, b, c, d, e, f, g, h, i, j, k, m, n, o, p, valid, zero_point, low, high
+        )
 
 
 @njit
-def call_depthwise(x, origins, base, offsets, panel, start, count, acc):
-    tiles.depthwise_tile(x, origins, base, offsets, panel, start, count, acc)
+def call_depthwise(
+    x,
+    offsets,
+    taps,
+    steps,
+    panels,
+    channels,
+    ofm,
+    first,
+    count,
+    pitch,
+    valid,
+    zero_point,
+    low,
+    high,
+):
+    tiles.depthwise_tile(
+        x,
+        2,
+        offsets,
+        0,
+        steps,
+        taps,
+        panels,
+        0,
+        channels,
+        0,
+        ofm,
+        1,
+        first,
+        count,
+        pitch,
+        valid,
+        zero_point,
+        low,
+        high,
+    )
 
 
-@pytest.mark.parametrize("count", [1, 2, 31, tiles.EXACT_TAPS])
-@pytest.mark.parametrize("wide", [True, False])
-@pytest.mark.parametrize("extreme", [True, False])
-def test_matrix_tiles(wide, count, extreme):
-    pixels, vectors = tiles.WIDE if wide else tiles.NARROW
-    rng = np.random.default_rng(count)
-    x = rng.integers(-128, 128, 2000).astype(np.float32)
-    panel = rng.integers(-128, 128, (count + 3, vectors * tiles.LANES)).astype(np.float32)
-    if extreme:
-        x[:], panel[:] = -128, -128
-        x[::7] = -127
-    origins = rng.integers(0, 900, pixels)
-    expected = rng.integers(-(2**30), 2**30, (pixels, panel.shape[1])).astype(np.int32)
+def output_stage(rng, width):
+    """Every kind of output stage, legal or not: rows as the tiles take them, flat."""
+    rows = np.zeros((OUTPUT_ROWS, width), np.int32)
+    rows[OutputRow.BIAS] = rng.integers(-(2**31), 2**31, width)
+    rows[OutputRow.LEFT] = rng.integers(0, 3, width)
+    rows[OutputRow.MULTIPLIER] = rng.integers(2**30, 2**31, width)
+    rows[OutputRow.NUDGE] = rng.choice([0, 1 << 30], width)
+    rows[OutputRow.SIGN] = rng.choice([0, -1], width)
+    rows[OutputRow.RIGHT] = rng.integers(0, 31, width)
+    rows[OutputRow.HALF] = rng.integers(0, 2, width)
+    return rows.reshape(-1)
+
+
+def weights(rng, isa, steps, width):
+    """Random packed weights, -128 included."""
+    return rng.integers(-128, 128, steps * width * isa.taps).astype(isa.element).view(isa.tag)
+
+
+@pytest.mark.parametrize("seed", range(8), ids="seed{}".format)
+@pytest.mark.parametrize("form", [0, 1, 2])
+@pytest.mark.parametrize("isa", ISAS)
+def test_matrix_tiles(isa, form, seed):
+    rng = np.random.default_rng(seed)
+    pixels, vectors = isa.forms[min(form, len(isa.forms) - 1)]
+    width, steps = vectors * isa.lanes, int(rng.integers(1, 40))
+    count = int(rng.integers(1, 2 * pixels))
+    first = int(rng.integers(0, count))
+    valid = int(rng.integers(1, width + 3))
+    x = rng.integers(-128, 128, 900).astype(isa.element)
+    offsets = rng.integers(0, 440, steps + count).astype(np.int32)
+    panels, channels = weights(rng, isa, steps, width), output_stage(rng, width)
+    pitch = width + 5
+    expected = np.full(count * pitch + width, 55, np.int8)
     computed = expected.copy()
-    call_matrix(wide, x, origins, 5, panel.reshape(-1), 3, count, computed)
-    exact = x.astype(np.int64), panel[3:].astype(np.int64)
-    for p in range(pixels):
-        first = 5 + origins[p]
-        expected[p] += (exact[0][first : first + count] @ exact[1]).astype(np.int32)
+    rest = first, count, pitch, valid, int(rng.integers(-128, 128)), -100, 90
+    call_matrix(form, x, offsets, steps, panels, channels, computed, *rest)
+    tiles._interpreted_matrix_tile(
+        form, x, 2, offsets, 0, steps, steps, panels, 0, channels, 0, expected, 1, *rest
+    )
     np.testing.assert_array_equal(computed, expected)
 
 
-@pytest.mark.parametrize("count", [1, 9, tiles.EXACT_TAPS])
-def test_depthwise_tile(count):
-    rng = np.random.default_rng(count)
-    x = rng.integers(-128, 128, 3000).astype(np.float32)
-    panel = rng.integers(-128, 128, (count + 2, tiles.LANES)).astype(np.float32)
-    offsets = rng.integers(0, 1500, count + 2)
-    origins = rng.integers(0, 1000, tiles.DEPTHWISE_PIXELS)
-    expected = np.zeros((tiles.DEPTHWISE_PIXELS, tiles.LANES), np.int32)
+@pytest.mark.parametrize("seed", range(8), ids="seed{}".format)
+@pytest.mark.parametrize("isa", ISAS)
+def test_depthwise_tile(isa, seed):
+    rng = np.random.default_rng(seed)
+    steps, count = int(rng.integers(1, 10)), int(rng.integers(1, 9))
+    taps = steps * isa.taps
+    first = int(rng.integers(0, count))
+    valid = int(rng.integers(1, isa.block + 3))
+    x = rng.integers(-128, 128, 900).astype(isa.element)
+    offsets = rng.integers(0, 430, taps + count).astype(np.int32)
+    panels, channels = weights(rng, isa, steps, isa.block), output_stage(rng, isa.block)
+    pitch = isa.block + 5
+    expected = np.full(count * pitch + isa.block, 55, np.int8)
     computed = expected.copy()
-    call_depthwise(x, origins, 4, offsets, panel.reshape(-1), 2, count, computed)
-    tiles._interpreted_depthwise_tile(x, origins, 4, offsets, panel, 2, count, expected)
+    rest = first, count, pitch, valid, int(rng.integers(-128, 128)), -100, 90
+    call_depthwise(x, offsets, taps, steps, panels, channels, computed, *rest)
+    tiles._interpreted_depthwise_tile(
+        x, 2, offsets, 0, steps, taps, panels, 0, channels, 0, expected, 1, *rest
+    )
     np.testing.assert_array_equal(computed, expected)
