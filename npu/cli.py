@@ -1,4 +1,5 @@
-"""The command line: `npu run`, `npu demo`, `npu disasm`, `npu verilog`, `npu configs`.
+"""The command line: `npu run`, `npu demo`, `npu disasm`, `npu verilog`, `npu configs`,
+`npu speedup`.
 
 Exit codes: 0 done, 1 a `--check` failed, 2 bad usage or bad input (one line on standard error),
 130 interrupted.
@@ -13,6 +14,7 @@ from npu.commands.configs import configs
 from npu.commands.demo import demo
 from npu.commands.disasm import disasm
 from npu.commands.run import run
+from npu.commands.speedup import speedup
 from npu.commands.verilog import verilog
 from rtl.errors import NpuError
 
@@ -29,7 +31,7 @@ app = typer.Typer(
     # a bug shows Python's own traceback, not one with every local array in it
     pretty_exceptions_enable=False,
 )
-for _command in (run, demo, disasm, verilog, configs):
+for _command in (run, demo, speedup, disasm, verilog, configs):
     app.command()(_command)
 
 

@@ -1,0 +1,96 @@
+"""`npu speedup`: how much faster a network is with the NPU than on a CPU, measured."""
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from npu.commands.arguments import DEFAULT_CONFIG, ConfigOption, ModelArgument
+from npu.commands.progress import progress_bar, step_log
+
+
+class CompilerChoice(StrEnum):
+    """The C cross-compiler of the firmware."""
+
+    AUTO = "auto"
+    ZIG = "zig"
+    GCC = "gcc"
+
+
+def speedup(
+    model: ModelArgument,
+    config: ConfigOption = DEFAULT_CONFIG,
+    input: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--input",
+            metavar="SPEC",
+            help="As for `npu run`; the cycles of a network hardly depend on it. "
+            "Default: random:0.",
+            show_default=False,
+        ),
+    ] = None,
+    json: Annotated[
+        Path | None,
+        typer.Option(metavar="OUT", help="Write the result as JSON; - is standard output."),
+    ] = None,
+    wait_states: Annotated[
+        int,
+        typer.Option(
+            metavar="N", help="Wait states of every memory, for CPUs and NPU alike: 0 to 255."
+        ),
+    ] = 0,
+    rebuild: Annotated[
+        bool,
+        typer.Option(
+            "--rebuild", "--no-cache", help="Measure again, whatever has been measured before."
+        ),
+    ] = False,
+    compiler: Annotated[
+        CompilerChoice,
+        typer.Option(
+            help="zig (clang from the package ziglang), gcc (riscv64-unknown-elf-gcc), or auto: "
+            "what is measured already, else the first of them that is installed."
+        ),
+    ] = CompilerChoice.AUTO,
+) -> None:
+    """Compare a network on RISC-V cores with the same network on a core with the NPU.
+
+    Everything runs in RTL simulation and is checked. Figures that were measured before, by you or
+    for the networks that ship with this project, come from a cache and are marked.
+    """
+    from npu.inputs import load_inputs
+    from npu.json_report import STDOUT, check_output_path, write_json
+    from npu.report import make_console
+    from npu.speedup.measure import Setting, measure_all
+    from npu.speedup.report import print_speedup, speedup_record
+    from npu.tflite_reader import read_model
+    from rtl.config import load_config
+
+    check_output_path(json, "--json")
+    setting = Setting(
+        config=load_config(config),
+        wait_states=wait_states,
+        compiler=None if compiler is CompilerChoice.AUTO else compiler.value,
+        rebuild=rebuild,
+    )
+    graph = read_model(model)
+    inputs = load_inputs(input or [], graph)
+    with progress_bar("operators") as bar:
+        entries = measure_all(
+            graph,
+            inputs,
+            setting,
+            log=step_log(Path(model).stem),
+            progress=lambda rung, done, total: bar(done, total),
+        )
+    macs = sum(graph.macs(op) for op in graph.operators)
+    # standard output belongs to the JSON when that is where it goes
+    console = make_console(stderr=json == STDOUT)
+    print_speedup(console, entries, config=config, wait_states=wait_states, macs=macs)
+    if json is not None:
+        record = speedup_record(
+            entries, model=str(model), config=config, wait_states=wait_states, macs=macs
+        )
+        write_json(record, json)
