@@ -45,7 +45,7 @@ def simulate(dut: Elaboratable, main: Testbench, background: list[Testbench], li
     simulator.run()
 
 
-def small_config(lanes: int, bus_bytes: int, **changes: int) -> NpuConfig:
+def small_config(lanes: int, bus_bytes: int, **changes: Any) -> NpuConfig:
     """The smallest NPU with these bus and word widths."""
     return replace(
         SMALL,

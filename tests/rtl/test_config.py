@@ -1,10 +1,11 @@
 """The configuration: every rule refuses with the value and what is allowed."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from rtl.config import DEFAULT_PRESET, PRESETS, NpuConfig, load_config
+from rtl.config import DEFAULT_PRESET, PRESETS, ROUNDINGS, NpuConfig, load_config
 from rtl.errors import ConfigError
 
 
@@ -21,9 +22,11 @@ from rtl.errors import ConfigError
         ({"parameter_channels": 12}, "parameter_channels must be a multiple of lanes .8., got 12"),
         ({"bus_bytes": "8"}, "bus_bytes must be an integer, got '8'"),
         ({"burst_beats": True}, "burst_beats must be an integer, got True"),
+        ({"rounding": "down"}, r"rounding must be one of \['double', 'single', .*got 'down'"),
+        ({"rounding": 1}, "rounding must be one of .*got 1"),
     ],
 )
-def test_illegal_values_are_refused(parameters: dict[str, int], message: str) -> None:
+def test_illegal_values_are_refused(parameters: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         NpuConfig(**parameters)
 
@@ -45,10 +48,20 @@ def test_toml_reads_back_as_the_same_hardware(preset: str, tmp_path: Path) -> No
 
 def test_a_file_overrides_a_preset(tmp_path: Path) -> None:
     path = tmp_path / "hardware.toml"
-    path.write_text(f'preset = "{DEFAULT_PRESET}"\nscratchpad_kib = 128\n')
+    changes = {"scratchpad_kib": 128, "rounding": "half_up"}
+    path.write_text(f'preset = "{DEFAULT_PRESET}"\nscratchpad_kib = 128\nrounding = "half_up"\n')
     loaded = load_config(str(path))
-    assert loaded.to_dict() == {**PRESETS[DEFAULT_PRESET].to_dict(), "scratchpad_kib": 128}
+    assert loaded.to_dict() == {**PRESETS[DEFAULT_PRESET].to_dict(), **changes}
     assert loaded.config_id != PRESETS[DEFAULT_PRESET].config_id
+
+
+def test_roundings_are_different_hardware(tmp_path: Path) -> None:
+    configs = [NpuConfig(rounding=rounding) for rounding in ROUNDINGS]
+    assert len({config.config_id for config in configs}) == len(ROUNDINGS)
+    for config in configs:
+        path = tmp_path / f"{config.rounding}.toml"
+        path.write_text(config.to_toml())
+        assert load_config(str(path)) == config == NpuConfig.from_dict(config.to_dict())
 
 
 @pytest.mark.parametrize(

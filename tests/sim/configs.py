@@ -1,5 +1,7 @@
 """Configurations for tests: what the presets leave out."""
 
+import dataclasses
+
 from rtl.config import PRESETS, NpuConfig
 
 SMALL = NpuConfig(
@@ -35,10 +37,15 @@ WIDE = NpuConfig(
 )
 """The widest words, and depthwise taps limited by the window."""
 
+SINGLE = dataclasses.replace(SMALL, rounding="single")
+HALF_UP = dataclasses.replace(SQUARE, rounding="half_up")
+
 FUNCTIONAL = {
     "small": SMALL,
     "square": SQUARE,
     "wide": WIDE,
+    "single": SINGLE,
+    "half_up": HALF_UP,
     "npu32": PRESETS["npu32"],
     "npu64": PRESETS["npu64"],
     "npu256": PRESETS["npu256"],

@@ -24,11 +24,11 @@ def int32(value: int) -> int:
 def shift_rounding(product: int, places: int, rs: int, rounding: str) -> int:
     """`product / 2**(places + rs)`, rounded as the configuration says."""
     if rounding == "single":
-        return (product + 2 ** (places - 1 + rs)) >> places + rs
-    t = (product + 2 ** (places - 1)) >> places
+        return (product + (1 << places - 1 + rs)) >> places + rs
+    t = (product + (1 << places - 1)) >> places
     if rs == 0:
         return t
-    return (t + 2 ** (rs - 1) - (rounding == "double" and t < 0)) >> rs
+    return (t + (1 << rs - 1) - (rounding == "double" and t < 0)) >> rs
 
 
 def requantize(x: int, m: int, shift: int, rounding: str) -> int:

@@ -131,7 +131,7 @@ class RandomProgram:
         self.emit("wait_load", Opcode.LOAD, fields, **self.barrier)
         return tensor
 
-    def load_units(self, destination: Destination, base: int, data: bytes) -> None:
+    def load_units(self, destination: Destination, base: int, data: bytes, **waits: int) -> None:
         """LOAD a dense vector of words: weights, parameters, biases or a table."""
         lanes = self.config.lanes
         self.emit(
@@ -155,7 +155,7 @@ class RandomProgram:
                 "row_pitch": 0,
                 "plane_pitch": 0,
             },
-            **self.barrier,
+            **{**self.barrier, **waits},
         )
 
     def load_weights(self, words: int, used_columns: int) -> int:
@@ -199,12 +199,13 @@ class RandomProgram:
         self.emit("wait_load", Opcode.LOAD, fields, **self.barrier)
 
     def load_table(self) -> None:
-        """LOAD a random lookup table, or a part of it that is written twice."""
+        """LOAD a random lookup table, a part of it twice, behind all uses of the one before."""
         config, rng = self.config, self.rng
         first = rng.choice([0, 0, rng.randrange(config.table_rows)])
         for row in {0, first}:
             size = (config.table_rows - row) * config.lanes
-            self.load_units(Destination.TABLE, row, self.random_bytes(size))
+            data = self.random_bytes(size)
+            self.load_units(Destination.TABLE, row, data, wait_compute=self.done["wait_compute"])
 
     def load_parameters(self, blocks: int, terms: int, identity: bool = False) -> int:
         """LOAD random output parameters for sums of `terms` products; returns the first block."""

@@ -16,11 +16,29 @@ from tests.sim.random_programs import INPUT, random_program
 CONFIG = SMALL
 C = CONFIG.lanes
 
+# a LOAD of one unit of C bytes
+UNITS = {"rows": 1, "row_bytes": C, "pad_left": 0, "fold": 0, "pixels": 1, "pixel_bytes": C,
+         "pixel_step": C, "pixel_words": 1, "row_pitch": 0, "plane_pitch": 0}  # fmt: skip
+
 # for each kind of program: which command is changed and how, and what the NPU answers
 FAULTS: dict[str, tuple[Opcode, Opcode, dict[str, int], ErrorCode]] = {
     "load rows": (Opcode.LOAD, Opcode.LOAD, {"rows": 0}, ErrorCode.ILLEGAL_FIELD),
     "load pixels": (Opcode.LOAD, Opcode.LOAD, {"pixels": 0}, ErrorCode.ILLEGAL_FIELD),
     "load destination": (Opcode.LOAD, Opcode.LOAD, {"destination": 5}, ErrorCode.ILLEGAL_FIELD),
+    "load biases": (Opcode.LOAD, Opcode.LOAD,
+                    {**UNITS, "destination": 4, "base": CONFIG.parameter_blocks},
+                    ErrorCode.BUFFER_BOUNDS),
+    "load biases shape": (Opcode.LOAD, Opcode.LOAD, {**UNITS, "destination": 4, "rows": 2},
+                          ErrorCode.ILLEGAL_FIELD),
+    "load table": (Opcode.LOAD, Opcode.LOAD,
+                   {**UNITS, "destination": 3, "base": CONFIG.table_rows},
+                   ErrorCode.BUFFER_BOUNDS),
+    "load table shape": (Opcode.LOAD, Opcode.LOAD, {**UNITS, "destination": 3, "row_pitch": 1},
+                         ErrorCode.ILLEGAL_FIELD),
+    "load weights": (Opcode.LOAD, Opcode.LOAD,
+                     {**UNITS, "destination": 1, "rows": 2, "row_stride": 0, "base": 0,
+                      "row_pitch": CONFIG.weight_words * CONFIG.channels},
+                     ErrorCode.BUFFER_BOUNDS),
     "load words": (Opcode.LOAD, Opcode.LOAD, {"pixel_words": 77}, ErrorCode.ILLEGAL_FIELD),
     "load step": (Opcode.LOAD, Opcode.LOAD, {"fold": 0, "pixel_step": 999},
                   ErrorCode.ILLEGAL_FIELD),
@@ -51,8 +69,17 @@ FAULTS: dict[str, tuple[Opcode, Opcode, dict[str, int], ErrorCode]] = {
                    ErrorCode.ILLEGAL_FIELD),
     "conv weights": (Opcode.CONV, Opcode.CONV, {"weight_base": CONFIG.weight_words - 1},
                      ErrorCode.BUFFER_BOUNDS),
-    "conv parameters": (Opcode.CONV, Opcode.CONV, {"parameter_base": CONFIG.parameter_blocks},
+    "conv parameters": (Opcode.CONV, Opcode.CONV,
+                        {"parameter_base": CONFIG.parameter_blocks, "shared_scale": 0},
                         ErrorCode.BUFFER_BOUNDS),
+    "conv parameters without biases": (Opcode.CONV, Opcode.CONV,
+                                       {"parameter_base": CONFIG.parameter_blocks,
+                                        "shared_scale": 0, "no_bias": 1},
+                                       ErrorCode.BUFFER_BOUNDS),
+    "conv parameters without scales": (Opcode.CONV, Opcode.CONV,
+                                       {"parameter_base": CONFIG.parameter_blocks,
+                                        "shared_scale": 1, "no_bias": 0},
+                                       ErrorCode.BUFFER_BOUNDS),
     "conv input": (Opcode.CONV, Opcode.CONV,
                    {"ifm_origin": CONFIG.scratchpad_words, "pad_left": 0, "pad_top": 0},
                    ErrorCode.SCRATCHPAD_BOUNDS),
@@ -69,6 +96,9 @@ FAULTS: dict[str, tuple[Opcode, Opcode, dict[str, int], ErrorCode]] = {
                    ErrorCode.SCRATCHPAD_BOUNDS),
     "elementwise words": (Opcode.ELEMENTWISE, Opcode.ELEMENTWISE, {"words": 0},
                           ErrorCode.ILLEGAL_FIELD),
+    "elementwise repeated input": (Opcode.ELEMENTWISE, Opcode.ELEMENTWISE,
+                                   {"ifm2_base": CONFIG.scratchpad_words, "ifm2_repeat": 1},
+                                   ErrorCode.SCRATCHPAD_BOUNDS),
     "elementwise function": (Opcode.ELEMENTWISE, Opcode.ELEMENTWISE, {"function": 6},
                              ErrorCode.ILLEGAL_FIELD),
     "elementwise second input": (Opcode.ELEMENTWISE, Opcode.ELEMENTWISE,

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from rtl.config import PRESETS
-from rtl.isa import COMMANDS, Command, Destination, Engine, Opcode, Region, encode_all
+from rtl.isa import COMMANDS, Command, Destination, Engine, Function, Opcode, Region, encode_all
 from sim.errors import HazardError, ProgramError
 from sim.hazards import check_dependencies
 from sim.program import Program
@@ -57,12 +57,13 @@ def store(base: int, words: int = 4, offset: int = 1 << 15, **fields: int) -> Co
     return Command(Opcode.STORE, {**defaults, **fields})
 
 
-def add(first: int, second: int, ofm: int, words: int = 4, **waits: int) -> Command:
+def add(first: int, second: int, ofm: int, words: int = 4, **changes: int) -> Command:
+    """ELEMENTWISE, of function ADD by default."""
     fields = {
         name: 0 for name in COMMANDS[Opcode.ELEMENTWISE].fields if not name.startswith("wait")
     }
     fields |= {"ifm_base": first, "ifm2_base": second, "ofm_base": ofm, "words": words}
-    return Command(Opcode.ELEMENTWISE, {**fields, **waits})
+    return Command(Opcode.ELEMENTWISE, {**fields, **changes})
 
 
 def conv(ifm: int, ofm: int, **fields: int) -> Command:
@@ -110,11 +111,22 @@ def weights(base: int, units: int, **waits: int) -> Command:
     return load(base, units, **fields, **waits)
 
 
+def biases(block: int, blocks: int, **waits: int) -> Command:
+    fields = {"region": int(Region.CONSTANTS), "destination": int(Destination.BIASES)}
+    return load(block, 4 * blocks, **fields, **waits)
+
+
+def table(row: int, rows: int, **waits: int) -> Command:
+    fields = {"region": int(Region.CONSTANTS), "destination": int(Destination.TABLE)}
+    return load(row, rows, **fields, **waits)
+
+
 def parameters(block: int, blocks: int, **waits: int) -> Command:
     fields = {"region": int(Region.CONSTANTS), "destination": int(Destination.PARAMETERS)}
     return load(block, 9 * blocks, **fields, **waits)
 
 
+ROWS = CONFIG.table_rows
 WEIGHT_UNITS = 9 * CONFIG.groups_per_word * CONFIG.channels
 
 RACES = {
@@ -158,6 +170,34 @@ RACES = {
         [parameters(0, 2), conv(0, 100, parameter_base=1)],
         (1, 2, "reads blocks 1 to 1 of the parameter buffer"),
     ),
+    "biases RAW": (
+        [biases(1, 2), conv(0, 100, parameter_base=2)],
+        (1, 2, "reads blocks 2 to 2 of the parameter buffer"),
+    ),
+    "biases WAR": (
+        [conv(0, 100, parameter_base=2, shared_scale=1), biases(2, 1)],
+        (1, 2, "writes blocks 2 to 2 of the parameter buffer"),
+    ),
+    "weights from rows and planes RAW": (
+        [weights(40, 2, rows=2, row_stride=64, row_pitch=-20 % 2**20), conv(0, 100)],
+        (1, 2, "reads units 20 to 21 of the weight buffer"),
+    ),
+    "table RAW": (
+        [table(0, ROWS), add(0, 10, 20, function=Function.TABLE)],
+        (1, 2, f"reads units 0 to {ROWS - 1} of the table, which command 1 (LOAD) writes"),
+    ),
+    "table WAR": (
+        [add(0, 10, 20, function=Function.TABLE), table(7, 2)],
+        (1, 2, "command 2 (LOAD) writes units 7 to 8 of the table"),
+    ),
+    "repeated operand RAW": (
+        [load(50, words=1), add(0, 50, 100, ifm2_repeat=1)],
+        (1, 2, "reads words 50 to 50"),
+    ),
+    "over its repeated input": (
+        [add(0, 50, 50, ifm2_repeat=1)],
+        (1, 1, "overlap its own input at 50"),
+    ),
     "the second of two": (
         [load(0), load(10), add(0, 10, 20, wait_load=1)],
         (2, 3, "reads words 10 to 13"),
@@ -186,6 +226,19 @@ ORDERED = {
         add(30, 40, 220),
         store(10, 4, 64, wait_compute=2),
     ],
+    "another function needs no table": [table(0, ROWS), add(0, 10, 20, function=Function.MUL)],
+    "tables wait": [
+        table(0, ROWS),
+        add(0, 10, 20, function=Function.TABLE, wait_load=1),
+        table(0, ROWS, wait_compute=1),
+    ],
+    "parameters of its own": [
+        parameters(0, 4),
+        conv(0, 100, shared_scale=1, no_bias=1),
+        biases(0, 4),
+    ],
+    "between a repeated word and its tensor": [load(51, words=3), add(0, 50, 100, ifm2_repeat=1)],
+    "one repeated word in place": [add(0, 50, 50, words=1, ifm2_repeat=1)],
     "add in place": [add(0, 50, 0), add(50, 0, 0)],
     "between rows": [store(0, 2, rows=3, row_pitch=10, row_stride=32), load(2, 8, offset=4096)],
     "padding is not read": [load(0, words=1, offset=8), conv(1, 100)],

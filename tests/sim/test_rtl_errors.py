@@ -5,28 +5,19 @@ the memory around is watched, and the same NPU goes on with the next program.
 """
 
 import dataclasses
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import numpy as np
 import pytest
 from amaranth.hdl import Shape
 from numpy.typing import NDArray
 
-from rtl.isa import COMMANDS, WAIT_BITS, Command, Opcode, Region, encode, encode_all
+from rtl.isa import COMMANDS, WAIT_BITS, Command, Opcode, Region, encode_all
 from rtl.registers import ErrorCode, Event, Status
 from sim.functional import FunctionalSimulator
 from sim.memory import MemoryConfig
-from sim.program import Program
-from tests.sim.board import BASE, Board, Outcome, Placed, written_bytes
-from tests.sim.configs import SMALL
-from tests.sim.random_programs import INPUT, KINDS, OUTPUT, random_program
-
-CONFIG = SMALL
-TIMINGS = {
-    "fast": MemoryConfig(latency_cycles=1),
-    "slow": MemoryConfig(latency_cycles=60, stall_probability=0.3, stall_seed=5),
-}
+from tests.sim.board import Board, written_bytes
+from tests.sim.random_programs import INPUT, KINDS, OUTPUT
+from tests.sim.scene import CONFIG, TIMINGS, Scene, placement, small_program, staged
 
 
 @pytest.fixture(params=TIMINGS)
@@ -34,109 +25,9 @@ def timing(request: pytest.FixtureRequest) -> MemoryConfig:
     return TIMINGS[request.param]
 
 
-class Scene:
-    """A program on a board, and what a run of it may change.
-
-    Parameters
-    ----------
-    board : where it runs.
-    program : a correct program; the tests change its copy in the board's memory.
-    """
-
-    def __init__(self, board: Board, program: Program, inputs: NDArray[np.int8]) -> None:
-        self.board = board
-        self.program = program
-        self.inputs = inputs
-        self.commands = program.decode()
-        self.placed = board.place(program, inputs)
-        result = FunctionalSimulator(CONFIG).run(program, {INPUT: inputs})
-        golden = np.concatenate([inputs, result.outputs[OUTPUT]]).view(np.uint8)
-        self.golden = np.where(written_bytes(program), golden, board.arena(self.placed))
-        self.before = board.data.copy()
-
-    def index(self, opcode: Opcode, number: int = 0) -> int:
-        """The position in the stream of a command of this kind."""
-        return [i for i, c in enumerate(self.commands) if c.opcode == opcode][number]
-
-    def beat(self, index: int) -> int:
-        """The position in the stream of a command's first beat."""
-        return sum(COMMANDS[command.opcode].beats for command in self.commands[:index])
-
-    def change(self, index: int, **fields: int) -> None:
-        """Change fields of a command."""
-        command = self.commands[index]
-        changed = encode(Command(command.opcode, {**command.fields, **fields}))
-        address = self.placed.commands + 8 * self.beat(index)
-        self.board.view(address, changed.nbytes)[:] = changed.view(np.uint8)
-
-    def flip(self, index: int, bit: int) -> None:
-        """Flip a bit of a command."""
-        self.board.view(self.placed.commands + 8 * self.beat(index) + bit // 8, 1)[0] ^= (
-            1 << bit % 8
-        )
-
-    def run(self, **changes: int) -> Outcome:
-        """Run with other bases or sizes."""
-        self.before = self.board.data.copy()
-        return self.board.run(dataclasses.replace(self.placed, **changes))
-
-    def check(
-        self, outcome: Outcome, code: ErrorCode, command: int, message: str = "", limit: int = -1
-    ) -> None:
-        """The error is reported, and every byte of memory is what it was, or in the arena before
-        byte `limit` what the correct program writes there."""
-        assert (outcome.code.name, outcome.command) == (code.name, command), message
-        assert outcome.status == Status.ERROR | Status.IRQ, message
-        self.check_memory(limit, message)
-
-    def check_memory(self, limit: int = -1, message: str = "") -> None:
-        after = self.board.data.copy()
-        start = self.placed.arena - BASE
-        size = self.placed.arena_bytes if limit < 0 else limit
-        arena, before = after[start : start + size], self.before[start : start + size]
-        wrong = (arena != before) & (arena != self.golden[:size])
-        assert not wrong.any(), f"{message}: wrong bytes in the arena at {np.flatnonzero(wrong)}"
-        after[start : start + size] = before
-        changed = np.flatnonzero(after != self.before)
-        assert not len(changed), f"{message}: bytes outside written at {changed - start}"
-
-    def check_restart(self) -> None:
-        """The NPU works, without a reset."""
-        program, inputs = _program(KINDS, 77)
-        self.board.check_program(program, inputs)
-
-
-def _program(kinds: tuple[Opcode, ...], seed: int) -> tuple[Program, NDArray[np.int8]]:
-    program, inputs = random_program(CONFIG, seed, kinds, size=3)
-    return program, inputs[INPUT]
-
-
-@contextmanager
-def _scene(
-    kinds: tuple[Opcode, ...],
-    timing: MemoryConfig,
-    seed: int = 5,
-    *,
-    read: int | None = None,
-    write: int | None = None,
-) -> Iterator[Scene]:
-    """A scene on its own board; `read`, `write`: bus address of a fault."""
-    board = Board(CONFIG, timing, fault_read=read, fault_write=write, seed=seed)
-    try:
-        yield Scene(board, *_program(kinds, seed))
-    finally:
-        board.close()
-
-
-def _placement(kinds: tuple[Opcode, ...], seed: int = 5) -> Placed:
-    """Where a scene's program will be: a fault's address must be known before."""
-    with _scene(kinds, MemoryConfig(), seed) as scene:
-        return scene.placed
-
-
 @pytest.mark.parametrize("number", [0, 9, 0x83, 255])
 def test_illegal_opcode(number: int, timing: MemoryConfig) -> None:
-    with _scene((Opcode.CONV, Opcode.LOAD), timing) as scene:
+    with staged((Opcode.CONV, Opcode.LOAD), timing) as scene:
         for index in range(len(scene.commands)):
             old = int(scene.commands[index].opcode)
             address = scene.placed.commands + 8 * scene.beat(index)
@@ -148,7 +39,7 @@ def test_illegal_opcode(number: int, timing: MemoryConfig) -> None:
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
 def test_every_reserved_bit(kind: Opcode, timing: MemoryConfig) -> None:
-    with _scene((kind,), timing) as scene:
+    with staged((kind,), timing) as scene:
         for index, command in enumerate(scene.commands):
             fmt = COMMANDS[command.opcode]
             for name, member in fmt.layout:
@@ -165,14 +56,14 @@ def test_every_reserved_bit(kind: Opcode, timing: MemoryConfig) -> None:
 
 @pytest.mark.parametrize("change", [1, 1 << 31])
 def test_other_configuration(change: int, timing: MemoryConfig) -> None:
-    with _scene((Opcode.CONV,), timing) as scene:
+    with staged((Opcode.CONV,), timing) as scene:
         scene.change(0, config_id=CONFIG.config_id ^ change)
         scene.check(scene.run(), ErrorCode.CONFIG_MISMATCH, 0, limit=0)
         scene.check_restart()
 
 
 def test_configuration_is_the_first_command_and_only_that(timing: MemoryConfig) -> None:
-    with _scene((Opcode.LOAD,), timing) as scene:
+    with staged((Opcode.LOAD,), timing) as scene:
         first = scene.placed.commands + 8 * COMMANDS[Opcode.CONFIG].beats
         outcome = scene.run(commands=first)
         scene.check(outcome, ErrorCode.CONFIG_MISMATCH, 0, limit=0)
@@ -184,7 +75,7 @@ def test_configuration_is_the_first_command_and_only_that(timing: MemoryConfig) 
 
 
 def test_stream_truncated_anywhere(timing: MemoryConfig) -> None:
-    with _scene((Opcode.CONV, Opcode.ELEMENTWISE), timing) as scene:
+    with staged((Opcode.CONV, Opcode.ELEMENTWISE), timing) as scene:
         ends = np.cumsum([COMMANDS[command.opcode].beats for command in scene.commands])
         for beats in range(ends[-1]):
             command = int(np.searchsorted(ends, beats, side="right"))
@@ -195,7 +86,7 @@ def test_stream_truncated_anywhere(timing: MemoryConfig) -> None:
 
 
 def test_region_bounds_of_load(timing: MemoryConfig) -> None:
-    with _scene((Opcode.CONV,), timing) as scene:
+    with staged((Opcode.CONV,), timing) as scene:
         for index, command in enumerate(scene.commands):
             if command.opcode != Opcode.LOAD:
                 continue
@@ -227,7 +118,7 @@ def test_region_bounds_of_load(timing: MemoryConfig) -> None:
 
 def test_bytes_behind_the_last_pixel(timing: MemoryConfig) -> None:
     """They are read although nothing needs them: the run ends behind them, or at their fault."""
-    program, _ = _program((Opcode.LOAD,), 5)
+    program, _ = small_program((Opcode.LOAD,), 5)
     config, load, _, end = program.decode()
     for row_bytes in (700, 3000):
         longer = Command(Opcode.LOAD, {**load.fields, "rows": 1, "row_bytes": row_bytes})
@@ -249,7 +140,7 @@ def test_bytes_behind_the_last_pixel(timing: MemoryConfig) -> None:
             outcome = board.run(short)
             assert (outcome.code, outcome.command) == (ErrorCode.REGION_BOUNDS, 1), row_bytes
             np.testing.assert_array_equal(board.data, before)
-            board.check_program(*_program(KINDS, 77))
+            board.check_program(*small_program(KINDS, 77))
         finally:
             board.close()
 
@@ -261,10 +152,10 @@ def test_region_bounds_of_store(timing: MemoryConfig) -> None:
         for seed in range(100)
         if any(
             command.opcode == Opcode.STORE and command["rows"] == 3
-            for command in _program((Opcode.LOAD,), seed)[0].decode()
+            for command in small_program((Opcode.LOAD,), seed)[0].decode()
         )
     )
-    with _scene((Opcode.LOAD,), timing, seed) as scene:
+    with staged((Opcode.LOAD,), timing, seed) as scene:
         index = scene.index(Opcode.STORE)
         store = scene.commands[index]
         row_bytes = store["pixels"] * store["pixel_bytes"]
@@ -320,10 +211,10 @@ def _first_to_touch(base: dict[int, int], scene: Scene, opcode: Opcode, address:
 )
 def test_bus_errors(opcode: Opcode, code: ErrorCode, timing: MemoryConfig) -> None:
     kinds = (Opcode.CONV, Opcode.LOAD, Opcode.LOAD)
-    placed = _placement(kinds)
+    placed = placement(kinds)
     base = {int(Region.CONSTANTS): placed.constants, int(Region.ARENA): placed.arena}
     reported = set()
-    commands = [c for c in _program(kinds, 5)[0].decode() if c.opcode == opcode]
+    commands = [c for c in small_program(kinds, 5)[0].decode() if c.opcode == opcode]
     for command in commands:
         size = command["pixels"] * command["pixel_bytes"]
         size = command["row_bytes"] if opcode == Opcode.LOAD else size
@@ -331,7 +222,7 @@ def test_bus_errors(opcode: Opcode, code: ErrorCode, timing: MemoryConfig) -> No
         for byte in {0, size // 2, last}:
             address = base[command["region"]] + command["offset"] + byte
             fault = {"read" if opcode == Opcode.LOAD else "write": address}
-            with _scene(kinds, timing, **fault) as scene:
+            with staged(kinds, timing, **fault) as scene:
                 index = _first_to_touch(base, scene, opcode, address)
                 scene.check(scene.run(), code, index, f"byte {byte} of {index}")
                 scene.check_restart()
@@ -341,20 +232,20 @@ def test_bus_errors(opcode: Opcode, code: ErrorCode, timing: MemoryConfig) -> No
 
 def test_fetch_errors(timing: MemoryConfig) -> None:
     kinds = (Opcode.LOAD, Opcode.ELEMENTWISE)
-    placed = _placement(kinds)
-    lengths = [COMMANDS[c.opcode].beats for c in _program(kinds, 5)[0].decode()]
+    placed = placement(kinds)
+    lengths = [COMMANDS[c.opcode].beats for c in small_program(kinds, 5)[0].decode()]
     ends = 8 * np.cumsum(lengths)
     for byte in range(3, ends[-1], 20):
-        with _scene(kinds, timing, read=placed.commands + byte) as scene:
+        with staged(kinds, timing, read=placed.commands + byte) as scene:
             index = int(np.searchsorted(ends, byte, side="right"))
             scene.check(scene.run(), ErrorCode.FETCH_BUS, index, f"byte {byte}")
             scene.check_restart()
 
 
 def test_errors_behind_the_end_do_not_count(timing: MemoryConfig) -> None:
-    placed = _placement((Opcode.LOAD,))
+    placed = placement((Opcode.LOAD,))
     end = placed.commands + placed.command_bytes
-    with _scene((Opcode.LOAD,), timing, read=end + 8) as scene:
+    with staged((Opcode.LOAD,), timing, read=end + 8) as scene:
         outcome = scene.run(command_bytes=placed.command_bytes + 64)
         assert (outcome.status, outcome.code) == (Status.DONE | Status.IRQ, ErrorCode.NONE)
         np.testing.assert_array_equal(scene.board.arena(scene.placed), scene.golden)
@@ -374,7 +265,7 @@ def test_errors_behind_the_end_do_not_count(timing: MemoryConfig) -> None:
 def test_deadlock(
     kind: Opcode, waiting: Opcode, fields: dict[str, int], timing: MemoryConfig
 ) -> None:
-    with _scene((kind, Opcode.LOAD), timing) as scene:
+    with staged((kind, Opcode.LOAD), timing) as scene:
         index = scene.index(waiting)
         scene.change(index, **fields)
         outcome = scene.run()
@@ -385,7 +276,7 @@ def test_deadlock(
 
 
 def test_deadlock_with_full_queues(timing: MemoryConfig) -> None:
-    with _scene((Opcode.LOAD,), timing) as scene:
+    with staged((Opcode.LOAD,), timing) as scene:
         waiting = Command(Opcode.LOAD, {**scene.commands[1].fields, "wait_store": 1})
         stream = encode_all([scene.commands[0], *[waiting] * 20, scene.commands[-1]])
         address = scene.board.put(stream.tobytes(), 8)
@@ -396,95 +287,5 @@ def test_deadlock_with_full_queues(timing: MemoryConfig) -> None:
 
 
 def test_a_slow_memory_is_no_deadlock() -> None:
-    with _scene((Opcode.CONV,), MemoryConfig(latency_cycles=5000)) as scene:
+    with staged((Opcode.CONV,), MemoryConfig(latency_cycles=5000)) as scene:
         scene.check_restart()
-
-
-def test_scratchpad_is_untouched_beyond_its_bounds(timing: MemoryConfig) -> None:
-    """An address beyond the capacity is not taken modulo the capacity."""
-    words, lanes = CONFIG.scratchpad_words, CONFIG.lanes
-    pattern = np.random.default_rng(1).bytes(words * lanes)
-    with _scene((Opcode.LOAD,), timing) as scene:
-        config, load, store, end = scene.commands
-        dense = {"pixels": words, "pixel_bytes": lanes, "pixel_words": 1, "rows": 1, "base": 0,
-                 "row_pitch": 0, "plane_pitch": 0, "offset": 0}  # fmt: skip
-        whole = {"pixel_step": lanes, "row_bytes": words * lanes, "pad_left": 0, "fold": 0}
-        fill = Command(Opcode.LOAD, {**load.fields, **dense, **whole})
-        dump = Command(Opcode.STORE, {**store.fields, **dense, "wait_load": 0})
-        ifm = {"ifm_origin": 0, "ifm_plane_pitch": 0, "ifm_row_step": 0, "ifm_tap_row_step": 0,
-               "group_step": 1, "tap_step": 1, "window_stride": 1, "ifm_zero_point": 0,
-               "group_pixels": 1, "ifm_height": 1, "ifm_width": 16, "kernel_height": 1,
-               "kernel_width": 1, "channel_steps": 1, "blocks": 1, "stride_y": 1,
-               "depth": CONFIG.groups_per_word, "dilation_y": 1, "pad_top": 0, "pad_left": 0,
-               "weight_base": 0, "parameter_base": 0, "ofm_plane_pitch": 0, "ofm_row_pitch": 0,
-               "ofm_zero_point": 0, "activation_min": -128, "activation_max": 127,
-               "ofm_multiplier": 0, "ofm_shift": 0, "shared_scale": 0, "no_bias": 0,
-               "ofm_height": 1, "ofm_width": 16}  # fmt: skip
-        add = _program((Opcode.ELEMENTWISE,), 5)[0].decode()[-3]
-        assert add.opcode == Opcode.ELEMENTWISE
-        far = {"wait_load": 0, "wait_compute": 0, "wait_store": 0}
-        short = {"pixels": 16, "row_bytes": 16 * lanes}
-        faulty = [
-            Command(opcode, {**fields, **far, name: base})
-            for base in (words, words + 5, 2 * words, 2**20 - 16)
-            for opcode, name, fields in (
-                (Opcode.LOAD, "base", {**fill.fields, **short}),
-                (Opcode.CONV, "ofm_base", ifm),
-                (Opcode.MAX_POOL, "ofm_base", ifm),
-                (Opcode.ELEMENTWISE, "ofm_base", {**add.fields, "words": 16}),
-                (Opcode.CONV, "ifm_origin", {**ifm, "ofm_base": 0}),
-                (Opcode.ELEMENTWISE, "ifm2_base", {**add.fields, "ofm_base": 0, "words": 16}),
-            )
-        ]
-        board = scene.board
-        arena = board.put(pattern)
-        out = board.put(bytes(words * lanes))
-        for command in faulty:
-            message = f"{command.opcode.name} {command.fields}"
-            for commands, base, code in (
-                ([fill], arena, ErrorCode.NONE),
-                ([command], arena, ErrorCode.SCRATCHPAD_BOUNDS),
-                ([dump], out, ErrorCode.NONE),
-            ):
-                stream = encode_all([config, *commands, end]).view(np.uint8)
-                board.view(scene.placed.commands, stream.nbytes)[:] = stream
-                placed = dataclasses.replace(
-                    scene.placed, command_bytes=stream.nbytes, arena=base,
-                    arena_bytes=words * lanes,
-                )  # fmt: skip
-                outcome = board.run(placed)
-                assert (outcome.code.name, outcome.command) == (code.name, code != 0), message
-            np.testing.assert_array_equal(
-                board.view(out, words * lanes), np.frombuffer(pattern, np.uint8), err_msg=message
-            )
-
-
-def test_buffers_are_untouched_beyond_their_bounds(timing: MemoryConfig) -> None:
-    """A faulty LOAD of weights or parameters leaves what earlier ones loaded."""
-    program, inputs = _program((Opcode.CONV,), 5)
-    commands = program.decode()
-    units = {1: CONFIG.weight_words * CONFIG.channels, 2: CONFIG.parameter_blocks}
-    loads = {
-        c["destination"]: index
-        for index, c in enumerate(commands)
-        if c.opcode == Opcode.LOAD and c["destination"] != 0
-    }
-    assert len(loads) == 2
-    for destination, index in loads.items():
-        for base in (units[destination], 2 * units[destination], 2**20 - 1):
-            with _scene((Opcode.CONV,), timing) as scene:
-                scene.board.run(scene.placed)
-                np.testing.assert_array_equal(scene.board.arena(scene.placed), scene.golden)
-                scene.change(index, base=base)
-                outcome = scene.run()
-                scene.check(outcome, ErrorCode.BUFFER_BOUNDS, index, f"base {base}")
-                # once more, with both loaded elsewhere: what the first run loaded is used
-                for other, position in loads.items():
-                    scene.change(position, base=units[other] // 2)
-                scene.board.arena(scene.placed)[len(inputs) :] ^= 0xFF
-                outcome = scene.run()
-                assert outcome.code == ErrorCode.NONE
-                written = written_bytes(program)
-                np.testing.assert_array_equal(
-                    scene.board.arena(scene.placed)[written], scene.golden[written]
-                )

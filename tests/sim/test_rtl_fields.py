@@ -65,13 +65,15 @@ def _whole_arena(program: Program, commands: list[Command]) -> Program:
 
 def _is_defined(config: NpuConfig, command: Command) -> bool:
     """The command leaves no choice to whoever executes it: parameters are not cut out of other
-    bytes, no word is written twice, constants stay constant."""
+    bytes, multipliers are positive, no word is written twice, constants stay constant."""
     if command.opcode == Opcode.LOAD:
         return command["destination"] != Destination.PARAMETERS
     if command.opcode == Opcode.STORE:
         return command["region"] != 0
+    if command["ofm_multiplier"] >> 31:
+        return False
     if command.opcode == Opcode.ELEMENTWISE:
-        return command["ofm_multiplier"] < 1 << 31
+        return True
     height, width = command["ofm_height"], command["ofm_width"]
     rows = command["ofm_base"] + np.arange(height)[:, None] * command["ofm_row_pitch"]
     count = command["blocks"] * command["depth"] // config.groups_per_word
