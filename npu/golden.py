@@ -4,7 +4,7 @@ import os
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -17,12 +17,16 @@ from npu.graph import Graph
 ARENA_BASE_BYTES = 4 << 20
 ARENA_BYTES_PER_OPERATOR = 16 << 10
 
+TFLM = "TFLM"
+"""The name of the golden model."""
+
 
 @dataclass(frozen=True, slots=True)
 class Mismatch:
     """A tensor that differs: how often, and where first.
 
-    `position` is the multi-dimensional index of the first differing element in memory order.
+    `position` is the multi-dimensional index of the first differing element in memory order,
+    `golden` says what expects otherwise.
     """
 
     tensor: int
@@ -32,17 +36,18 @@ class Mismatch:
     position: tuple[int, ...]
     expected: int | float
     actual: int | float
+    golden: str = TFLM
 
     def __str__(self) -> str:
         return (
             f"tensor {self.tensor} {self.name!r}: {self.count} of {self.size} values differ, "
-            f"first at {list(self.position)}: {self.actual}, TFLM has {self.expected}"
+            f"first at {list(self.position)}: {self.actual}, {self.golden} has {self.expected}"
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """How far a run agrees with TFLM.
+    """How far a run agrees with what is `golden`, mostly TFLM.
 
     The counts are of tensors: outputs of the network, and intermediates that both sides know.
     """
@@ -53,6 +58,7 @@ class Comparison:
     intermediates_compared: int
     intermediates: int
     mismatches: tuple[Mismatch, ...]
+    golden: str = TFLM
 
     @property
     def bit_exact(self) -> bool:
@@ -69,11 +75,11 @@ class Comparison:
                 else "every intermediate tensor that is kept"
             )
             return (
-                f"bit-exact with TFLM: {self.outputs} of {self.outputs} outputs and {every} "
-                f"({self.intermediates_equal} of {self.intermediates})"
+                f"bit-exact with {self.golden}: {self.outputs} of {self.outputs} outputs and "
+                f"{every} ({self.intermediates_equal} of {self.intermediates})"
             )
         return (
-            f"NOT bit-exact with TFLM: {self.outputs_equal} of {self.outputs} outputs and "
+            f"NOT bit-exact with {self.golden}: {self.outputs_equal} of {self.outputs} outputs and "
             f"{self.intermediates_equal} of {self.intermediates_compared} intermediate tensors "
             "agree"
         )
@@ -116,9 +122,13 @@ def run_golden(
 
 
 def compare(
-    graph: Graph, golden: Mapping[int, NDArray[Any]], values: Mapping[int, NDArray[Any]]
+    graph: Graph,
+    golden: Mapping[int, NDArray[Any]],
+    values: Mapping[int, NDArray[Any]],
+    *,
+    name: str = TFLM,
 ) -> Comparison:
-    """Compare `values` with the `golden` ones, both by tensor index, in execution order.
+    """Compare `values` with the `golden` ones of `name`, both by tensor index, in execution order.
 
     An output that `values` lacks counts as not equal; an intermediate that it lacks (because it
     never existed in memory) is not compared.
@@ -136,7 +146,8 @@ def compare(
         intermediates_equal=equal_intermediates,
         intermediates_compared=len(compared),
         intermediates=len(intermediates),
-        mismatches=tuple(mismatches),
+        mismatches=tuple(replace(mismatch, golden=name) for mismatch in mismatches),
+        golden=name,
     )
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from kernels.requantize import Rounding
 from npu.graph import Graph
 from npu.reference import run_reference
 from npu.result import LayerResult, RunResult
@@ -12,12 +13,16 @@ from npu.result import LayerResult, RunResult
 REASON = "reference kernels"
 
 
-def run_on_reference(graph: Graph, inputs: Mapping[int, NDArray[Any]]) -> RunResult:
+def run_on_reference(
+    graph: Graph, inputs: Mapping[int, NDArray[Any]], rounding: Rounding = Rounding.DOUBLE
+) -> RunResult:
     """Run `graph` on `inputs` by tensor index; every tensor is kept, nothing is timed.
+
+    `rounding` is how the kernels round where they rescale by a quantized multiplier.
 
     Raises `UnsupportedOperatorError` for an operator without a kernel, before anything runs.
     """
-    values = run_reference(graph, inputs)
+    values = run_reference(graph, inputs, rounding=rounding)
     layers = tuple(
         LayerResult(index=op.index, kind=op.kind, placed="CPU", reason=REASON, macs=graph.macs(op))
         for op in graph.operators

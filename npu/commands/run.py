@@ -99,7 +99,7 @@ def run(
     graph = read_model(model)
     inputs = load_inputs(input or [], graph)
     result = _execute(graph, inputs, hardware, backend, memory, keep=check, trace=trace)
-    comparison = _compare(model, graph, inputs, result) if check else None
+    comparison = _compare(model, graph, inputs, result, hardware, backend) if check else None
 
     # standard output belongs to the JSON when that is where it goes
     console = make_console(stderr=json == STDOUT)
@@ -139,9 +139,10 @@ def _execute(
     trace: Path | None,
 ) -> "RunResult":
     if backend is Backend.REFERENCE:
+        from kernels.requantize import Rounding
         from npu.reference_backend import run_on_reference
 
-        return run_on_reference(graph, inputs)
+        return run_on_reference(graph, inputs, Rounding.named(hardware.rounding))
     from npu.delegate import run_network
 
     with progress_bar(f"running on {backend.value}") as progress:
@@ -163,11 +164,26 @@ def _compare(
     graph: "Graph",
     inputs: "dict[int, NDArray[Any]]",
     result: "RunResult",
+    hardware: "NpuConfig",
+    backend: Backend,
 ) -> "Comparison":
+    """Compare with TFLM, or with the kernels where the hardware does not round as TFLM does."""
+    from kernels.requantize import Rounding
+    from npu.errors import GoldenError
     from npu.golden import compare, run_golden
+    from npu.reference import run_reference
 
-    golden = run_golden(model.read_bytes(), graph, inputs)
-    return compare(graph, golden, {**result.values, **result.outputs})
+    values = {**result.values, **result.outputs}
+    rounding = Rounding.named(hardware.rounding)
+    if rounding == Rounding.DOUBLE:
+        return compare(graph, run_golden(model.read_bytes(), graph, inputs), values)
+    if backend is Backend.REFERENCE:
+        raise GoldenError(
+            f"--check has nothing to compare the reference with: TFLM rounds as double, not as"
+            f" {hardware.rounding}"
+        )
+    golden = run_reference(graph, inputs, rounding=rounding)
+    return compare(graph, golden, values, name=f"the kernels ({hardware.rounding} rounding)")
 
 
 def _setting(config: str, backend: Backend, latency: int, stall_probability: float) -> str:
