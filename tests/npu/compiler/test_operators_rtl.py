@@ -1,0 +1,49 @@
+"""Programs of all operators that are not convolutions on the RTL: the bits of TFLM."""
+
+import numpy as np
+import pytest
+
+from npu.delegate import NetworkRunner
+from npu.golden import run_golden
+from npu.tflite_reader import read_model_bytes
+from rtl.config import PRESETS
+from tests.npu.compiler.test_elementwise import (
+    OPERANDS,
+    make,
+    squeeze_and_excite,
+    tables_in_stripes,
+)
+from tests.npu.compiler.test_reduce import AXES, PADS, padding, reduction
+from tests.npu.compiler.test_rounding import network
+
+MODELS = {
+    "network": network(1),
+    "squeeze and excite": squeeze_and_excite(17),
+    "tables": tables_in_stripes(),
+    "pixel": make("SUB", *OPERANDS["pixel"], seed=2),
+    "constant per channel": make("MUL", *OPERANDS["constant per channel first"], seed=3),
+    "constant map": make("MINIMUM", *OPERANDS["constant map"], seed=4),
+    "maximum": make("MAXIMUM", *OPERANDS["rank 3"], seed=5),
+    "sum of channels": reduction("SUM", *AXES["height and channels"], 6),
+    "mean": reduction("MEAN", *AXES["width"], 7),
+    "padding": padding(*PADS["everything"], None),
+    "more padding than map": padding(*PADS["more rows than the map has"], 99),
+}
+
+
+@pytest.mark.parametrize("preset", ["npu64", "npu256"])
+@pytest.mark.parametrize("name", MODELS)
+def test_operators_on_rtl_equal_tflm(name: str, preset: str) -> None:
+    graph = read_model_bytes(MODELS[name], "test")
+    rng = np.random.default_rng(9)
+    inputs = {
+        i: rng.integers(-128, 128, graph.tensors[i].shape).astype(np.int8) for i in graph.inputs
+    }
+    golden = run_golden(MODELS[name], graph, inputs)
+    runner = NetworkRunner(graph, config=PRESETS[preset], backend="rtl", keep_intermediates=True)
+    result = runner.run(inputs)
+    values = {**result.values, **result.outputs}
+    compared = values.keys() & golden.keys()
+    assert compared >= set(graph.outputs)
+    for index in compared:
+        np.testing.assert_array_equal(values[index], golden[index], f"tensor {index}")
