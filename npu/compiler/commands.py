@@ -241,7 +241,7 @@ def grid(
         planes = piece.first, end
     origin = ifm.address(planes[0], first_row, first_column) - pad_top * ifm.width - pad_left
     # pixels of dense rows follow each other, so that a pointwise kernel sees one long row
-    whole_rows = columns == ifm.width == ofm.width
+    whole_rows = columns == ifm.width == ofm.width and region.y1 <= task.ifm.height
     if kernel.pointwise and whole_rows and rows * columns <= MAX_FLAT_PIXELS:
         rows, columns = 1, rows * columns
         ifm_rows, ifm_columns = rows, columns

@@ -11,6 +11,7 @@ from npu.compiler.partition import partition
 from npu.tflite_reader import read_model_bytes
 from rtl.config import PRESETS
 from rtl.isa import Destination, Function, Opcode
+from tests.npu.compiler.random_networks import FUNCTIONS, random_constant, random_function
 from tests.npu.compiler.support import CONFIGS, check_model, compile_model
 from tests.support.operators import elementwise, unary
 from tests.support.random_layers import (
@@ -18,31 +19,14 @@ from tests.support.random_layers import (
     random_depthwise_conv2d,
     random_fully_connected,
     random_input,
-    random_int8,
-    random_scale,
     random_zero_point,
 )
 from tests.support.tflite_builder import ModelBuilder
 from tests.support.tflite_file import Tensor
 
 CONFIG = PRESETS["npu256"]
-FUNCTIONS = ["ADD", "SUB", "MUL", "MAXIMUM", "MINIMUM"]
 SHAPE = (1, 6, 9, 21)
 PIXEL = (1, 1, 1, 21)
-
-
-def random_constant(m: ModelBuilder, rng: np.random.Generator, shape: tuple[int, ...]) -> Tensor:
-    scale, zero_point = random_scale(rng), random_zero_point(rng)
-    return m.constant(random_int8(rng, shape), scale=scale, zero_point=zero_point)
-
-
-def apply(m: ModelBuilder, rng: np.random.Generator, code: str, a: Tensor, b: Tensor) -> Tensor:
-    """An operator of two operands whose results spread over int8."""
-    spread = a.scale * b.scale * 74 if code == "MUL" else np.hypot(a.scale, b.scale)
-    scale = float(np.float32(spread * rng.uniform(0.6, 1.3)))
-    activation = str(rng.choice(["NONE", "RELU", "RELU6"])) if code in FUNCTIONS[:3] else "NONE"
-    zero_point = random_zero_point(rng)
-    return elementwise(m, code, a, b, scale=scale, zero_point=zero_point, activation=activation)
 
 
 def make(
@@ -54,7 +38,7 @@ def make(
     rng = np.random.default_rng(seed)
     m = ModelBuilder()
     a, b = first[0](m, rng, first[1]), second[0](m, rng, second[1])
-    apply(m, rng, code, a, b)
+    random_function(m, rng, code, a, b)
     return m.build()
 
 
@@ -113,7 +97,7 @@ def test_map_with_itself_is_a_table() -> None:
     rng = np.random.default_rng(8)
     m = ModelBuilder()
     x = random_input(m, rng, SHAPE)
-    apply(m, rng, "MUL", x, x)
+    random_function(m, rng, "MUL", x, x)
     (program,) = compile_model(m.build(), CONFIG)[2]
     assert functions(program) == {Function.TABLE}
     check_model(m.build(), CONFIG, 8)
@@ -197,7 +181,7 @@ def squeeze_and_excite(seed: int) -> bytes:
     squeezed = m.mean(x, (1, 2), scale=x.scale / 4, zero_point=-100)
     y = random_conv2d(m, rng, squeezed, 9, (1, 1), activation="RELU")
     y = random_unary(m, rng, "LOGISTIC", random_conv2d(m, rng, y, 36, (1, 1)))
-    x = random_conv2d(m, rng, apply(m, rng, "MUL", x, y), 10, (1, 1))
+    x = random_conv2d(m, rng, random_function(m, rng, "MUL", x, y), 10, (1, 1))
     random_fully_connected(m, rng, m.mean(x, (1, 2), scale=x.scale / 4, zero_point=9), 7)
     return m.build()
 

@@ -119,6 +119,8 @@ def test_mean_between_layers_equals_tflm() -> None:
 PADS = {
     "rows and columns": ((1, 6, 7, 13), [(0, 0), (2, 1), (3, 4), (0, 0)]),
     "more rows than the map has": ((1, 3, 7, 13), [(0, 0), (9, 11), (0, 0), (0, 0)]),
+    "rows behind": ((1, 6, 7, 13), [(0, 0), (0, 3), (0, 0), (0, 0)]),
+    "columns and channels behind": ((1, 6, 7, 13), [(0, 0), (0, 0), (0, 3), (0, 1)]),
     "channels behind": ((1, 6, 7, 13), [(0, 0), (0, 0), (0, 0), (0, 13)]),
     "channels in front": ((1, 6, 7, 13), [(0, 0), (0, 0), (0, 0), (3, 2)]),
     "everything": ((1, 6, 7, 13), [(0, 0), (2, 1), (3, 4), (1, 5)]),
