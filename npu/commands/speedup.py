@@ -88,7 +88,14 @@ def speedup(
     macs = sum(graph.macs(op) for op in graph.operators)
     # standard output belongs to the JSON when that is where it goes
     console = make_console(stderr=json == STDOUT)
-    print_speedup(console, entries, config=config, wait_states=wait_states, macs=macs)
+    print_speedup(
+        console,
+        entries,
+        config=config,
+        hardware=setting.config,
+        wait_states=wait_states,
+        macs=macs,
+    )
     if json is not None:
         record = speedup_record(
             entries, model=str(model), config=config, wait_states=wait_states, macs=macs

@@ -16,7 +16,7 @@ from npu.speedup.rungs import RUNGS, Rung
 from npu.speedup.store import Measurement, find, keep, measurement_key
 from rtl.config import NpuConfig
 from sim.soc.cores import core_version
-from sim.soc.firmware.image_format import HEADER, unpack_record
+from sim.soc.firmware.image_format import HEADER, RESULTS, unpack_record
 from sim.soc.firmware_build import COMPILERS, find_compiler, network_firmware
 from sim.soc.memory_map import ExitCode
 from sim.soc.run import SocResult, SocRunner, check_wait_states
@@ -166,11 +166,11 @@ class _Session:
     def _check(self, rung: Rung, image: bytes, result: SocResult) -> None:
         """Refuse a run that failed, or whose outputs are not the reference kernels'."""
         if result.exit_code != ExitCode.OK:
-            table = read_results(result.ram)
-            failed = table.operators[table.failed_operator]
+            known = result.exit_code in set(ExitCode)
+            code = ExitCode(result.exit_code).name if known else str(result.exit_code)
+            failed = unpack_record(RESULTS, result.ram.data)["failed_operator"]
             raise SpeedupError(
-                f"{rung.name}: the firmware stopped with {table.exit_code.name} at operator"
-                f" {failed.network_operator} ({failed.kind.name})"
+                f"{rung.name}: the firmware stopped with {code} at operator {failed} of the image"
             )
         if self._expected is None:
             self._expected = run_reference(self.graph, self.inputs)

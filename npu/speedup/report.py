@@ -10,9 +10,10 @@ from rich.table import Table
 from npu.report import print_line
 from npu.speedup.measure import Entry
 from npu.speedup.rungs import NPU_RUNG
+from rtl.config import NpuConfig
 
 LAYOUT_NOISE = "Where the linker places code and data changes a CPU's cycles by about 5 %."
-PUBLISHED = "publications tend to quote; it says more about the baseline than about the NPU"
+PUBLISHED = "publications tend to quote, a statement about the baseline"
 
 
 def npu_entry(entries: Sequence[Entry]) -> Entry:
@@ -68,15 +69,21 @@ def _rung_record(entry: Entry, entries: Sequence[Entry]) -> dict[str, Any]:
 
 
 def print_speedup(
-    console: Console, entries: Sequence[Entry], *, config: str, wait_states: int, macs: int
+    console: Console,
+    entries: Sequence[Entry],
+    *,
+    config: str,
+    hardware: NpuConfig,
+    wait_states: int,
+    macs: int,
 ) -> None:
-    """The table, the headline, and what has to be said beside them."""
-    console.print(_table(entries, config, macs))
-    for line in _lines(entries, config, wait_states):
+    """The table, the headline, and what has to be said beside them; `config` names `hardware`."""
+    console.print(_table(entries, macs))
+    for line in _lines(entries, config, hardware, wait_states):
         print_line(console, line)
 
 
-def _table(entries: Sequence[Entry], config: str, macs: int) -> Table:
+def _table(entries: Sequence[Entry], macs: int) -> Table:
     table = Table(box=SIMPLE, pad_edge=False)
     table.add_column("", no_wrap=True)
     for name in ("cycles", "cycles/MAC", "NPU speedup", "code", "RAM", "measured"):
@@ -87,7 +94,7 @@ def _table(entries: Sequence[Entry], config: str, macs: int) -> Table:
         if not entry.rung.headline:
             ratio = f"({ratio})"
         table.add_row(
-            entry.rung.name.replace("NPU", config, 1) if entry.rung.with_npu else entry.rung.name,
+            entry.rung.name,
             f"{measurement.cycles:,}",
             f"{measurement.cycles / macs:.3f}" if macs else "",
             ratio,
@@ -102,19 +109,22 @@ def _kib(count: int) -> str:
     return f"{count / 1024:.1f} KiB"
 
 
-def _lines(entries: Sequence[Entry], config: str, wait_states: int) -> list[str]:
+def _lines(
+    entries: Sequence[Entry], config: str, hardware: NpuConfig, wait_states: int
+) -> list[str]:
     with_npu = npu_entry(entries).measurement
     headline = [e for e in entries if e.rung.headline and not e.rung.with_npu]
     ratios = ", ".join(f"{speedup(e, entries):,.1f}x over {e.rung.name}" for e in headline)
     quoted = next(e for e in entries if not e.rung.headline)
     busy = with_npu.npu_cycles / with_npu.cycles
+    own_kib = hardware.scratchpad_kib + hardware.weight_buffer_kib
     lines = [
-        f"Whole network at equal clock: {ratios}.",
-        f"The NPU works in {busy:.0%} of the cycles of {NPU_RUNG.name}; driver and operators on the"
-        " CPU are included.",
-        f"In brackets, {quoted.rung.name} ({speedup(quoted, entries):,.1f}x): what {PUBLISHED}.",
-        f"All rungs run in RTL simulation, their outputs are bit-exact with the reference kernels."
-        f" Memories: {wait_states} wait states for CPUs and NPU alike. {LAYOUT_NOISE}",
+        f"Whole network at equal clock, {config}: {ratios}.",
+        f"In brackets {quoted.rung.name} ({speedup(quoted, entries):,.1f}x): what {PUBLISHED}.",
+        f"{NPU_RUNG.name}: one simulation, driver and the operators on the CPU included; the NPU"
+        f" works in {busy:.0%} of the cycles. Its own {own_kib} KiB are not in RAM.",
+        "All rungs run in RTL simulation; their outputs are bit-exact with the reference kernels.",
+        f"Memories of {wait_states} wait states for CPUs and NPU alike. {LAYOUT_NOISE}",
     ]
     for core in dict.fromkeys(entry.rung.core for entry in entries):
         own = [entry for entry in entries if entry.rung.core is core]
