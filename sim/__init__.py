@@ -5,5 +5,7 @@ from pathlib import Path
 import kernels
 from kernels.jit_cache import discard_stale
 
-# the functional simulator's compiled code contains functions of `kernels`
-discard_stale(Path(__file__).parent, Path(kernels.__file__).parent)
+# compiled code of the functional simulator contains functions of `kernels`, that of the cycle
+# model only its own
+discard_stale(Path(__file__).parent / "functional", Path(kernels.__file__).parent)
+discard_stale(Path(__file__).parent / "cycle")

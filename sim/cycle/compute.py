@@ -5,8 +5,9 @@ the scratchpad grants it; everything behind the fetch follows from the time of t
 
 - a window can be used 2 cycles after its fetch, and after the one before it;
 - a group's first operation waits for the accumulator buffer of the group before the last;
-- 3 cycles after a group's last operation its buffer can be drained, behind the one before it;
-- a drained word is written `_WRITE_LATENCY` cycles after it was read.
+- when a group's last operation has left the grid, its buffer can be drained, behind the one
+  before it;
+- a drained word is written `write_latency` cycles after it was read.
 """
 
 from typing import Any
@@ -20,14 +21,7 @@ _FIRST_STEP = 2
 """Cycles from the start pulse to the first step, besides the words of a block."""
 
 _FETCH_LATENCY = 2
-_HAND_OVER = 3
-"""From a group's last operation until the drain can take it."""
-
-_WRITE_LATENCY = 10
-"""From reading an accumulator to writing its word: requantizer and a register."""
-
-_PAIR_WRITE_LATENCY = 16
-"""From taking a word of two windows to writing the result: operand scaler and requantizer."""
+"""From a window's fetch to its first use."""
 
 
 @jit
@@ -70,15 +64,15 @@ def _end_steps(s: Any, done_at: int) -> None:
 @jit
 def _end_group(m: Any, c: Any) -> None:
     """The grid is done with a group of pixels at `pop`: drain it, and turn to the next."""
-    s = m.compute
+    s, h = m.compute, m.hardware
     pixels = min(s.width_left, c.group_pixels)
-    drain = max(s.pop + _HAND_OVER, s.release)
+    drain = max(s.pop + h.grid_latency, s.release)
     cycles = note_output(
         m,
-        drain + 1 + _WRITE_LATENCY,
+        drain + 1 + h.write_latency,
         s.block_words,
         pixels,
-        m.hardware.requant_words,
+        h.requant_words,
         s.group_address,
         c.ofm_plane_pitch,
     )
@@ -101,7 +95,7 @@ def _end_group(m: Any, c: Any) -> None:
     s.block_address += s.block_words * c.ofm_plane_pitch
     s.group_address = s.row_address = s.block_address
     if s.blocks_left == 0:
-        _end_steps(s, s.release + _WRITE_LATENCY)
+        _end_steps(s, s.release + h.write_latency)
 
 
 @jit
@@ -125,22 +119,22 @@ def _grid_step(m: Any, c: Any, t: int) -> None:
 @jit
 def _pair_step(m: Any, t: int) -> None:
     """A window of an elementwise command is fetched in cycle t; they alternate."""
-    s = m.compute
+    s, h = m.compute, m.hardware
     s.attempt = t + 1
     s.second ^= 1
     if s.second != 0:
         return
-    words = min(s.words_left, m.hardware.bank_mask + 1)
+    words = min(s.words_left, h.bank_mask + 1)
     issue = t + _FETCH_LATENCY
     if s.first_issue == NEVER:
         s.first_issue = issue
     s.pop = issue + words - 1
     s.active += words
-    s.outputs += note_output(m, issue + _PAIR_WRITE_LATENCY, 1, words, 1, s.group_address, 0)
+    s.outputs += note_output(m, issue + h.pair_write_latency, 1, words, 1, s.group_address, 0)
     s.group_address += words
     s.words_left -= words
     if s.words_left == 0:
-        _end_steps(s, s.pop + _PAIR_WRITE_LATENCY)
+        _end_steps(s, s.pop + h.pair_write_latency)
     else:
         s.attempt = s.pop
 

@@ -8,7 +8,7 @@ from sim.cycle.dispatch import END, step_dispatch
 from sim.cycle.jit import jit
 from sim.cycle.load import step_load
 from sim.cycle.reads import step_reads
-from sim.cycle.slots import wake
+from sim.cycle.slots import next_event, wake
 from sim.cycle.state import (
     COMPUTE_UNIT,
     DISPATCH_UNIT,
@@ -25,14 +25,6 @@ DONE, DEADLOCK = range(2)
 
 _START = 2
 """The cycle of the start pulse; START was written in cycle 0."""
-
-
-@jit
-def _next_event(m: Any) -> int:
-    t: int = m.next[0]
-    for unit in range(1, UNITS):
-        t = min(t, m.next[unit])
-    return t
 
 
 @jit
@@ -84,7 +76,7 @@ def reset(machine: Any, beats: int) -> None:
     m.halt_from = NEVER
     m.load_bursts.offer_at = m.store_bursts.offer_at = NEVER
     m.load.accept_at = m.store.accept_at = NEVER
-    m.load.written_at = m.load.job_pushed_at = m.store.job_pushed_at = -1
+    m.load.job_pushed_at = m.store.job_pushed_at = -1
     m.dispatch.arrived_at = m.reads.last_beat_at = -1
     m.dispatch.total = beats
     m.dispatch.free = m.hardware.fetch_capacity
@@ -107,9 +99,8 @@ def run(machine: Any, commands: Any, order: Any, times: Any) -> tuple[int, int]:
     Returns (DONE, cycles) or (DEADLOCK, the command that the dispatcher was at).
     """
     m = machine[0]
-    t = 0
     while True:
-        t = _next_event(m)
+        t = next_event(m)
         if t == NEVER:
             if m.halt_from == NEVER:
                 return DEADLOCK, m.dispatch.command
@@ -123,7 +114,8 @@ def run(machine: Any, commands: Any, order: Any, times: Any) -> tuple[int, int]:
         if due & 1 << DISPATCH_UNIT:
             wake(m, DISPATCH_UNIT, step_dispatch(m, commands, t))
         if due & 1 << LOAD_UNIT:
-            wake(m, LOAD_UNIT, step_load(m, commands, order, times, t))
+            alone = due & (1 << COMPUTE_UNIT | 1 << STORE_UNIT) == 0
+            wake(m, LOAD_UNIT, step_load(m, commands, order, times, alone, t))
         if due & 1 << COMPUTE_UNIT:
             horizon = quiet_until(m, commands, order, t)
             following = step_compute(m, commands, order, times, granted, horizon, t)

@@ -2,26 +2,18 @@
 
 At most `outstanding` bursts are between request and last beat. A burst requested in cycle t is on
 the address channel in t + 1; its beats come from `latency` cycles later on, one per cycle, behind
-those of the bursts before it. A beat for the unpacker waits while its ring is full.
+those of the bursts before it. Beats for the load engine are taken by the model of its unpacker,
+and wait while that is full.
 """
 
 from typing import Any
 
 from sim.cycle.bursts import take_burst
 from sim.cycle.jit import jit
-from sim.cycle.slots import rest, wake
-from sim.cycle.state import BURSTS, DISPATCH_UNIT, LOAD, LOAD_UNIT, NEVER
-
-_UNITS = 8
-"""Units in the unpacker's ring."""
+from sim.cycle.slots import wake
+from sim.cycle.state import BURSTS, DISPATCH_UNIT, LOAD_UNIT, NEVER
 
 _WORD_BYTES = 8
-
-
-@jit
-def ring_has_room(m: Any) -> bool:
-    """The unpacker takes a beat."""
-    return bool(m.load.written - m.load.released < _UNITS * m.hardware.unit_slots)
 
 
 @jit
@@ -41,6 +33,8 @@ def _push(m: Any, load: int, beats: int, row_last: int, t: int) -> None:
     burst.row_last = row_last
     burst.ready_at = t + 1 + m.hardware.latency
     reads.level += 1
+    if load != 0:
+        wake(m, LOAD_UNIT, burst.ready_at)
 
 
 @jit
@@ -63,14 +57,6 @@ def _request(m: Any, t: int) -> None:
 
 
 @jit
-def end_load_busy(m: Any, t: int) -> None:
-    """The load engine rests when nothing of it is left after cycle t."""
-    load = m.load
-    if load.indices == 0 and load.outstanding == 0 and m.load_bursts.offer_at == NEVER:
-        rest(m.engines[LOAD], t)
-
-
-@jit
 def _fetched(m: Any, t: int) -> None:
     """A beat of the command stream arrives."""
     d = m.dispatch
@@ -86,61 +72,38 @@ def _fetched(m: Any, t: int) -> None:
 
 
 @jit
-def _loaded(m: Any, last_of_row: bool, t: int) -> None:
-    """A beat arrives in the unpacker's ring; the next row starts at a unit."""
-    load = m.load
-    slots = m.hardware.unit_slots
-    load.written_before = load.written
-    load.written_at = t
-    load.written = (load.written // slots + 1) * slots if last_of_row else load.written + 1
-    if load.held_valid != 0:
-        wake(m, LOAD_UNIT, t + 1)
-
-
-@jit
 def _beat(m: Any, t: int) -> None:
-    """Pass on a beat of the oldest burst."""
+    """Pass on a beat of the oldest burst, which is the command fetch's."""
     reads = m.reads
-    if reads.level == 0:
-        return
     burst = reads.bursts[reads.first]
-    if burst.ready_at > t:
-        return
-    if burst.load != 0 and not ring_has_room(m):
-        reads.ring_full = 1
-        return
     burst.beats -= 1
     m.read_beats += 1
     reads.last_beat_at = t
-    last = burst.beats == 0
-    if burst.load != 0:
-        _loaded(m, last and burst.row_last != 0, t)
-    else:
-        _fetched(m, t)
-    if last:
+    _fetched(m, t)
+    if burst.beats == 0:
         reads.first = (reads.first + 1) % BURSTS
         reads.level -= 1
-        if burst.load != 0:
-            m.load.outstanding -= 1
-            if m.load.indices == 0:
-                end_load_busy(m, t)
+        following = reads.bursts[reads.first]
+        following.ready_at = max(following.ready_at, t + 1)
+        wake(m, LOAD_UNIT, t + 1)
 
 
 @jit
 def step_reads(m: Any, t: int) -> int:
     """Evaluate cycle t; returns when to come back."""
     reads = m.reads
-    reads.ring_full = 0
     in_flight = reads.level
     if m.fetch.offer_at <= t or m.load_bursts.offer_at <= t:
         _request(m, t)
-    if in_flight != 0:
+    oldest = reads.bursts[reads.first]
+    if in_flight != 0 and oldest.load == 0 and oldest.ready_at <= t:
         _beat(m, t)
     following = NEVER
     if reads.level < m.hardware.outstanding:
         following = m.load_bursts.offer_at
         if m.fetch.offer_at < following and _fetch_may_go(m, t + 1):
             following = m.fetch.offer_at
-    if reads.level != 0 and reads.ring_full == 0:
-        following = min(following, reads.bursts[reads.first].ready_at)
+    oldest = reads.bursts[reads.first]
+    if reads.level != 0 and oldest.load == 0:
+        following = min(following, oldest.ready_at)
     return max(following, t + 1)

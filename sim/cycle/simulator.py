@@ -8,10 +8,14 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from numpy.typing import NDArray
 
+from rtl import command_fetch, load_engine, packer, store_engine, unpacker
 from rtl.config import NpuConfig
 from rtl.errors import ConfigError
-from rtl.isa import Engine, Opcode
+from rtl.grid import Grid
+from rtl.isa import Destination, Engine, Opcode
+from rtl.operand_scaler import OperandScaler
 from rtl.registers import ErrorCode
+from rtl.requantizer import Requantizer
 from sim.command_table import decode_table
 from sim.cycle.commands import Table, decode_commands
 from sim.cycle.loop import DEADLOCK, reset, run
@@ -23,9 +27,6 @@ from sim.memory import MemoryConfig
 from sim.program import Program
 from sim.result import TraceEvent
 
-_WORD_BYTES = 8
-_PREFETCH_BYTES = 256
-_FETCH_BURST_BYTES = 128
 _COUNTER_MASK = (1 << 32) - 1
 
 
@@ -130,7 +131,7 @@ def _check(program: Program) -> None:
 def _describe(hardware: Any, config: NpuConfig, memory: MemoryConfig) -> None:
     """Fill in the record `sim.cycle.state.HARDWARE`."""
     unit_bytes = max(config.bus_bytes, config.lanes)
-    item_bytes = max(config.bus_bytes, _WORD_BYTES)
+    item_bytes = max(config.bus_bytes, command_fetch.WORD_BYTES)
     burst_bytes = config.burst_beats * config.bus_bytes
     values = {
         "lanes": config.lanes,
@@ -145,9 +146,17 @@ def _describe(hardware: Any, config: NpuConfig, memory: MemoryConfig) -> None:
         "requant_words": config.requant_words,
         "bank_mask": config.banks - 1,
         "latency": memory.latency_cycles,
-        "fetch_burst_bytes": min(_FETCH_BURST_BYTES, burst_bytes),
-        "fetch_item_words": item_bytes // _WORD_BYTES,
-        "fetch_capacity": _PREFETCH_BYTES // item_bytes,
+        "fetch_burst_bytes": min(command_fetch.BURST_BYTES, burst_bytes),
+        "fetch_item_words": item_bytes // command_fetch.WORD_BYTES,
+        "fetch_capacity": command_fetch.PREFETCH_BYTES // item_bytes,
+        "load_jobs": load_engine.COMMANDS_IN_FLIGHT,
+        "store_jobs": store_engine.COMMANDS_IN_FLIGHT,
+        "unpacker_beats": unpacker.UNITS * (unit_bytes // config.bus_bytes),
+        "packer_units": packer.UNITS,
+        "scratchpad": Destination.SCRATCHPAD,
+        "grid_latency": Grid.LATENCY,
+        "write_latency": Requantizer.LATENCY + 1,
+        "pair_write_latency": OperandScaler.LATENCY + 1 + Requantizer.LATENCY,
     }
     for name, value in values.items():
         hardware[name] = value

@@ -7,7 +7,7 @@ completions in `rtl.control`.
 from typing import Any
 
 from sim.cycle.jit import jit
-from sim.cycle.state import COMPUTE, DISPATCH_UNIT, LOAD, LOAD_UNIT, NEVER, STORE
+from sim.cycle.state import COMPUTE, DISPATCH_UNIT, LOAD, LOAD_UNIT, NEVER, STORE, UNITS
 
 _WAIT_MASK = 0xFFFF
 _WAIT_SIGN = 0x8000
@@ -18,6 +18,15 @@ def wake(m: Any, unit: int, t: int) -> None:
     """Evaluate a unit in cycle t at the latest."""
     if t < m.next[unit]:
         m.next[unit] = t
+
+
+@jit
+def next_event(m: Any) -> int:
+    """The next cycle in which some unit must be evaluated."""
+    t: int = m.next[0]
+    for unit in range(1, UNITS):
+        t = min(t, m.next[unit])
+    return t
 
 
 @jit

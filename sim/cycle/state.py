@@ -19,8 +19,8 @@ NEVER = 1 << 62
 ENGINES = 3
 LOAD, COMPUTE, STORE = range(ENGINES)
 
-JOBS = 4
-"""Commands in flight in the load and the store engine."""
+JOBS = 8
+"""Most commands in flight in the load and the store engine."""
 
 BURSTS = 8
 """Most bursts in flight per direction."""
@@ -58,11 +58,17 @@ HARDWARE = _record(
     *("lanes", "bus_bytes", "bus_bits", "unit_bits", "unit_slots", "burst_bytes"),
     *("outstanding", "queue_beats", "word_shift", "requant_words", "bank_mask", "latency"),
     *("fetch_burst_bytes", "fetch_item_words", "fetch_capacity"),
+    *("load_jobs", "store_jobs", "unpacker_beats", "packer_units", "scratchpad"),
+    *("grid_latency", "write_latency", "pair_write_latency"),
 )
-"""What the model needs to know of `NpuConfig` and `MemoryConfig`.
+"""What the model needs to know of the hardware and the memory. Numbers of the RTL come this way,
+not as constants, because Numba's cache does not notice when a constant of another module changes.
 
 `unit_*` are about the units of `max(bus_bytes, lanes)` bytes of unpacker and packer, `unit_slots`
-the beats in one; `word_shift` is log2 of the groups of K channels in a scratchpad word.
+the beats in one; `word_shift` is log2 of the groups of K channels in a scratchpad word. *_jobs :
+commands in flight. `unpacker_beats` : beats that the unpacker holds. `scratchpad` : the
+`Destination`. `write_latency` : from reading an accumulator to writing its word;
+`pair_write_latency` : from taking a word of two windows to writing the result.
 """
 
 ENGINE = _record(
@@ -87,7 +93,7 @@ BURST = _record("load", "beats", "ready_at", "row_last")
 """A read burst on its way; `ready_at` : when its first beat may come."""
 
 READS = _record(
-    *("level", "first", "ring_full", "last_beat_at"),
+    *("level", "first", "last_beat_at"),
     bursts=(BURST, BURSTS),
 )
 """Read manager and the memory's read side."""
@@ -102,11 +108,11 @@ LOAD_STATE = _record(
     *("accept_at", "jobs", "job_first", "job_pushed_at", "indices", "oldest", "outstanding"),
     *("walking", "command", "rows_left", "pixels_left", "words_left", "bytes_left"),
     *("lane", "row_end", "position", "pixel_position"),
-    *("row_slot", "row_address", "pixel_address", "address", "plane"),
+    *("row_slot", "end_slot", "row_address", "pixel_address", "address"),
     *("word_valid", "word_needed", "word_hold", "word_row_end", "word_address", "word_last"),
     *("held_valid", "held_needed", "held_row_end", "held_address", "held_last"),
     *("out_valid", "out_address", "out_last"),
-    *("written", "written_before", "written_at", "released"),
+    *("written", "released"),
     *("words", "write_stalls"),
     jobs_ring=JOBS,
 )

@@ -8,9 +8,6 @@ from sim.cycle.jit import jit
 from sim.cycle.slots import complete, rest, step_slot, take_command, waits_for
 from sim.cycle.state import BURSTS, COMPUTE, JOBS, NEVER, PLACEMENTS, STORE
 
-_UNITS = 8
-"""Units in the packer's ring; reading stops when fewer than two are free."""
-
 _ISSUE_CYCLES = 2
 """From taking a burst to the packer seeing it."""
 
@@ -34,8 +31,8 @@ def _bit_length(value: int) -> int:
 @jit
 def _front_room(m: Any) -> bool:
     """The next command can be accepted, at the latest from the next cycle on."""
-    s = m.store
-    return bool(s.jobs < JOBS and s.indices < JOBS and m.store_bursts.offer_at == NEVER)
+    s, jobs = m.store, m.hardware.store_jobs
+    return bool(s.jobs < jobs and s.indices < jobs and m.store_bursts.offer_at == NEVER)
 
 
 @jit
@@ -81,9 +78,10 @@ def _front(m: Any, commands: Any, order: Any, times: Any, t: int) -> int:
 def wants_word(m: Any) -> bool:
     """The walker asks for a word of the scratchpad in this cycle."""
     s = m.store
+    # reading stops when fewer than two units of the packer's ring are free
     unit_bits = m.hardware.unit_bits
     used = (s.place >> unit_bits) - (s.position >> unit_bits)
-    return bool(s.walking != 0 and used <= _UNITS - 2)
+    return bool(s.walking != 0 and used <= m.hardware.packer_units - 2)
 
 
 @jit

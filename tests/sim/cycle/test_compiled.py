@@ -1,0 +1,59 @@
+"""Compiled layers and networks, with tiles, spills and loads ahead of use."""
+
+import numpy as np
+import pytest
+
+from npu import zoo
+from npu.delegate import CompiledNetwork
+from npu.graph import Graph
+from npu.tflite_reader import read_model, read_model_bytes
+from rtl.config import PRESETS, NpuConfig
+from sim.memory import MemoryConfig
+from tests.npu.compiler.test_layers import LAYERS, build, random_network
+from tests.sim import configs
+from tests.sim.cycle.compare import check_program
+from tests.support.shared_models import MLPERF, shared_model
+
+LAYER_CONFIGS = {"small": configs.SMALL, "npu64": PRESETS["npu64"], "npu256": PRESETS["npu256"]}
+
+MEMORIES = (
+    MemoryConfig(latency_cycles=1),
+    MemoryConfig(latency_cycles=20),
+    MemoryConfig(latency_cycles=150),
+)
+
+
+def check_graph(graph: Graph, config: NpuConfig, memory: MemoryConfig) -> int:
+    """Compare every segment of a network; returns how many there are."""
+    programs = CompiledNetwork(graph, config).programs
+    for segment, program in programs.items():
+        check_program(program, memory, f"operators {segment.operators}")
+    return len(programs)
+
+
+@pytest.mark.parametrize("name", LAYER_CONFIGS)
+@pytest.mark.parametrize("layer", LAYERS)
+def test_layer(layer: str, name: str) -> None:
+    rng = np.random.default_rng(len(layer))
+    graph = read_model_bytes(build(*LAYERS[layer], seed=5), layer)
+    memory = MemoryConfig(latency_cycles=int(rng.integers(1, 60)))
+    assert check_graph(graph, LAYER_CONFIGS[name], memory)
+
+
+@pytest.mark.parametrize("seed", range(16), ids=lambda seed: f"seed {seed}")
+@pytest.mark.parametrize("name", LAYER_CONFIGS)
+def test_random_network(name: str, seed: int) -> None:
+    graph = read_model_bytes(random_network(seed), "random")
+    assert check_graph(graph, LAYER_CONFIGS[name], MEMORIES[seed % len(MEMORIES)])
+
+
+@pytest.mark.parametrize("memory", MEMORIES, ids=lambda memory: f"latency {memory.latency_cycles}")
+@pytest.mark.parametrize("preset", ["npu64", "npu256"])
+def test_shipped_network(preset: str, memory: MemoryConfig) -> None:
+    assert check_graph(read_model(zoo.model_path()), PRESETS[preset], memory)
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+@pytest.mark.parametrize("network", MLPERF)
+def test_public_network(network: str, preset: str) -> None:
+    assert check_graph(read_model(shared_model(network)), PRESETS[preset], MemoryConfig())
