@@ -28,7 +28,7 @@ from kernels.image import fill_image, plan_image
 from kernels.isa import Isa, default
 from kernels.panels import OUTPUT_ROWS, folded_bias, output_rows, pack_matrix, widths
 from kernels.requantize import Rounding
-from kernels.step import Prepared, new_step
+from kernels.step import Kind, Prepared, new_step
 from kernels.tiles import matrix_tile
 
 # a tile of channels: its form, that form's pixels, the first channel of its IFM, channels packed
@@ -154,6 +154,7 @@ def matrix_product(
     rows = output_rows(folded_bias(bias, matrix, ifm_zero_point, isa), stage)
     panels, stages, tiles = _pack_groups(isa, matrix, rows, groups, group_channels)
     step = new_step(
+        Kind.CONV_2D,
         **image.fields,
         ofm_channels=channels,
         steps=len(steps),

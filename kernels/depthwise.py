@@ -23,7 +23,7 @@ from kernels.image import fill_image, plan_image
 from kernels.isa import Isa, default
 from kernels.panels import OUTPUT_ROWS, folded_bias, output_rows, pack_depthwise
 from kernels.requantize import Rounding
-from kernels.step import Prepared, new_step
+from kernels.step import Kind, Prepared, new_step
 from kernels.tiles import depthwise_tile
 
 
@@ -128,6 +128,7 @@ def prepare_depthwise_conv2d(
     stages = output_rows(folded_bias(bias, matrix.T, ifm_zero_point, isa), stage)
     panels, stages = pack_depthwise(isa, matrix, stages)
     step = new_step(
+        Kind.DEPTHWISE_CONV_2D,
         **image.fields,
         ofm_channels=channels,
         steps=steps,

@@ -203,8 +203,8 @@ def _sum(
     for name, (zero_point, _, _) in zip("ab", to_common, strict=True):
         check_zero_point(f"{name}_zero_point", zero_point, ofm.dtype)
     if ofm.dtype == np.int8:
-        table_a, table_b = (_rescale_table(*x, parameters.left_shift, mode) for x in to_common)
-        _add_by_table(flat_a, flat_b, table_a, sign * table_b, *rescale, *stage, ofm.reshape(-1))
+        table_a, table_b = (rescale_table(*x, parameters.left_shift, mode) for x in to_common)
+        add_by_table(flat_a, flat_b, table_a, sign * table_b, *rescale, *stage, ofm.reshape(-1))
     else:
         _add(
             flat_a,
@@ -220,7 +220,7 @@ def _sum(
 
 
 @njit(cache=True, nogil=True)
-def _rescale_table(
+def rescale_table(
     zero_point: int, multiplier: int, shift: int, left_shift: int, rounding: int
 ) -> NDArray[np.int32]:
     """Every int8 (index + 128) on the common scale."""
@@ -234,7 +234,7 @@ def _rescale_table(
 
 
 @njit(cache=True, nogil=True)
-def _add_by_table(
+def add_by_table(
     a: NDArray[Any],
     b: NDArray[Any],
     table_a: NDArray[np.int32],

@@ -7,7 +7,7 @@ shape (256,), and entry `value + 128` is the result for `value`.
 import math
 from collections.abc import Callable
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import njit
@@ -94,12 +94,12 @@ def apply_table(ifm: NDArray[np.int8], table: NDArray[np.int8]) -> NDArray[np.in
     if table.size != 256:
         raise ValueError(f"table has {table.size} entries; allowed is 256")
     ofm = np.empty(ifm.shape, np.int8)
-    _apply(as_operand(ifm.reshape(-1)), as_operand(table), ofm.reshape(-1))
+    look_up(as_operand(ifm.reshape(-1)), as_operand(table), ofm.reshape(-1))
     return ofm
 
 
 @njit(cache=True, nogil=True)
-def _apply(ifm: NDArray[np.int8], table: NDArray[np.int8], ofm: NDArray[np.int8]) -> None:
+def look_up(ifm: NDArray[np.int8], table: NDArray[Any], ofm: NDArray[np.int8]) -> None:
     for i in range(ifm.size):
         ofm[i] = table[np.int64(ifm[i]) + 128]
 

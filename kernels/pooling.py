@@ -34,7 +34,9 @@ def average_pool2d(
     (top, left). Bit-exact with TFLM's `reference_integer_ops::AveragePool`.
     Raises ValueError for a wrong dtype, rank, or range.
     """
-    return _pool(_average, ifm, window, stride, padding, ofm_hw, (activation_min, activation_max))
+    return _pool(
+        average_windows, ifm, window, stride, padding, ofm_hw, (activation_min, activation_max)
+    )
 
 
 def max_pool2d(
@@ -52,7 +54,9 @@ def max_pool2d(
     `padding` is (top, left). Bit-exact with TFLM's `reference_integer_ops::MaxPool`.
     Raises ValueError for a wrong dtype, rank, or range.
     """
-    return _pool(_maximum, ifm, window, stride, padding, ofm_hw, (activation_min, activation_max))
+    return _pool(
+        maximum_windows, ifm, window, stride, padding, ofm_hw, (activation_min, activation_max)
+    )
 
 
 def _pool(
@@ -75,7 +79,7 @@ def _pool(
 
 
 @njit(cache=True, nogil=True)
-def _average(
+def average_windows(
     ifm: NDArray[np.int8],
     window: Pair,
     placement: Placement,
@@ -106,7 +110,7 @@ def _average(
 
 
 @njit(cache=True, nogil=True)
-def _maximum(
+def maximum_windows(
     ifm: NDArray[np.int8],
     window: Pair,
     placement: Placement,

@@ -1,6 +1,7 @@
 """MEAN and SUM of int8 or int16; REDUCE_MAX, REDUCE_MIN, ARG_MAX and ARG_MIN of int8."""
 
 from collections.abc import Sequence
+from math import prod
 from typing import Any, TypeVar
 
 import numpy as np
@@ -45,19 +46,14 @@ def mean(
     rescale = *check_multiplier(multiplier, shift), check_rounding(rounding)
     reduced = resolve_axes(axes, ifm.ndim)
     kept = [axis for axis in range(ifm.ndim) if axis not in reduced]
-    first, last = (min(reduced), max(reduced) + 1) if reduced else (0, 0)
-    if last - first == len(reduced):
-        outer, count, inner = (
-            int(np.prod(part, dtype=np.int64))
-            for part in (ifm.shape[:first], ifm.shape[first:last], ifm.shape[last:])
-        )
-        grouped = ifm.reshape(outer, count, inner)
+    groups = adjacent_groups(ifm.shape, reduced)
+    if groups is not None:
+        grouped = ifm.reshape(groups)
     else:
         moved = ifm.transpose(*kept, *reduced)
-        count = int(np.prod([ifm.shape[axis] for axis in reduced]))
-        grouped = moved.reshape(-1, count, 1)
+        grouped = moved.reshape(-1, prod(ifm.shape[axis] for axis in reduced), 1)
     ofm = np.empty((grouped.shape[0], grouped.shape[2]), dtype)
-    _mean(as_operand(grouped), ifm_zero_point, ofm_zero_point, *rescale, *RANGES[dtype], ofm)
+    mean_groups(as_operand(grouped), ifm_zero_point, ofm_zero_point, *rescale, *RANGES[dtype], ofm)
     if keep_dims:
         return ofm.reshape([1 if axis in reduced else n for axis, n in enumerate(ifm.shape)])
     return ofm.reshape([ifm.shape[axis] for axis in kept])
@@ -121,8 +117,18 @@ def arg_min(ifm: NDArray[np.int8], axis: int) -> NDArray[np.int32]:
     return np.asarray(ifm.argmin(axis)).astype(np.int32)
 
 
+def adjacent_groups(
+    shape: tuple[int, ...], reduced: tuple[int, ...]
+) -> tuple[int, int, int] | None:
+    """(Elements before, in and behind the `reduced` axes); None unless these lie side by side."""
+    first, last = (min(reduced), max(reduced) + 1) if reduced else (0, 0)
+    if last - first != len(reduced):
+        return None
+    return prod(shape[:first]), prod(shape[first:last]), prod(shape[last:])
+
+
 @njit(cache=True, nogil=True)
-def _mean(
+def mean_groups(
     grouped: NDArray[Any],
     ifm_zero_point: int,
     ofm_zero_point: int,

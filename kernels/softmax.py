@@ -3,6 +3,8 @@
 The exponentials are Q0.31, their sum Q12.19.
 """
 
+from typing import Any
+
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
@@ -50,14 +52,16 @@ def _run(
     if length > MAX_ROW:
         raise ValueError(f"ifm has rows of {length} values; allowed is at most {MAX_ROW}")
     p = parameters
-    table = _exponential_table(p.multiplier, p.shift, p.diff_min)
-    _softmax(as_operand(ifm.reshape(-1, length)), table, p.diff_min, bits, ofm.reshape(-1, length))
+    table = exponential_table(p.multiplier, p.shift, p.diff_min)
+    softmax_rows(
+        as_operand(ifm.reshape(-1, length)), table, p.diff_min, bits, ofm.reshape(-1, length)
+    )
 
 
 @njit(cache=True, nogil=True)
-def _softmax(
+def softmax_rows(
     rows: NDArray[np.int8],
-    table: NDArray[np.int64],
+    table: NDArray[Any],
     diff_min: int,
     bits: int,
     ofm: NDArray[np.int8] | NDArray[np.int16],
@@ -84,7 +88,7 @@ def _softmax(
 
 
 @njit(cache=True, nogil=True)
-def _exponential_table(multiplier: int, shift: int, diff_min: int) -> NDArray[np.int64]:
+def exponential_table(multiplier: int, shift: int, diff_min: int) -> NDArray[np.int64]:
     """exp in Q0.31 of every difference of two int8 (index: its negative) down to `diff_min`."""
     table = np.zeros(256, np.int64)
     for index in range(min(255, -diff_min) + 1):

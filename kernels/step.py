@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from enum import IntEnum
 from functools import cached_property
 from typing import Any
 
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from kernels.isa import Isa
 
 FIELDS = (
-    # which kernel, one of `kernels.program.Kind`
+    # one of `Kind`
     "kind",
     # where things begin: operands, tap offsets, packed weights, output stages
     *("ifm", "second", "ofm", "offsets", "panels", "channels"),
@@ -33,16 +34,30 @@ STEP = np.dtype([(name, np.int64) for name in FIELDS])
 Compiled = Callable[..., None]
 
 
-def new_step(**values: int) -> NDArray[Any]:
+class Kind(IntEnum):
+    """Which kernel a step runs."""
+
+    CONV_2D = 0
+    DEPTHWISE_CONV_2D = 1
+    SUM = 2
+    AVERAGE_POOL_2D = 3
+    MAX_POOL_2D = 4
+    MEAN = 5
+    PAD = 6
+    SOFTMAX = 7
+    TABLE = 8
+
+
+def new_step(kind: Kind, **values: int) -> NDArray[Any]:
     """An array of one step; attributes that are not given are 0."""
     step = np.zeros(1, STEP)
+    step["kind"] = kind
     for name, value in values.items():
         step[name] = value
     return step
 
 
-def no_constants() -> NDArray[np.int32]:
-    """No offsets, or no output stages."""
+def _none() -> NDArray[np.int32]:
     return np.zeros(0, np.int32)
 
 
@@ -65,14 +80,14 @@ class Prepared:
     ifm_shape: tuple[int, ...]
     ofm_shape: tuple[int, ...]
     compiled: Compiled
-    offsets: NDArray[np.int32] = field(default_factory=no_constants)
-    panels: NDArray[Any] | None = None
-    channels: NDArray[np.int32] = field(default_factory=no_constants)
+    offsets: NDArray[np.int32] = field(default_factory=_none)
+    panels: NDArray[Any] = field(default_factory=_none)
+    channels: NDArray[np.int32] = field(default_factory=_none)
     image_size: int = 0
 
     @cached_property
     def _constants(self) -> tuple[NDArray[Any], ...]:
-        panels = np.zeros(0, self.isa.tag) if self.panels is None else self.panels
+        panels = self.panels if self.panels.size else np.zeros(0, self.isa.tag)
         return self.offsets, panels, self.channels, np.empty(self.image_size, self.isa.element)
 
     def run(

@@ -1,15 +1,28 @@
-"""Executes a graph on the reference kernels, operator by operator, bit-exact with TFLM."""
+"""Executes a graph on the reference kernels, bit-exact with TFLM."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
+from math import prod
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
+from kernels.isa import Isa, default
+from kernels.program import Call, Program
 from kernels.requantize import Rounding
-from npu.executors.common import Context
+from npu.errors import ModelError
+from npu.executors.common import Context, Values
+from npu.executors.prepare import prepare
 from npu.executors.registry import require_kernel
 from npu.graph import Graph, Operator
 from npu.quant_params import blamed_on
+
+# tensors begin at cache lines, so that vectors seldom straddle two
+ALIGNMENT = 64
+# operators whose output has the values of their first input, in the same order
+VIEWS = frozenset({"RESHAPE", "SQUEEZE", "EXPAND_DIMS"})
+SUMS = frozenset({"ADD", "SUB"})
 
 
 def run_reference(
@@ -18,20 +31,155 @@ def run_reference(
     *,
     rounding: Rounding = Rounding.DOUBLE,
 ) -> dict[int, NDArray[Any]]:
-    """Run `graph` on `inputs` by tensor index, with requantization rounded as `rounding` says.
+    """Run `graph` once on `inputs` by tensor index; see `PreparedNetwork`.
 
     Returns the value of every input and of every tensor that an operator writes.
-
-    Raises `UnsupportedOperatorError` before anything runs when an operator has no kernel, and
-    `ModelError` for parameters that no kernel accepts.
     """
-    for op in graph.operators:
-        require_kernel(graph, op)
-    values = dict(inputs)
-    context = Context(values, rounding)
-    for op in graph.operators:
-        run_operator(graph, op, context)
-    return values
+    network = PreparedNetwork(graph, rounding=rounding)
+    network.run(inputs)
+    return network.values
+
+
+class PreparedNetwork:
+    """A network whose parameters are derived and whose weights are packed, for many inferences.
+
+    int8 tensors lie in one arena, none on top of another. Operators with a prepared kernel run as
+    one compiled program; the others are executed between such programs.
+
+    Parameters
+    ----------
+    graph : the network.
+    rounding : how the kernels round where they rescale by a quantized multiplier.
+    isa : the instruction set of the kernels, by default `kernels.isa.default()`.
+
+    Raises
+    ------
+    UnsupportedOperatorError : an operator has no kernel.
+    ModelError : parameters that no kernel accepts; also raised by `run`, for operators without a
+        prepared kernel.
+    """
+
+    def __init__(
+        self, graph: Graph, *, rounding: Rounding = Rounding.DOUBLE, isa: Isa | None = None
+    ) -> None:
+        for op in graph.operators:
+            require_kernel(graph, op)
+        self._graph = graph
+        self._isa = isa or default()
+        self._values: Values = {}
+        self._context = Context(self._values, rounding)
+        self._places: dict[int, int] = {}
+        self._arena = np.zeros(self._place_tensors(), np.int8)
+        self._views = {
+            index: self._arena[place : place + graph.tensors[index].size].reshape(
+                graph.tensors[index].shape
+            )
+            for index, place in self._places.items()
+        }
+        for index, view in self._views.items():
+            constant = graph.tensors[index].data
+            if constant is not None:
+                view[...] = constant
+        self._actions = self._prepare()
+
+    @property
+    def values(self) -> dict[int, NDArray[Any]]:
+        """Every input and every tensor that an operator writes; the next `run` overwrites them."""
+        return dict(self._values)
+
+    def run(self, inputs: Mapping[int, NDArray[Any]]) -> dict[int, NDArray[Any]]:
+        """Run once on `inputs`, every one of the network's by tensor index; returns the outputs."""
+        for index in self._graph.inputs:
+            self._keep(index, inputs[index])
+        for action in self._actions:
+            action()
+        return {index: self._output(index) for index in self._graph.outputs}
+
+    def _output(self, index: int) -> NDArray[Any]:
+        constant = self._graph.tensors[index].data
+        return (self._values[index] if constant is None else constant).copy()
+
+    def _keep(self, index: int, value: NDArray[Any]) -> None:
+        view = self._views.get(index)
+        if view is None:
+            self._values[index] = value
+            return
+        if value.shape != view.shape or value.dtype != view.dtype:
+            raise ModelError(
+                f"tensor {self._graph.tensors[index].name!r} is given as {value.dtype} of shape "
+                f"{list(value.shape)}, {view.dtype} of shape {list(view.shape)} expected"
+            )
+        view[...] = value
+        self._values[index] = view
+
+    def _place_tensors(self) -> int:
+        """Give int8 tensors their places in the arena; returns its size."""
+        end = 0
+        for index in self._resident():
+            tensor, producer = self._graph.tensors[index], self._graph.producer(index)
+            if producer is not None and producer.kind in VIEWS:
+                source = self._places.get(producer.inputs[0])
+                if source is not None:
+                    self._places[index] = source
+                    continue
+            self._places[index] = end
+            end += -(-tensor.size // ALIGNMENT) * ALIGNMENT
+        return end
+
+    def _resident(self) -> list[int]:
+        """The int8 tensors that belong in the arena, in the order in which they come into being."""
+        found = dict.fromkeys(self._graph.inputs)
+        for op in self._graph.operators:
+            found.update(dict.fromkeys(op.present_inputs[: 2 if op.kind in SUMS else 1]))
+            found.update(dict.fromkeys(op.outputs))
+        return [index for index in found if self._graph.tensors[index].dtype == np.int8]
+
+    def _prepare(self) -> list[Callable[[], None]]:
+        """What a run does, in order."""
+        actions: list[Callable[[], None]] = []
+        calls: list[Call] = []
+
+        def flush() -> None:
+            if calls:
+                actions.append(partial(Program(self._isa, calls).run, self._arena))
+                calls.clear()
+
+        for op in self._graph.operators:
+            call = self._call(op)
+            if call is not None:
+                calls.append(call)
+            elif not self._is_view(op):
+                flush()
+                actions.append(partial(self._execute, op))
+                continue
+            self._values[op.outputs[0]] = self._views[op.outputs[0]]
+        flush()
+        return actions
+
+    def _is_view(self, op: Operator) -> bool:
+        place = self._places.get(op.outputs[0])
+        return op.kind in VIEWS and place is not None and place == self._places.get(op.inputs[0])
+
+    def _call(self, op: Operator) -> Call | None:
+        operands = op.inputs[: 2 if op.kind in SUMS else 1]
+        if not all(index in self._places for index in (*operands, *op.outputs)):
+            return None
+        prepared = prepare(self._graph, op, self._context.rounding, self._isa)
+        if prepared is None:
+            return None
+        given, made = self._graph.tensors[operands[0]], self._graph.output_tensor(op)
+        if prepared.ifm_shape != given.shape or prod(prepared.ofm_shape) != made.size:
+            raise ModelError(
+                f"operator {op.index} ({op.kind}): the output has shape {list(made.shape)}, its "
+                f"inputs make {list(prepared.ofm_shape)}"
+            )
+        first, last = self._places[operands[0]], self._places[operands[-1]]
+        return Call(prepared, first, self._places[op.outputs[0]], last)
+
+    def _execute(self, op: Operator) -> None:
+        run_operator(self._graph, op, self._context)
+        for index in op.outputs:
+            self._keep(index, self._values[index])
 
 
 def run_operator(graph: Graph, op: Operator, context: Context) -> None:

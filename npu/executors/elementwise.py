@@ -12,6 +12,7 @@ from kernels import quantization as formulas
 from kernels.lookup import apply_table, unary_table
 from kernels.quantize import dequantize, quantize_float, requantize
 from kernels.reduce import arg_max, arg_min, mean, reduce_max, reduce_min, reduce_sum
+from kernels.requantize import Rounding
 from kernels.softmax import softmax, softmax_int16
 from npu.executors.common import (
     Context,
@@ -33,23 +34,30 @@ SOFTMAX_OUTPUTS = {"int8": (1 / 256, -128), "int16": (1 / 65536, -32768)}
 
 def _sum_of_two(kernel: Callable[..., NDArray[Any]]) -> Executor:
     def execute(graph: Graph, op: Operator, context: Context) -> NDArray[Any]:
-        arguments, scales = _two_operands(graph, op, context)
-        wide = graph.output_tensor(op).dtype == np.int16
-        left_shift = formulas.ADD_LEFT_SHIFT_INT16 if wide else formulas.ADD_LEFT_SHIFT
-        parameters = formulas.add_parameters(*scales, left_shift=left_shift)
-        return kernel(**arguments, parameters=parameters)
+        a, b = operand(graph, op, 0, context), operand(graph, op, 1, context)
+        return kernel(a, b, **sum_arguments(graph, op, context.rounding))
 
     return execute
 
 
+def sum_arguments(graph: Graph, op: Operator, rounding: Rounding) -> dict[str, Any]:
+    """What ADD and SUB take beside their operands."""
+    arguments, scales = _two_operands(graph, op, rounding)
+    wide = graph.output_tensor(op).dtype == np.int16
+    left_shift = formulas.ADD_LEFT_SHIFT_INT16 if wide else formulas.ADD_LEFT_SHIFT
+    parameters = formulas.add_parameters(*scales, left_shift=left_shift)
+    return {**arguments, "parameters": parameters}
+
+
 def _mul(graph: Graph, op: Operator, context: Context) -> NDArray[Any]:
-    arguments, scales = _two_operands(graph, op, context)
+    arguments, scales = _two_operands(graph, op, context.rounding)
     multiplier, shift = formulas.mul_multiplier(*scales)
-    return kernels.mul(**arguments, multiplier=multiplier, shift=shift)
+    a, b = operand(graph, op, 0, context), operand(graph, op, 1, context)
+    return kernels.mul(a, b, **arguments, multiplier=multiplier, shift=shift)
 
 
 def _two_operands(
-    graph: Graph, op: Operator, context: Context
+    graph: Graph, op: Operator, rounding: Rounding
 ) -> tuple[dict[str, Any], tuple[float, float, float]]:
     """(Arguments that ADD, SUB and MUL have in common; the scales of inputs and output)."""
     a_scale, a_zero_point = input_quantization(graph, op, 0)
@@ -57,14 +65,12 @@ def _two_operands(
     ofm_scale, ofm_zero_point = output_quantization(graph, op)
     low, high = activation_range(graph, op, op.options_as(ElementwiseOptions).activation)
     return {
-        "a": operand(graph, op, 0, context),
-        "b": operand(graph, op, 1, context),
         "a_zero_point": a_zero_point,
         "b_zero_point": b_zero_point,
         "ofm_zero_point": ofm_zero_point,
         "activation_min": low,
         "activation_max": high,
-        "rounding": context.rounding,
+        "rounding": rounding,
     }, (a_scale, b_scale, ofm_scale)
 
 
@@ -93,19 +99,23 @@ def _prelu(graph: Graph, op: Operator, context: Context) -> NDArray[np.int8]:
 
 
 def _unary(graph: Graph, op: Operator, context: Context) -> NDArray[np.int8]:
+    return apply_table(operand(graph, op, 0, context), table_of(graph, op, context.rounding))
+
+
+def table_of(graph: Graph, op: Operator, rounding: Rounding) -> NDArray[np.int8]:
+    """The table of a function of one int8."""
     ifm_scale, ifm_zero_point = input_quantization(graph, op, 0)
     ofm_scale, ofm_zero_point = output_quantization(graph, op)
     options = op.options
-    table = unary_table(
+    return unary_table(
         op.kind,
         ifm_scale=ifm_scale,
         ifm_zero_point=ifm_zero_point,
         ofm_scale=ofm_scale,
         ofm_zero_point=ofm_zero_point,
         alpha=options.alpha if isinstance(options, LeakyReluOptions) else 0.0,
-        rounding=context.rounding,
+        rounding=rounding,
     )
-    return apply_table(operand(graph, op, 0, context), table)
 
 
 def _quantize(graph: Graph, op: Operator, context: Context) -> NDArray[Any]:
@@ -136,32 +146,33 @@ def _cast(graph: Graph, op: Operator, context: Context) -> NDArray[Any]:
 
 
 def _mean(graph: Graph, op: Operator, context: Context) -> NDArray[Any]:
-    scales, arguments = _reduction(graph, op, context)
-    ifm, axes = arguments["ifm"], arguments["axes"]
-    count = prod(ifm.shape[axis] for axis in axes)
-    multiplier, shift = formulas.mean_multiplier(*scales, count)
-    return mean(**arguments, multiplier=multiplier, shift=shift)
+    ifm = operand(graph, op, 0, context)
+    return mean(ifm, **reduction_arguments(graph, op, context.rounding))
 
 
 def _sum(graph: Graph, op: Operator, context: Context) -> NDArray[Any]:
-    scales, arguments = _reduction(graph, op, context)
-    multiplier, shift = formulas.rescale_multiplier(*scales)
-    return reduce_sum(**arguments, multiplier=multiplier, shift=shift)
+    ifm = operand(graph, op, 0, context)
+    return reduce_sum(ifm, **reduction_arguments(graph, op, context.rounding))
 
 
-def _reduction(
-    graph: Graph, op: Operator, context: Context
-) -> tuple[tuple[float, float], dict[str, Any]]:
-    """(The scales of input and output; arguments that MEAN and SUM have in common)."""
+def reduction_arguments(graph: Graph, op: Operator, rounding: Rounding) -> dict[str, Any]:
+    """What MEAN and SUM take beside their operand."""
     ifm_scale, ifm_zero_point = input_quantization(graph, op, 0)
     ofm_scale, ofm_zero_point = output_quantization(graph, op)
-    return (ifm_scale, ofm_scale), {
-        "ifm": operand(graph, op, 0, context),
-        "axes": reduced_axes(graph, op),
+    axes = reduced_axes(graph, op)
+    if op.kind == "MEAN":
+        count = prod(graph.tensors[op.inputs[0]].shape[axis] for axis in axes)
+        multiplier, shift = formulas.mean_multiplier(ifm_scale, ofm_scale, count)
+    else:
+        multiplier, shift = formulas.rescale_multiplier(ifm_scale, ofm_scale)
+    return {
+        "axes": axes,
         "keep_dims": op.options_as(ReduceOptions).keep_dims,
         "ifm_zero_point": ifm_zero_point,
         "ofm_zero_point": ofm_zero_point,
-        "rounding": context.rounding,
+        "multiplier": multiplier,
+        "shift": shift,
+        "rounding": rounding,
     }
 
 
@@ -186,6 +197,13 @@ def _position(kernel: Callable[[NDArray[np.int8], int], NDArray[np.int32]]) -> E
 
 
 def _softmax(graph: Graph, op: Operator, context: Context) -> NDArray[np.int8] | NDArray[np.int16]:
+    parameters = softmax_parameters(graph, op)
+    kernel = softmax if graph.output_tensor(op).dtype == np.int8 else softmax_int16
+    return kernel(operand(graph, op, 0, context), parameters=parameters)
+
+
+def softmax_parameters(graph: Graph, op: Operator) -> formulas.SoftmaxParameters:
+    """The parameters of SOFTMAX; ValueError for an output of another scale than TFLM demands."""
     ifm_scale, _ = input_quantization(graph, op, 0)
     ofm, dtype = output_quantization(graph, op), graph.output_tensor(op).dtype.name
     if SOFTMAX_OUTPUTS.get(dtype) != ofm:
@@ -193,11 +211,7 @@ def _softmax(graph: Graph, op: Operator, context: Context) -> NDArray[np.int8] |
             f"the output has scale and zero point {ofm}; allowed is "
             f"{SOFTMAX_OUTPUTS.get(dtype, 'int8 or int16')}"
         )
-    kernel = softmax if dtype == "int8" else softmax_int16
-    beta = op.options_as(SoftmaxOptions).beta
-    return kernel(
-        operand(graph, op, 0, context), parameters=formulas.softmax_parameters(beta, ifm_scale)
-    )
+    return formulas.softmax_parameters(op.options_as(SoftmaxOptions).beta, ifm_scale)
 
 
 _ANY = "int8", "int16", "int32", "int64", "bool", "float32"

@@ -32,6 +32,11 @@ from npu.shape_rules import constant_operand, operator_slices
 
 
 def _pad(graph: Graph, op: Operator, context: Context) -> NDArray[np.int8]:
+    return pad(operand(graph, op, 0, context), paddings(graph, op), value=pad_value(graph, op))
+
+
+def pad_value(graph: Graph, op: Operator) -> int:
+    """What PAD and PADV2 fill with; ValueError where it is quantized otherwise than the output."""
     if op.kind == "PADV2":
         value = int(constant_operand(graph, op, 2).item())
         given, expected = input_quantization(graph, op, 2), output_quantization(graph, op)
@@ -39,18 +44,18 @@ def _pad(graph: Graph, op: Operator, context: Context) -> NDArray[np.int8]:
             raise ValueError(
                 f"the padding has scale and zero point {given}; allowed is the output's {expected}"
             )
-    else:
-        _, value = output_quantization(graph, op)
-    return pad(operand(graph, op, 0, context), _paddings(graph, op), value=value)
+        return value
+    return output_quantization(graph, op)[1]
 
 
 def _mirror_pad(graph: Graph, op: Operator, context: Context) -> NDArray[Any]:
     symmetric = op.options_as(MirrorPadOptions).symmetric
     ifm = operand(graph, op, 0, context)
-    return kernels.mirror_pad(ifm, _paddings(graph, op), symmetric=symmetric)
+    return kernels.mirror_pad(ifm, paddings(graph, op), symmetric=symmetric)
 
 
-def _paddings(graph: Graph, op: Operator) -> list[tuple[int, int]]:
+def paddings(graph: Graph, op: Operator) -> list[tuple[int, int]]:
+    """(Before, after) of each dimension."""
     return [(int(before), int(after)) for before, after in constant_operand(graph, op, 1)]
 
 

@@ -1,6 +1,6 @@
 """Executors of convolutions, pooling, matrix products and SVDF."""
 
-from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,7 @@ from kernels.conv import conv2d
 from kernels.depthwise import depthwise_conv2d
 from kernels.fully_connected import fully_connected
 from kernels.pooling import average_pool2d, max_pool2d
+from kernels.requantize import Rounding
 from kernels.svdf import svdf
 from kernels.transpose_conv import transpose_conv
 from npu.executors.common import (
@@ -22,7 +23,6 @@ from npu.executors.common import (
 )
 from npu.graph import Graph, Operator
 from npu.options import (
-    Activation,
     BatchMatMulOptions,
     Conv2DOptions,
     DepthwiseConv2DOptions,
@@ -34,40 +34,51 @@ from npu.options import (
 from npu.quant_params import activation_range, output_stage, placement, transposed_padding
 
 
-def _convolve(
-    graph: Graph,
-    op: Operator,
-    context: Context,
-    kernel: Callable[..., NDArray[np.int8]],
-    activation: Activation,
-) -> NDArray[np.int8]:
-    stage, windows = output_stage(graph, op, activation), placement(graph, op)
-    return kernel(
+def _conv_2d(graph: Graph, op: Operator, context: Context) -> NDArray[np.int8]:
+    weights = operand(graph, op, 1, context)
+    return conv2d(
         operand(graph, op, 0, context),
-        operand(graph, op, 1, context),
-        stage.bias,
-        stride=windows.stride,
-        dilation=windows.dilation,
-        padding=windows.padding,
-        ofm_hw=windows.ofm_hw,
-        rounding=context.rounding,
-        **stage.arguments(),
+        weights,
+        **convolution_arguments(graph, op, context.rounding),
     )
 
 
-def _conv_2d(graph: Graph, op: Operator, context: Context) -> NDArray[np.int8]:
-    return _convolve(graph, op, context, conv2d, op.options_as(Conv2DOptions).activation)
-
-
 def _depthwise_conv_2d(graph: Graph, op: Operator, context: Context) -> NDArray[np.int8]:
-    activation = op.options_as(DepthwiseConv2DOptions).activation
-    return _convolve(graph, op, context, depthwise_conv2d, activation)
+    weights = operand(graph, op, 1, context)
+    return depthwise_conv2d(
+        operand(graph, op, 0, context),
+        weights,
+        **convolution_arguments(graph, op, context.rounding),
+    )
+
+
+def convolution_arguments(graph: Graph, op: Operator, rounding: Rounding) -> dict[str, Any]:
+    """What CONV_2D and DEPTHWISE_CONV_2D take beside IFM and weights."""
+    if op.kind == "CONV_2D":
+        activation = op.options_as(Conv2DOptions).activation
+    else:
+        activation = op.options_as(DepthwiseConv2DOptions).activation
+    stage, windows = output_stage(graph, op, activation), placement(graph, op)
+    return {
+        "bias": stage.bias,
+        "stride": windows.stride,
+        "dilation": windows.dilation,
+        "padding": windows.padding,
+        "ofm_hw": windows.ofm_hw,
+        "rounding": rounding,
+        **stage.arguments(),
+    }
 
 
 def _fully_connected(graph: Graph, op: Operator, context: Context) -> NDArray[np.int8]:
-    stage = output_stage(graph, op, op.options_as(FullyConnectedOptions).activation)
     ifm, weights = operand(graph, op, 0, context), operand(graph, op, 1, context)
-    return fully_connected(ifm, weights, stage.bias, rounding=context.rounding, **stage.arguments())
+    return fully_connected(ifm, weights, **product_arguments(graph, op, context.rounding))
+
+
+def product_arguments(graph: Graph, op: Operator, rounding: Rounding) -> dict[str, Any]:
+    """What FULLY_CONNECTED takes beside IFM and weights."""
+    stage = output_stage(graph, op, op.options_as(FullyConnectedOptions).activation)
+    return {"bias": stage.bias, "rounding": rounding, **stage.arguments()}
 
 
 def _transpose_conv(graph: Graph, op: Operator, context: Context) -> NDArray[np.int8]:
@@ -136,28 +147,26 @@ def _svdf(graph: Graph, op: Operator, context: Context) -> NDArray[np.int8]:
     return ofm
 
 
-def _pool(
-    graph: Graph, op: Operator, context: Context, kernel: Callable[..., NDArray[np.int8]]
-) -> NDArray[np.int8]:
+def pool_arguments(graph: Graph, op: Operator) -> dict[str, Any]:
+    """What AVERAGE_POOL_2D and MAX_POOL_2D take beside the IFM."""
     windows = placement(graph, op)
     low, high = activation_range(graph, op, op.options_as(PoolOptions).activation)
-    return kernel(
-        operand(graph, op, 0, context),
-        window=windows.kernel,
-        stride=windows.stride,
-        padding=windows.padding,
-        ofm_hw=windows.ofm_hw,
-        activation_min=low,
-        activation_max=high,
-    )
+    return {
+        "window": windows.kernel,
+        "stride": windows.stride,
+        "padding": windows.padding,
+        "ofm_hw": windows.ofm_hw,
+        "activation_min": low,
+        "activation_max": high,
+    }
 
 
 def _average_pool_2d(graph: Graph, op: Operator, context: Context) -> NDArray[np.int8]:
-    return _pool(graph, op, context, average_pool2d)
+    return average_pool2d(operand(graph, op, 0, context), **pool_arguments(graph, op))
 
 
 def _max_pool_2d(graph: Graph, op: Operator, context: Context) -> NDArray[np.int8]:
-    return _pool(graph, op, context, max_pool2d)
+    return max_pool2d(operand(graph, op, 0, context), **pool_arguments(graph, op))
 
 
 KERNELS = int8_kernels(

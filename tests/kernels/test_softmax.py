@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from kernels.quantization import softmax_parameters
-from kernels.softmax import MAX_ROW, _exponential_table, softmax, softmax_int16
+from kernels.softmax import MAX_ROW, exponential_table, softmax, softmax_int16
 from tests.kernels import twins
 from tests.kernels.layers import seeds
 from tests.kernels.reference import run_softmax
@@ -107,7 +107,7 @@ def test_long_equal_rows_match_the_twin_where_tflm_stops(length):
 def test_exponentials_match_the_twin_to_the_last_bit(scale):
     """The int8 output shows 8 of their 31 bits."""
     p = softmax_parameters(1.0, scale)
-    table = _exponential_table(p.multiplier, p.shift, p.diff_min)
+    table = exponential_table(p.multiplier, p.shift, p.diff_min)
     for difference in range(min(255, -p.diff_min) + 1):
         scaled = twins.doubling_high_product(-difference * 2**p.shift, p.multiplier)
         assert table[difference] == twins.exp_on_negative_values(scaled), difference
