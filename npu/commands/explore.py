@@ -1,0 +1,100 @@
+"""`npu explore`: many configurations through the compiler and the cycle model."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from npu.commands.arguments import DEFAULT_CONFIG, ConfigOption
+from npu.commands.progress import progress_bar
+
+EXIT_NOTHING_WORKED = 1
+
+
+def explore(
+    models: Annotated[
+        list[Path], typer.Argument(metavar="MODEL...", help="Fully int8 .tflite files.")
+    ],
+    vary: Annotated[
+        list[str],
+        typer.Option(
+            metavar="NAME=V1,V2,...",
+            help="Values of a hardware parameter (those of `npu configs --json`) or of "
+            "latency_cycles; once for each parameter that varies. All combinations are run.",
+        ),
+    ],
+    config: ConfigOption = DEFAULT_CONFIG,
+    latency: Annotated[
+        int, typer.Option(metavar="CYCLES", help="Latency of the external memory.")
+    ] = 20,
+    out: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FILE.csv|FILE.parquet", help="Save all rows there; may be given twice."
+        ),
+    ] = None,
+    jobs: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="Parallel processes; default: one per processor."),
+    ] = None,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Do not take finished points from earlier sweeps.")
+    ] = False,
+) -> None:
+    """Compile and time networks on every combination of hardware parameters.
+
+    Prints cycles, utilization and bandwidth of each, and marks the Pareto front of cycles against
+    MACs per cycle and memory on chip. A combination that is illegal, or too small for a network,
+    is a row with its reason. An interrupted sweep goes on where it stopped.
+    """
+    from npu.errors import ExploreError
+    from npu.explore.space import Space, parse_vary
+    from npu.explore.sweep import sweep
+    from npu.explore.table import (
+        SHOWN_ROWS,
+        check_suffix,
+        failures,
+        make_rows,
+        make_table,
+        save_rows,
+    )
+    from npu.json_report import check_output_path
+    from npu.report import make_console, print_line
+    from npu.tflite_reader import read_model
+    from rtl.config import load_config
+
+    for path in out or []:
+        check_output_path(path, "--out")
+        check_suffix(path)
+    space = Space(load_config(config), latency, parse_vary(vary))
+    names = [str(path) for path in models]
+    if len(set(names)) < len(names):
+        raise ExploreError("a network is named twice")
+    # a file that is not a network is the user's mistake, found before anything runs
+    for path in models:
+        read_model(path)
+    points = list(space.points(len(models)))
+    with progress_bar("exploring") as progress:
+        results = sweep(
+            [(str(path), path.read_bytes()) for path in models],
+            points,
+            jobs=jobs or os.cpu_count() or 1,
+            progress=progress,
+            resume=not fresh,
+        )
+    rows = make_rows(names, points, results)
+    for path in out or []:
+        save_rows(rows, path)
+    shown = rows if len(rows) <= SHOWN_ROWS else [row for row in rows if row["pareto"]]
+    console = make_console()
+    console.print(make_table(shown, list(space.varied)))
+    for line in failures(rows):
+        print_line(console, line)
+    worked = sum(row["status"] == "ok" for row in rows)
+    summary = f"{len(rows)} points, {worked} worked, * = Pareto front of cycles, MACs and memory"
+    if len(shown) < len(rows):
+        summary += f"; only the front is shown, {'see --out' if not out else 'all are saved'}"
+    print_line(console, summary)
+    if not worked:
+        raise typer.Exit(EXIT_NOTHING_WORKED)

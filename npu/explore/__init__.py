@@ -1,0 +1,1 @@
+"""Design-space exploration: many configurations through the compiler and the cycle model."""

@@ -1,0 +1,140 @@
+"""Sweeps end to end: parallel equals serial, interrupted ones go on, failures are rows."""
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from npu import cli
+from npu.delegate import run_network
+from npu.explore import sweep as sweep_module
+from npu.explore.evaluate import evaluate
+from npu.explore.journal import Journal
+from npu.explore.space import Point, Space, parse_vary
+from npu.explore.sweep import sweep
+from npu.inputs import load_inputs
+from npu.tflite_reader import read_model_bytes
+from rtl.config import NpuConfig
+from sim.cache import CACHE_VARIABLE
+from tests.npu.small_model import classifier
+
+VARY = ("pixels=2,4,5", "scratchpad_kib=4,64")
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
+
+
+def make_points() -> list[Point]:
+    base = NpuConfig(requant_lanes=8)
+    return list(Space(base, 20, parse_vary(VARY)).points(1))
+
+
+def ignore(done: int, total: int) -> None:
+    pass
+
+
+def test_parallel_equals_serial() -> None:
+    model, points = classifier(), make_points()
+    serial = sweep([("classifier", model)], points, jobs=1, progress=ignore, resume=False)
+    parallel = sweep([("classifier", model)], points, jobs=2, progress=ignore, resume=False)
+    assert serial == parallel
+    assert [result["status"] for result in serial[:4]] == ["ok"] * 4
+    assert [result["reason"] for result in serial[4:]] == [
+        "pixels must be one of [2, 4, 8, 16], got 5"
+    ] * 2
+
+
+def test_cycles_are_those_of_a_run() -> None:
+    graph = read_model_bytes(classifier(), "classifier")
+    point = make_points()[1]
+    result = evaluate(graph, point)
+    run = run_network(graph, load_inputs([], graph), config=point.config(), backend="cycle")
+    assert result["cycles"] == run.cycles
+    moved = run.counters["READ_BEATS"] + run.counters["WRITE_BEATS"]
+    assert result["read_bytes"] + result["write_bytes"] == moved * point.config().bus_bytes
+
+
+def test_an_interrupted_sweep_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, points = classifier(), make_points()
+    evaluated: list[Point] = []
+
+    def counting(graph: Any, point: Point) -> dict[str, Any]:
+        if len(evaluated) == 2:
+            raise KeyboardInterrupt
+        evaluated.append(point)
+        return evaluate(graph, point)
+
+    monkeypatch.setattr(sweep_module, "evaluate", counting)
+    with pytest.raises(KeyboardInterrupt):
+        sweep([("classifier", model)], points, jobs=1, progress=ignore)
+    monkeypatch.setattr(sweep_module, "evaluate", evaluate)
+    seen: list[tuple[int, int]] = []
+    resumed = sweep([("classifier", model)], points, jobs=1, progress=lambda *at: seen.append(at))
+    assert seen[0] == (2, len(points))
+    assert seen[-1] == (len(points), len(points))
+    assert resumed == sweep([("classifier", model)], points, jobs=1, progress=ignore, resume=False)
+
+
+def test_a_torn_line_is_not_a_result(tmp_path: Path) -> None:
+    points = make_points()
+    Journal(b"network").add(points[0], {"status": "ok"})
+    (file,) = (tmp_path / "cache" / "explore").glob("*.jsonl")
+    whole = file.read_text()
+    file.write_text(whole + whole[: len(whole) // 2])
+    assert Journal(b"network").get(points[0]) == {"status": "ok"}
+    assert Journal(b"network").get(points[1]) is None
+    assert Journal(b"another").get(points[0]) is None
+
+
+def npu(*arguments: object) -> int:
+    with pytest.raises(SystemExit) as caught:
+        cli.main([str(a) for a in arguments])
+    assert isinstance(caught.value.code, int)
+    return caught.value.code
+
+
+def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    model, out = tmp_path / "classifier.tflite", tmp_path / "rows.csv"
+    model.write_bytes(classifier())
+    options = [f"--vary={text}" for text in (*VARY, "requant_lanes=8")]
+    assert npu("explore", model, *options, "--out", out, "--jobs", 1) == 0
+    text = capsys.readouterr().out
+    assert "6 points, 4 worked" in text
+    assert "2 failed: pixels must be one of [2, 4, 8, 16], got 5" in text.splitlines()
+    with open(out, newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["status"] for row in rows] == ["ok"] * 4 + ["failed"] * 2
+    assert npu("explore", model, *options, "--out", tmp_path / "again.csv", "--jobs", 1) == 0
+    assert (tmp_path / "again.csv").read_bytes() == out.read_bytes()
+
+
+def test_nothing_worked(tmp_path: Path) -> None:
+    model = tmp_path / "classifier.tflite"
+    model.write_bytes(classifier())
+    assert npu("explore", model, "--vary", "pixels=5", "--jobs", 1) == 1
+
+
+def test_bad_requests_end_before_anything_runs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = tmp_path / "classifier.tflite"
+    model.write_bytes(classifier())
+    broken = tmp_path / "broken.tflite"
+    broken.write_text(json.dumps({}))
+    cases = [
+        ([model, "--vary", "pixels"], "--vary needs NAME=VALUE"),
+        ([model, "--vary", "pixels=4", "--out", "rows.txt"], "must end in .csv or .parquet"),
+        ([model, model, "--vary", "pixels=4"], "a network is named twice"),
+        ([model, broken, "--vary", "pixels=4"], "broken.tflite"),
+        ([tmp_path / "none.tflite", "--vary", "pixels=4"], "none.tflite"),
+    ]
+    for arguments, message in cases:
+        assert npu("explore", *arguments) == 2
+        captured = capsys.readouterr()
+        assert captured.out == ""
+        assert message in captured.err
+        assert len(captured.err.splitlines()) == 1

@@ -1,0 +1,89 @@
+"""The Pareto front and the files of a sweep."""
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet
+import pytest
+
+from npu.errors import OutputError
+from npu.explore.space import Point, Space
+from npu.explore.table import COLUMNS, OBJECTIVES, make_rows, mark_front, save_rows
+from rtl.config import NpuConfig
+
+FAILED = {"status": "failed", "reason": "pixels must be one of [2, 4, 8, 16], got 5"}
+
+
+def worked(cycles: int, macs_per_cycle: int, on_chip_bytes: int) -> dict[str, Any]:
+    return {
+        "status": "ok",
+        "reason": "",
+        "cycles": cycles,
+        "macs_per_cycle": macs_per_cycle,
+        "on_chip_bytes": on_chip_bytes,
+        "macs": 1000,
+        "utilization": 0.25,
+        "read_bytes": 10,
+        "write_bytes": 6,
+        "bytes_per_cycle": 1.5,
+        "npu_operators": 3,
+        "cpu_operators": 1,
+    }
+
+
+def points(count: int, model: int = 0) -> list[Point]:
+    (point,) = Space(NpuConfig(), 20, {}).points(1)
+    return [Point(model, point.values)] * count
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_front_is_what_nothing_dominates(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    costs = rng.integers(0, 6, (40, len(OBJECTIVES)))
+    rows = [dict(zip(OBJECTIVES, map(int, cost), strict=True)) for cost in costs]
+    mark_front(rows)
+    for cost, row in zip(costs, rows, strict=True):
+        dominated = ((costs <= cost).all(axis=1) & (costs < cost).any(axis=1)).any()
+        assert row["pareto"] == (not dominated), f"seed {seed}: {row}"
+
+
+def test_each_network_has_its_own_front() -> None:
+    rows = make_rows(
+        ["a", "b"],
+        [*points(1), *points(2, model=1)],
+        [worked(10, 64, 1000), worked(100, 64, 1000), worked(101, 64, 1000)],
+    )
+    assert [row["pareto"] for row in rows] == [True, True, False]
+
+
+def test_a_failed_point_is_a_row_and_not_on_the_front() -> None:
+    rows = make_rows(["a"], points(2), [FAILED, worked(10, 64, 1000)])
+    assert [row["pareto"] for row in rows] == [False, True]
+    assert rows[0]["reason"] == FAILED["reason"]
+    assert rows[0]["cycles"] is None
+
+
+def test_both_files_hold_the_same_rows(tmp_path: Path) -> None:
+    rows = make_rows(["a"], points(2), [FAILED, worked(10, 64, 1000)])
+    for suffix in ("csv", "parquet"):
+        save_rows(rows, tmp_path / f"rows.{suffix}")
+    table = pyarrow.parquet.read_table(tmp_path / "rows.parquet")
+    assert tuple(table.column_names) == COLUMNS
+    assert table.to_pylist() == rows
+    with open(tmp_path / "rows.csv", newline="", encoding="utf-8") as file:
+        texts = list(csv.DictReader(file))
+    assert [tuple(text) for text in texts] == [COLUMNS] * 2
+    expected = [{k: "" if v is None else str(v) for k, v in row.items()} for row in rows]
+    assert texts == expected
+
+
+def test_other_formats_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match=r"must end in \.csv or \.parquet"):
+        save_rows([], tmp_path / "rows.xlsx")
+
+
+def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
+    with pytest.raises(OutputError, match="cannot write"):
+        save_rows([], tmp_path / "missing" / "rows.csv")
