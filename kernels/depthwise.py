@@ -113,9 +113,9 @@ def prepare_depthwise_conv2d(
         ifm_shape,
         kernel,
         placement,
-        # blocks are read whole, beyond the last channel
-        reach=-channels % isa.block,
-        exact=channels % isa.block == 0,
+        # a block is read whole, beyond the last channel where there are too few
+        reach=max(isa.block - channels, 0),
+        exact=channels >= isa.block,
         repeats=channels // ifm_channels,
     )
     taps = kernel_h * kernel_w
@@ -170,6 +170,7 @@ def run_depthwise_conv2d(
     step = all_steps[number]
     pitch = step["ifm_width"] * step["ifm_channels"]
     block, taps, steps = step["block"], step["offsets"], step["steps"]
+    last = max(step["ofm_channels"] - block, 0)
     origins = taps + steps * step["taps"]
     for batch in range(step["batches"]):
         for first in range(0, step["ofm_height"], step["band"]):
@@ -185,7 +186,7 @@ def run_depthwise_conv2d(
             target = step["ofm"] + row * step["ofm_width"] * step["ofm_channels"]
             count = rows * step["ofm_width"]
             for tile in range(step["tiles"]):
-                start = tile * block
+                start = min(tile * block, last)
                 for pixel in range(0, count, step["pixels"]):
                     depthwise_tile(
                         x,
@@ -195,9 +196,9 @@ def run_depthwise_conv2d(
                         steps,
                         origins,
                         panels,
-                        step["panels"] + start * steps * step["taps"],
+                        step["panels"] + tile * block * steps * step["taps"],
                         channels,
-                        step["channels"] + start * OUTPUT_ROWS,
+                        step["channels"] + tile * block * OUTPUT_ROWS,
                         ofm,
                         target + start,
                         pixel,

@@ -188,8 +188,8 @@ def _unpack(builder: Any, lanes: int, element: Any, a: Any, b: Any) -> list[Any]
     ]
 
 
-def requantize(builder: Any, acc: Any, scales: Scales, output: Range) -> Any:
-    """A vector of accumulators to int32 within the output's range.
+def rescale(builder: Any, acc: Any, scales: Scales) -> Any:
+    """A vector of accumulators times the multipliers of `scales`.
 
     See `kernels.panels.OutputRow` for the three roundings in one formula.
     """
@@ -213,7 +213,13 @@ def requantize(builder: Any, acc: Any, scales: Scales, output: Range) -> Any:
     negative = builder.ashr(value, filled(lanes, 31))
     value = builder.add(value, builder.and_(negative, scales.sign))
     value = builder.add(builder.ashr(value, scales.right), scales.half)
-    value = builder.ashr(value, scales.half)
+    return builder.ashr(value, scales.half)
+
+
+def requantize(builder: Any, acc: Any, scales: Scales, output: Range) -> Any:
+    """A vector of accumulators to int32 within the output's range."""
+    lanes = acc.type.count
+    value = rescale(builder, acc, scales)
     value = builder.add(value, splat(builder, output.zero_point, lanes))
     for predicate, limit in (("<", output.low), (">", output.high)):
         bound = splat(builder, limit, lanes)

@@ -105,14 +105,21 @@ def fill_image(
             target[:] = zero_point
             continue
         start = step["ifm"] + (batch * height + y) * width * channels
-        source = ifm[start : start + width * channels]
+        source = ifm[start : start + used * channels]
         begin, end = left * pixel, (left + used) * pixel
         target[:begin] = zero_point
         target[end:] = zero_point
+        inside = target[begin:end]
         if repeats == 1:
-            for i in range(end - begin):
-                target[begin + i] = source[i]
+            copy_elements(source, inside)
         else:
-            for i in range(used * channels):
+            for i in range(source.size):
                 for r in range(repeats):
-                    target[begin + i * repeats + r] = source[i]
+                    inside[i * repeats + r] = source[i]
+
+
+@njit(cache=True, nogil=True)
+def copy_elements(source: NDArray[np.int8], target: NDArray[Any]) -> None:
+    """Copy all of `source`; a loop over slices is what the compiler vectorizes."""
+    for i in range(source.size):
+        target[i] = source[i]

@@ -121,22 +121,26 @@ def pack_depthwise(
 ) -> tuple[NDArray[np.generic], NDArray[np.int32]]:
     """Panels of a depthwise product: `weights` (taps, channels), `rows` (OUTPUT_ROWS, channels).
 
-    Block after block: weights as (steps, isa.block, isa.taps), output stages as (OUTPUT_ROWS,
-    isa.block), both in the order of `depthwise_order`.
+    Block after block, beginning at `depthwise_blocks`: weights as (steps, isa.block, isa.taps),
+    output stages as (OUTPUT_ROWS, isa.block), both in the order of `depthwise_order`.
     """
     taps, channels = weights.shape
-    steps, blocks = -(-taps // isa.taps), -(-channels // isa.block)
-    padded = np.zeros((steps * isa.taps, blocks * isa.block), isa.element)
+    steps, columns = -(-taps // isa.taps), max(channels, isa.block)
+    padded = np.zeros((steps * isa.taps, columns), isa.element)
     padded[:taps, :channels] = weights
-    stages = np.zeros((OUTPUT_ROWS, blocks * isa.block), np.int32)
+    stages = np.zeros((OUTPUT_ROWS, columns), np.int32)
     stages[:, :channels] = rows
-    order = depthwise_order(isa)
-    panels = padded.reshape(steps, isa.taps, blocks, isa.block)[..., order]
-    ordered = stages.reshape(OUTPUT_ROWS, blocks, isa.block)[..., order]
+    chosen = np.add.outer(depthwise_blocks(isa, channels), depthwise_order(isa))
+    panels = padded.reshape(steps, isa.taps, columns)[..., chosen]
     return (
         panels.transpose(2, 0, 3, 1).reshape(-1).view(isa.tag),
-        ordered.transpose(1, 0, 2).reshape(-1),
+        stages[:, chosen].transpose(1, 0, 2).reshape(-1),
     )
+
+
+def depthwise_blocks(isa: Isa, channels: int) -> NDArray[np.int64]:
+    """The first channel of each block: the last one overlaps its predecessor and ends in time."""
+    return np.minimum(np.arange(0, channels, isa.block), max(channels - isa.block, 0))
 
 
 def tap_offsets(isa: Isa, runs: Sequence[tuple[int, int]]) -> NDArray[np.int32]:

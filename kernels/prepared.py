@@ -13,6 +13,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from kernels.checks import (
+    OutputStage,
     Pair,
     Placement,
     check_activation,
@@ -24,8 +25,10 @@ from kernels.checks import (
     check_zero_point,
 )
 from kernels.elementwise import add_by_table, rescale_table
+from kernels.image import copy_elements
 from kernels.isa import Isa, default
 from kernels.lookup import look_up
+from kernels.panels import OUTPUT_ROWS, output_rows
 from kernels.pooling import average_windows, maximum_windows
 from kernels.quantization import (
     ADD_LEFT_SHIFT,
@@ -39,6 +42,7 @@ from kernels.reduce import adjacent_groups, mean_groups
 from kernels.requantize import Rounding
 from kernels.softmax import MAX_ROW, exponential_table, softmax_rows
 from kernels.step import Kind, Prepared, new_step
+from kernels.sum_tile import sum_tile
 
 MAX_PAD_RANK = 4
 
@@ -59,28 +63,43 @@ def prepare_sum(
     """ADD (`sign` 1) or SUB (-1) of two operands of one `shape`."""
     mode = check_rounding(rounding)
     low, high = check_activation(activation_min, activation_max)
-    multiplier, shift = check_multiplier(parameters.multiplier, parameters.shift)
-    table_a, table_b = (
-        rescale_table(
-            check_zero_point(name, zero_point), *check_multiplier(*scale), ADD_LEFT_SHIFT, mode
-        )
-        for name, zero_point, scale in (
-            ("a_zero_point", a_zero_point, (parameters.multiplier_a, parameters.shift_a)),
-            ("b_zero_point", b_zero_point, (parameters.multiplier_b, parameters.shift_b)),
-        )
+    p = parameters
+    zero_points = np.array(
+        [
+            check_zero_point("a_zero_point", a_zero_point),
+            check_zero_point("b_zero_point", b_zero_point),
+            0,
+        ]
     )
+    multipliers = [
+        check_multiplier(*scale)
+        for scale in (
+            (p.multiplier_a, p.shift_a),
+            (p.multiplier_b, p.shift_b),
+            (p.multiplier, p.shift),
+        )
+    ]
+    multiplier, shift = np.array(multipliers, np.int32).T
+    stage = OutputStage(0, multiplier, shift, low, high, mode)
+    stages = output_rows((-zero_points << ADD_LEFT_SHIFT).astype(np.int32), stage).T
+    table_a, table_b = (
+        rescale_table(int(zero_points[i]), *multipliers[i], ADD_LEFT_SHIFT, mode) for i in range(2)
+    )
+    isa = isa or default()
     step = new_step(
         Kind.SUM,
         block=prod(shape),
-        multiplier=multiplier,
-        shift=shift,
+        pixels=isa.lanes,
+        multiplier=multipliers[2][0],
+        shift=multipliers[2][1],
         rounding=mode,
+        sign=0 if sign > 0 else -1,
         ofm_zero_point=check_zero_point("ofm_zero_point", ofm_zero_point),
         low=low,
         high=high,
     )
-    tables = np.concatenate([table_a, sign * table_b])
-    return Prepared(isa or default(), step, shape, shape, run_sum, channels=tables)
+    tables = np.concatenate([stages.reshape(-1), table_a, sign * table_b])
+    return Prepared(isa, step, shape, shape, run_sum, channels=tables)
 
 
 @njit(cache=True, nogil=True)
@@ -97,19 +116,43 @@ def run_sum(
 ) -> None:
     """What `Prepared` calls."""
     step = all_steps[number]
-    size, tables = step["block"], step["channels"]
+    stages = step["channels"]
+    a, b, place = step["ifm"], step["second"], step["ofm"]
+    zero_point, low, high = step["ofm_zero_point"], step["low"], step["high"]
+    size = step["block"]
+    vectors = size // step["pixels"]
+    if vectors > 0:
+        sum_tile(
+            panels,
+            channels,
+            stages,
+            ifm,
+            a,
+            second,
+            b,
+            ofm,
+            place,
+            vectors,
+            step["sign"],
+            zero_point,
+            low,
+            high,
+        )
+    # what no vector holds, one by one
+    done = vectors * step["pixels"]
+    tables = stages + 3 * OUTPUT_ROWS
     add_by_table(
-        ifm[step["ifm"] : step["ifm"] + size],
-        second[step["second"] : step["second"] + size],
+        ifm[a + done : a + size],
+        second[b + done : b + size],
         channels[tables : tables + 256],
         channels[tables + 256 : tables + 512],
         step["multiplier"],
         step["shift"],
         step["rounding"],
-        step["ofm_zero_point"],
-        step["low"],
-        step["high"],
-        ofm[step["ofm"] : step["ofm"] + size],
+        zero_point,
+        low,
+        high,
+        ofm[place + done : place + size],
     )
 
 
@@ -307,8 +350,8 @@ def run_pad(
             row = (batch + geometry[1]) * rows + y + geometry[4]
             begin = (row * columns + geometry[7]) * line + geometry[10]
             for piece in range(pieces):
-                for i in range(length):
-                    target[begin + piece * line + i] = ifm[source + piece * depth + i]
+                first, place = source + piece * depth, begin + piece * line
+                copy_elements(ifm[first : first + length], target[place : place + length])
 
 
 def prepare_softmax(

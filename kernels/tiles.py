@@ -18,6 +18,7 @@ from kernels import emit
 from kernels.emit import I32, I64, Codegen, constant
 from kernels.isa import Isa, tagged
 from kernels.panels import OUTPUT_ROWS, OutputRow, depthwise_order
+from kernels.sum_tile import interpreted_rescale
 
 
 def _pixels(
@@ -282,11 +283,8 @@ def _interpreted_depthwise_tile(
 def _interpreted_output(
     sums: NDArray[np.int64], stage: NDArray[np.int32], zero_point: int, low: int, high: int
 ) -> NDArray[np.int8]:
-    bias, left, multiplier, nudge, sign, right, half = stage.astype(np.int64)
-    acc = ((sums + bias) << left).astype(np.int32).astype(np.int64)
-    value = (acc * multiplier + nudge) >> 31
-    value += np.where(value < 0, sign, 0)
-    value = ((value >> right) + half) >> half
+    exact = stage.astype(np.int64)
+    value = interpreted_rescale(sums + exact[OutputRow.BIAS], exact)
     outputs: NDArray[np.int8] = np.clip((value + zero_point).astype(np.int32), low, high)
     return outputs.astype(np.int8)
 
