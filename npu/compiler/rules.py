@@ -149,19 +149,15 @@ def whole_or_pixel(graph: Graph, op: Operator) -> bool:
 
 
 def whole_minuend(graph: Graph, op: Operator) -> bool:
-    """the first operand of SUB must not be broadcast unless it is constant"""
+    """the first operand must not be broadcast unless it is constant"""
     first = graph.tensors[op.inputs[0]]
-    return (
-        op.kind != "SUB"
-        or has_table(graph, op)
-        or first.is_constant
-        or first.size == graph.output_tensor(op).size
-    )
+    whole = first.size == graph.output_tensor(op).size
+    return has_table(graph, op) or first.is_constant or whole
 
 
 def one_slope(graph: Graph, op: Operator) -> bool:
-    """PRELU must have one constant slope"""
-    return op.kind != "PRELU" or has_table(graph, op)
+    """there must be one constant slope"""
+    return has_table(graph, op)
 
 
 def whole_rows(graph: Graph, op: Operator) -> bool:
@@ -184,7 +180,7 @@ def reduction_in_range(graph: Graph, op: Operator) -> bool:
 
 
 def pixels_reduced(graph: Graph, op: Operator) -> bool:
-    """REDUCE_MAX must not reduce channels"""
+    """channels must not be reduced"""
     return not reduction_map(graph, op)[1][2]
 
 
@@ -195,7 +191,7 @@ def same_quantization(graph: Graph, op: Operator) -> bool:
 
 
 def padding_in_range(graph: Graph, op: Operator) -> bool:
-    """PAD must not extend the batch, and height and width by up to 255 in front and behind"""
+    """the batch must not be extended, and height and width by up to 255 in front and behind"""
     amounts = paddings(graph, op)
     spatial = [n for pair in amounts[-3:-1] for n in pair]
     return not any(map(any, amounts[:-3])) and max(spatial, default=0) <= FIELD_LIMIT
@@ -216,9 +212,7 @@ _FUNCTION: list[Rule] = [
     computed_operand,
     extents_in_range,
     whole_or_pixel,
-    whole_minuend,
 ]
-_TABLE: list[Rule] = [*_COMMON, one_slope]
 _REDUCTION: list[Rule] = [*_COMMON, one_map, reduction_in_range]
 _PADDING: list[Rule] = [*_COMMON, constant_paddings, one_map, padding_in_range]
 
@@ -226,9 +220,11 @@ RULES: dict[str, list[Rule]] = {
     "CONV_2D": _CONVOLUTION,
     "DEPTHWISE_CONV_2D": _CONVOLUTION,
     "FULLY_CONNECTED": [*_COMMON, *_WEIGHTS, whole_rows],
-    **{kind: [*_FUNCTION, clamping_activation] for kind in ("ADD", "SUB", "MUL")},
+    **{kind: [*_FUNCTION, clamping_activation] for kind in ("ADD", "MUL")},
+    "SUB": [*_FUNCTION, whole_minuend, clamping_activation],
     **{kind: _FUNCTION for kind in ("MAXIMUM", "MINIMUM")},
-    **{kind: _TABLE for kind in sorted(TABLE_KINDS)},
+    **{kind: _COMMON for kind in sorted(TABLE_KINDS)},
+    "PRELU": [*_COMMON, one_slope],
     "AVERAGE_POOL_2D": _POOL,
     "MAX_POOL_2D": _POOL,
     **{kind: _REDUCTION for kind in ("MEAN", "SUM")},

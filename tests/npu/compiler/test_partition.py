@@ -91,12 +91,12 @@ REFUSED = {
     "pad of the batch": (
         (1, 6, 6, 4),
         lambda m, rng, x: m.pad(random_conv2d(m, rng, x, 4), [(1, 0), (1, 1), (1, 1), (0, 0)]),
-        "PAD must not extend the batch",
+        "the batch must not be extended",
     ),
     "wide pad": (
         (1, 6, 6, 4),
         lambda m, rng, x: random_conv2d(m, rng, m.pad(x, [(0, 0), (256, 0), (0, 0), (0, 0)]), 4),
-        "PAD must not extend the batch, and height and width by up to 255",
+        "the batch must not be extended, and height and width by up to 255",
     ),
     "pixels to channels": (
         (1, 6, 6, 4),
