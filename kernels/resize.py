@@ -24,7 +24,7 @@ def resize_nearest_neighbor(
     """
     check_quantized("ifm", ifm, 4)
     rows, columns = (
-        _nearest(ifm.shape[1 + axis], size, align_corners, half_pixel_centers)
+        nearest_indices(ifm.shape[1 + axis], size, align_corners, half_pixel_centers)
         for axis, size in enumerate(check_pair("ofm_hw", ofm_hw, 1))
     )
     return np.ascontiguousarray(ifm[:, rows[:, None], columns])
@@ -51,10 +51,10 @@ def resize_bilinear(
     return ofm
 
 
-def _nearest(
+def nearest_indices(
     size: int, ofm_size: int, align_corners: bool, half_pixel_centers: bool
 ) -> NDArray[np.int64]:
-    """The input row (or column) of each output row."""
+    """RESIZE_NEAREST_NEIGHBOR: the input row (or column) of each output row (or column), int64."""
     if align_corners and ofm_size > 1:
         scale = np.float32(size - 1) / np.float32(ofm_size - 1)
     else:

@@ -2,17 +2,20 @@
 
 from dataclasses import dataclass
 
-from npu.compiler.estimate import grid_cycles, transfer_cycles
-from npu.compiler.hazards import Access, Memory
+from npu.compiler.estimate import grid_cycles, row_transfer_cycles, transfer_cycles
+from npu.compiler.hazards import Access, Memory, strided_bytes
 from npu.compiler.layout import Fold, input_planes
 from npu.compiler.normalize import FIELD_LIMIT
 from npu.compiler.pieces import Piece, weight_words
-from npu.compiler.tasks import Extent, GridTask, Region, ceil_div
+from npu.compiler.tasks import Extent, GridTask, Place, Region, ceil_div
 from rtl.config import BIAS_BYTES, PARAMETER_BYTES, NpuConfig
 from rtl.isa import ADDRESS_BITS, Destination, Opcode
 from rtl.isa import Region as MemoryRegion
 
 ADDRESS_MASK = (1 << ADDRESS_BITS) - 1
+MAX_ROWS = (1 << 16) - 1
+"""Rows of a LOAD or STORE at most."""
+
 MAX_FLAT_PIXELS = (1 << 16) - 1
 """The widest output row that a command can hold."""
 
@@ -30,32 +33,34 @@ class Prepared:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """Rows `row0 .. row0 + rows` of a feature map, dense in the scratchpad from word `base`."""
+    """Rows of a feature map, from `row0` on, in the scratchpad from word `base` on.
+
+    `row_pitch` and `plane_pitch` are words from one row, and one plane, to the next.
+    """
 
     base: int
     row0: int
-    rows: int
     width: int
     planes: int
+    row_pitch: int
+    plane_pitch: int
 
-    @property
-    def plane_pitch(self) -> int:
-        """Words from one plane to the next."""
-        return self.rows * self.width
-
-    @property
-    def words(self) -> int:
-        """Words that the view occupies."""
-        return self.planes * self.plane_pitch
+    @classmethod
+    def dense(cls, base: int, rows: tuple[int, int], extent: Extent, config: NpuConfig) -> "View":
+        """Rows `first..end` of a map of `extent` that follow each other."""
+        count = rows[1] - rows[0]
+        planes = extent.planes(config.lanes)
+        return cls(base, rows[0], extent.width, planes, extent.width, count * extent.width)
 
     def address(self, plane: int, row: int, column: int = 0) -> int:
         """Word address; rows and columns outside the view give imaginary addresses."""
-        return self.base + plane * self.plane_pitch + (row - self.row0) * self.width + column
+        return self.base + plane * self.plane_pitch + (row - self.row0) * self.row_pitch + column
 
     def access(self, planes: tuple[int, int], rows: tuple[int, int]) -> Access:
         """The words of planes `first..end` and rows `first..end`."""
         start = self.address(planes[0], rows[0])
-        length = (rows[1] - rows[0]) * self.width
+        # between rows that are apart, the words of others count as touched, too
+        length = (rows[1] - rows[0] - 1) * self.row_pitch + self.width
         count = planes[1] - planes[0]
         return Access(Memory.SCRATCHPAD, start, length, count, self.plane_pitch)
 
@@ -63,46 +68,52 @@ class View:
 def load_rows(
     view: View,
     extent: Extent,
+    place: Place,
     region: MemoryRegion,
     offset: int,
     rows: tuple[int, int],
     config: NpuConfig,
-) -> Prepared:
-    """LOAD rows `first..end` of the map of `extent` at byte `offset` of `region`."""
-    row_bytes = extent.width * extent.channels
-    pixels = (rows[1] - rows[0]) * extent.width
-    start = offset + rows[0] * row_bytes
-    size = pixels * extent.channels
-    fields = {
-        "offset": start,
-        "region": region,
-        "destination": Destination.SCRATCHPAD,
-        "rows": 1,
-        "pad_value": 0,
-        "row_bytes": size,
-        "row_stride": 0,
-        "pad_left": 0,
-        "fold": 0,
-        "pixels": pixels,
-        "pixel_bytes": extent.channels,
-        "pixel_step": extent.channels,
-        "pixel_words": view.planes,
-        "base": view.address(0, rows[0]),
-        "row_pitch": 0,
-        "plane_pitch": view.plane_pitch & ADDRESS_MASK,
-    }
-    return Prepared(
-        Opcode.LOAD,
-        fields,
-        (Access(Memory.ARENA, start, size),) if region == MemoryRegion.ARENA else (),
-        (view.access((0, view.planes), rows),),
-        transfer_cycles(size, pixels * view.planes, config),
-    )
+) -> list[Prepared]:
+    """LOAD rows `first..end` of the map of `extent` at `place` in the tensor at byte `offset`."""
+    commands = []
+    for run in _runs(view, extent, place, rows):
+        size = run.pixels * extent.channels
+        fields = {
+            "offset": offset + run.offset,
+            "region": region,
+            "destination": Destination.SCRATCHPAD,
+            "rows": run.rows,
+            "pad_value": 0,
+            "row_bytes": size,
+            "row_stride": run.stride,
+            "pad_left": 0,
+            "fold": 0,
+            "pixels": run.pixels,
+            "pixel_bytes": extent.channels,
+            "pixel_step": extent.channels,
+            "pixel_words": view.planes,
+            "base": run.base,
+            "row_pitch": run.pitch,
+            "plane_pitch": view.plane_pitch & ADDRESS_MASK,
+        }
+        read = strided_bytes(offset + run.offset, run.rows, run.stride, size)
+        words = run.rows * run.pixels * view.planes
+        commands.append(
+            Prepared(
+                Opcode.LOAD,
+                fields,
+                (read,) if region == MemoryRegion.ARENA else (),
+                (run.words(view),),
+                row_transfer_cycles(run.rows, run.rows * size, words, config),
+            )
+        )
+    return commands
 
 
 def load_folded(
     view: View,
     extent: Extent,
+    place: Place,
     fold: Fold,
     zero_point: int,
     offset: int,
@@ -112,7 +123,7 @@ def load_folded(
     """LOAD rows `first..end` of the map of `extent`, columns folded into lanes."""
     row_bytes = extent.width * extent.channels
     count = rows[1] - rows[0]
-    start = offset + rows[0] * row_bytes
+    start = offset + place.offset + rows[0] * place.row_stride
     fields = {
         "offset": start,
         "region": MemoryRegion.ARENA,
@@ -120,7 +131,7 @@ def load_folded(
         "rows": count,
         "pad_value": zero_point,
         "row_bytes": row_bytes,
-        "row_stride": row_bytes,
+        "row_stride": place.row_stride if count > 1 else 0,
         "pad_left": fold.pad * extent.channels,
         "fold": 1,
         "pixels": fold.width,
@@ -134,7 +145,7 @@ def load_folded(
     return Prepared(
         Opcode.LOAD,
         fields,
-        (Access(Memory.ARENA, start, count * row_bytes),),
+        (strided_bytes(start, count, place.row_stride, row_bytes),),
         (view.access((0, view.planes), rows),),
         transfer_cycles(count * row_bytes, count * fold.width * view.planes, config),
     )
@@ -185,32 +196,97 @@ def block_units(destination: Destination) -> int:
 
 
 def store_rows(
-    view: View, extent: Extent, offset: int, rows: tuple[int, int], config: NpuConfig
-) -> Prepared:
-    """STORE rows `first..end` of the map of `extent` to byte `offset` of the arena."""
-    row_bytes = extent.width * extent.channels
-    pixels = (rows[1] - rows[0]) * extent.width
-    start = offset + rows[0] * row_bytes
-    size = pixels * extent.channels
-    fields = {
-        "offset": start,
-        "region": MemoryRegion.ARENA,
-        "rows": 1,
-        "pixel_words": view.planes,
-        "row_stride": 0,
-        "pixels": pixels,
-        "pixel_bytes": extent.channels,
-        "base": view.address(0, rows[0]),
-        "row_pitch": 0,
-        "plane_pitch": view.plane_pitch & ADDRESS_MASK,
-    }
-    return Prepared(
-        Opcode.STORE,
-        fields,
-        (view.access((0, view.planes), rows),),
-        (Access(Memory.ARENA, start, size),),
-        transfer_cycles(size, pixels * view.planes, config),
-    )
+    view: View,
+    extent: Extent,
+    place: Place,
+    offset: int,
+    rows: tuple[int, int],
+    config: NpuConfig,
+) -> list[Prepared]:
+    """STORE rows `first..end` of the map of `extent` to `place` in the tensor at byte `offset`."""
+    commands = []
+    for run in _runs(view, extent, place, rows):
+        size = run.pixels * extent.channels
+        fields = {
+            "offset": offset + run.offset,
+            "region": MemoryRegion.ARENA,
+            "rows": run.rows,
+            "pixel_words": view.planes,
+            "row_stride": run.stride,
+            "pixels": run.pixels,
+            "pixel_bytes": extent.channels,
+            "base": run.base,
+            "row_pitch": run.pitch,
+            "plane_pitch": view.plane_pitch & ADDRESS_MASK,
+        }
+        written = strided_bytes(offset + run.offset, run.rows, run.stride, size)
+        words = run.rows * run.pixels * view.planes
+        commands.append(
+            Prepared(
+                Opcode.STORE,
+                fields,
+                (run.words(view),),
+                (written,),
+                row_transfer_cycles(run.rows, run.rows * size, words, config),
+            )
+        )
+    return commands
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """What one LOAD or STORE moves: `rows` rows of `pixels` pixels.
+
+    `offset` and `stride` are bytes in the tensor, `base` and `pitch` words in the scratchpad.
+    """
+
+    offset: int
+    rows: int
+    stride: int
+    pixels: int
+    base: int
+    pitch: int
+
+    def words(self, view: View) -> Access:
+        """The words of the scratchpad that it touches."""
+        length = (self.rows - 1) * self.pitch + self.pixels
+        return Access(Memory.SCRATCHPAD, self.base, length, view.planes, view.plane_pitch)
+
+
+def _runs(view: View, extent: Extent, place: Place, rows: tuple[int, int]) -> list[_Run]:
+    """How rows of a map are moved: as one dense run where that is possible."""
+    first, count, width = rows[0], rows[1] - rows[0], extent.width
+    start = place.offset + first * place.row_stride
+    base = view.address(0, first)
+    joined = count == 1 or view.row_pitch == width
+    if width == 1 or place.pixel_stride == extent.channels:
+        if count == 1 or (joined and place.row_stride == width * extent.channels):
+            return [_Run(start, 1, 0, count * width, base, 0)]
+        return [_Run(start, count, place.row_stride, width, base, view.row_pitch)]
+    if joined and (count == 1 or place.row_stride == width * place.pixel_stride):
+        total = count * width
+        return [
+            _Run(
+                start + pixel * place.pixel_stride,
+                min(MAX_ROWS, total - pixel),
+                place.pixel_stride,
+                1,
+                base + pixel,
+                1,
+            )
+            for pixel in range(0, total, MAX_ROWS)
+        ]
+    return [
+        _Run(
+            start + row * place.row_stride,
+            width,
+            place.pixel_stride,
+            1,
+            base + row * view.row_pitch,
+            1,
+        )
+        for row in range(count)
+    ]
 
 
 def grid(
@@ -239,9 +315,10 @@ def grid(
         planes = input_planes(task, piece.first, end, config)
     else:
         planes = piece.first, end
-    origin = ifm.address(planes[0], first_row, first_column) - pad_top * ifm.width - pad_left
+    origin = ifm.address(planes[0], first_row - pad_top, first_column) - pad_left
     # pixels of dense rows follow each other, so that a pointwise kernel sees one long row
-    whole_rows = columns == ifm.width == ofm.width and region.y1 <= task.ifm.height
+    aligned = columns == ifm.width == ifm.row_pitch == ofm.width == ofm.row_pitch
+    whole_rows = aligned and region.y1 <= task.ifm.height
     if kernel.pointwise and whole_rows and rows * columns <= MAX_FLAT_PIXELS:
         rows, columns = 1, rows * columns
         ifm_rows, ifm_columns = rows, columns
@@ -251,8 +328,8 @@ def grid(
     fields = {
         "ifm_origin": origin & ADDRESS_MASK,
         "ifm_plane_pitch": ifm.plane_pitch & ADDRESS_MASK,
-        "ifm_row_step": kernel.stride_y * ifm.width & ADDRESS_MASK,
-        "ifm_tap_row_step": kernel.dilation_y * ifm.width & ADDRESS_MASK,
+        "ifm_row_step": kernel.stride_y * ifm.row_pitch & ADDRESS_MASK,
+        "ifm_tap_row_step": kernel.dilation_y * ifm.row_pitch & ADDRESS_MASK,
         "group_step": pixels * kernel.stride_x,
         "tap_step": taps if taps > 1 else kernel.dilation_x,
         "window_stride": task.window_stride(),
@@ -277,7 +354,7 @@ def grid(
         "activation_min": task.activation_min,
         "ofm_base": ofm.address(piece.first, region.y0, region.x0),
         "ofm_plane_pitch": ofm.plane_pitch & ADDRESS_MASK,
-        "ofm_row_pitch": ofm.width,
+        "ofm_row_pitch": ofm.row_pitch,
         "ofm_zero_point": task.ofm_zero_point,
         **_scaling(task),
     }

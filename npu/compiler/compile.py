@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from kernels.requantize import Rounding
 from npu.compiler.allocate import Request, allocate
 from npu.compiler.commands import Prepared, grid
 from npu.compiler.constants import ConstantItem, ConstantRegion, ConstantRing, TableSlot
@@ -12,8 +11,9 @@ from npu.compiler.emit import CommandStream, Stream
 from npu.compiler.layout import parameter_bytes, weight_bytes
 from npu.compiler.pieces import PieceKey
 from npu.compiler.plan import SegmentPlan, plan_segment
-from npu.compiler.schedule import GridStep, Step, schedule
+from npu.compiler.schedule import schedule
 from npu.compiler.segment import Segment, lower_segment
+from npu.compiler.steps import CommandStep, GridStep, Step
 from npu.graph import Graph
 from rtl.config import NpuConfig
 from rtl.isa import COMMANDS, Destination, Engine, encode_all
@@ -49,17 +49,20 @@ def compile_segment(
     CompileError : an operator does not fit the hardware; `partition` chooses operators that do.
     """
     options = options or CompilerOptions()
-    lowered = lower_segment(graph, segment, Rounding.named(config.rounding))
+    lowered = lower_segment(graph, segment, config)
     external = frozenset(lowered.roots[t] for t in segment.inputs)
     kept = {lowered.roots[t] for t in segment.outputs}
-    sources = external.union(*(op.constants for op in lowered.operators))
-    plan = plan_segment(lowered.operators, sources, frozenset(kept), config)
+    in_memory = external.union(
+        lowered.written_in_arena, *(op.constants for op in lowered.operators)
+    )
+    plan = plan_segment(lowered.operators, in_memory, frozenset(kept), config)
     if options.keep_intermediates:
         kept |= {op.target for op in lowered.operators}
         kept -= {tensor for group in plan.groups for tensor in group.partial()}
     produced = {op.target for op in lowered.operators}
-    stored = frozenset(t for t in kept & produced if t not in plan.spilled)
-    offsets, arena_bytes = _arena(graph, plan, external | kept)
+    written = plan.spilled | lowered.written_in_arena
+    stored = frozenset((kept | lowered.read_in_arena) & produced - written)
+    offsets, arena_bytes = _arena(graph, plan, external | kept, written | stored)
     constants = ConstantRegion()
     maps = {
         source: constants.add([data.reshape(-1).view(np.uint8)])
@@ -71,17 +74,19 @@ def compile_segment(
 
     def bind(tensor: int) -> TensorBinding:
         t = graph.tensors[tensor]
-        return TensorBinding(t.name, tensor, offsets[lowered.roots[tensor]], t.shape or (1,))
+        offset = offsets[lowered.roots[tensor]] + lowered.offsets[tensor]
+        return TensorBinding(t.name, tensor, offset, t.shape or (1,))
 
-    in_arena = [
-        t
-        for t, root in lowered.roots.items()
-        if t not in lowered.folded and root in external | kept
-    ]
-    layers = []
+    in_arena = [t for t in lowered.offsets if lowered.roots[t] in external | kept]
+    layers: list[ProgramLayer] = []
     for position, op in enumerate(lowered.operators):
-        commands = sorted(stream.positions[number] for number in positions.get(position, ()))
-        layers.append(ProgramLayer(op.index, op.kind, op.macs, tuple(commands)))
+        numbers = [stream.positions[number] for number in positions.get(position, ())]
+        macs = op.macs
+        if layers and layers[-1].operator_index == op.index:
+            part = layers.pop()
+            macs += part.macs
+            numbers += part.compute_commands
+        layers.append(ProgramLayer(op.index, op.kind, macs, tuple(sorted(numbers))))
     return Program(
         config=config,
         commands=encode_all(stream.commands),
@@ -94,14 +99,16 @@ def compile_segment(
     )
 
 
-def _arena(graph: Graph, plan: SegmentPlan, kept: frozenset[int]) -> tuple[dict[int, int], int]:
-    """Byte offsets by tensor: those in `kept` for the whole run, spilled ones while needed."""
+def _arena(
+    graph: Graph, plan: SegmentPlan, kept: frozenset[int], others: frozenset[int]
+) -> tuple[dict[int, int], int]:
+    """Byte offsets by tensor: those in `kept` for the whole run, `others` while needed."""
     lives = {tensor: (-1, len(plan.groups)) for tensor in sorted(kept)}
     # the operators of a group interleave, so that a tensor is needed during whole groups
     for number, group in enumerate(plan.groups):
         for member in group.members:
             for tensor in (*member.op.sources, member.op.target):
-                if tensor in plan.spilled and tensor not in kept:
+                if tensor in others and tensor not in kept:
                     lives[tensor] = (lives.get(tensor, (number, number))[0], number)
     requests = [
         Request(tensor, graph.tensors[tensor].size, *life) for tensor, life in lives.items()
@@ -154,13 +161,14 @@ def _emit(
             command = grid(
                 step.task, step.piece, step.region, step.ifm, step.ofm, bases[0], bases[1], config
             )
+            commands = [*(load for load in loads if load is not None), command]
+        elif isinstance(step, CommandStep):
+            table = tables.require(step.table) if step.table is not None else None
+            commands = [step.command] if table is None else [table, step.command]
         else:
-            loads = [tables.require(step.table)] if step.table is not None else []
-            command = step.command
-        for load in loads:
-            if load is not None:
-                put(load)
-        number = put(command)
-        if COMMANDS[command.opcode].engine == Engine.COMPUTE:
-            positions.setdefault(step.position, []).append(number)
+            commands = list(step.commands(rings[0].reserve(step.words)))
+        for command in commands:
+            number = put(command)
+            if COMMANDS[command.opcode].engine == Engine.COMPUTE:
+                positions.setdefault(step.position, []).append(number)
     return stream.finish(), positions

@@ -118,15 +118,19 @@ class ConstantRing:
                 f"{size * unit} bytes of {destination.name.lower()} for one command"
                 f" exceed the buffer of {self._capacity * unit}"
             )
-        base = self._head if self._head + size <= self._capacity else 0
-        self._head = base + size
-        self._slots = [s for s in self._slots if s.end <= base or s.first >= base + size]
-        position = base
+        base = position = self.reserve(size)
         for k in keys:
             self._slots.append(Slot(k, position, position + self._sizes[k]))
             position += self._sizes[k]
         load = load_constants(destination, self._offsets[key], base, size * unit, self._config)
         return base, load
+
+    def reserve(self, size: int) -> int:
+        """The address of `size` units for something else than an item."""
+        base = self._head if self._head + size <= self._capacity else 0
+        self._head = base + size
+        self._slots = [s for s in self._slots if s.end <= base or s.first >= base + size]
+        return base
 
     def _chunk(self, key: PieceKey) -> list[PieceKey]:
         """`key` and small items behind it that one LOAD may bring along."""

@@ -13,6 +13,9 @@ COMPUTE_OVERHEAD = 24
 TRANSFER_OVERHEAD = 8
 """Cycles that a LOAD or STORE costs its engine besides its data; consecutive ones overlap."""
 
+ROW_OVERHEAD = 6
+"""Cycles between the starts of rows that are apart in external memory, at least."""
+
 MEMORY_LATENCY = 30
 """From the start of a transfer to its first data, when the engine was idle."""
 
@@ -51,3 +54,9 @@ def elementwise_cycles(words: int, config: NpuConfig) -> int:
 def transfer_cycles(size: int, words: int, config: NpuConfig) -> int:
     """Cycles in which `size` bytes cross the bus as `words` scratchpad or buffer words."""
     return max(ceil_div(size, config.bus_bytes), words)
+
+
+def row_transfer_cycles(rows: int, size: int, words: int, config: NpuConfig) -> int:
+    """Cycles of a transfer of `size` bytes that are `rows` rows apart in external memory."""
+    overhead = ROW_OVERHEAD * (rows - 1)
+    return max(transfer_cycles(size, words, config), overhead)

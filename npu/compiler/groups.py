@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import isqrt
 
-from npu.compiler.estimate import COMPUTE_OVERHEAD, TRANSFER_OVERHEAD, transfer_cycles
+from npu.compiler.estimate import COMPUTE_OVERHEAD, TRANSFER_OVERHEAD, row_transfer_cycles
 from npu.compiler.pieces import constant_size, cut, reloaded_bytes
 from npu.compiler.stripes import (
     GroupPlan,
@@ -76,6 +76,14 @@ class GroupPlanner:
 
         `streamed` are the tensors in the arena. None when nothing fits.
         """
+        direct = self._members[first].op.direct
+        if direct is not None:
+            assert end == first + 1
+            for workspace in direct.workspaces(self._config):
+                if workspace.words <= budget:
+                    members = tuple(self._members[first:end])
+                    return GroupPlan(first, members, (), workspace.cycles, workspace.words)
+            return None
         streamed &= frozenset().union(*self._touched[first:end])
         key = (first, end, streamed)
         if key not in self._options:
@@ -93,8 +101,10 @@ class GroupPlanner:
         members = self._members[first:end]
         height = members[-1].op.ofm.height
         inner = {m.op.target for m in members[:-1]}
-        loads = any(t in streamed - inner for m in members for t in m.op.sources)
-        stores = members[-1].op.target in streamed
+        loads = any(
+            o.tensor not in inner and o.streamed(streamed) for m in members for o in m.inputs
+        )
+        stores = members[-1].output.streamed(streamed)
         heights = sorted({ceil_div(height, n) for n in range(1, height + 1)}, reverse=True)
         if not inner and not loads and not stores:
             heights = [height]
@@ -148,7 +158,7 @@ class GroupPlanner:
             for operand, needed, most in zip(
                 member.inputs, span.needed, span.most_needed, strict=True
             ):
-                if operand.tensor in streamed and operand.tensor not in inner:
+                if operand.tensor not in inner and operand.streamed(streamed):
                     height = operand.extent.height
                     if whole or most == height:
                         loaded, held = height, height
@@ -159,7 +169,7 @@ class GroupPlanner:
             output = member.output
             if output.tensor in inner:
                 words += span.most_made * output.row_words(config)
-            elif output.tensor in streamed:
+            elif output.streamed(streamed):
                 words += buffers * span.most_made * output.row_words(config)
                 store += self._transfer(output, output.extent.height, count)
         reloads = reloaded_bytes(self._constants[first:end], config) // config.bus_bytes
@@ -182,9 +192,9 @@ class GroupPlanner:
                 height = operand.extent.height
                 if operand.tensor in inner:
                     operand = replace(operand, residence=Residence.LOCAL)
-                elif operand.tensor in streamed and (whole or most == height):
+                elif operand.streamed(streamed) and (whole or most == height):
                     operand = replace(operand, residence=Residence.WHOLE, buffers=1, rows=height)
-                elif operand.tensor in streamed:
+                elif operand.streamed(streamed):
                     operand = replace(
                         operand, residence=Residence.STRIPES, buffers=option.buffers, rows=most
                     )
@@ -192,7 +202,7 @@ class GroupPlanner:
             output, made = member.output, span.most_made
             if output.tensor in inner:
                 output = replace(output, residence=Residence.LOCAL, buffers=1, rows=made)
-            elif output.tensor in streamed:
+            elif output.streamed(streamed):
                 buffers = option.buffers
                 output = replace(output, residence=Residence.STRIPES, buffers=buffers, rows=made)
             placed.append(Member(member.op, tuple(inputs), output))
@@ -200,9 +210,15 @@ class GroupPlanner:
         return GroupPlan(first, tuple(placed), stripes, option.cycles)
 
     def _transfer(self, operand: Operand, rows: int, count: int) -> int:
-        size = rows * operand.external.width * operand.external.channels
+        extent, place = operand.external, operand.place
         words = rows * operand.row_words(self._config)
-        return count * TRANSFER_OVERHEAD + transfer_cycles(size, words, self._config)
+        apart = 1
+        if extent.width > 1 and place.pixel_stride != extent.channels:
+            apart = rows * extent.width
+        elif place.row_stride != extent.width * extent.channels:
+            apart = rows
+        size = rows * extent.width * extent.channels
+        return count * TRANSFER_OVERHEAD + row_transfer_cycles(apart, size, words, self._config)
 
 
 def _most(spans: Iterable[Rows]) -> int:

@@ -34,6 +34,19 @@ class Access:
         return [(start, start + self.length) for start in starts]
 
 
+MOST_RANGES = 32
+"""Rows that are tracked one by one; of more, the bytes in between count as touched, too."""
+
+
+def strided_bytes(offset: int, count: int, stride: int, length: int) -> Access:
+    """The bytes of the arena that `count` rows of `length` bytes, `stride` apart, touch."""
+    if count == 1 or stride == 0:
+        return Access(Memory.ARENA, offset, length)
+    if count > MOST_RANGES or stride < length:
+        return Access(Memory.ARENA, offset, (count - 1) * stride + length)
+    return Access(Memory.ARENA, offset, length, count, stride)
+
+
 _NOBODY = -1
 _END = 1 << 62
 

@@ -5,16 +5,11 @@ from dataclasses import dataclass
 
 from kernels.requantize import Rounding
 from npu.compiler.lower import COMPUTE_KINDS
-from npu.compiler.lower_reduce import REDUCTION_KINDS, reduced_extent
-from npu.compiler.normalize import FIELD_LIMIT
-from npu.compiler.padding import folds
 from npu.compiler.pieces import smallest_weights
 from npu.compiler.rules import reason_against
 from npu.compiler.segment import Segment, lower_segment, make_segment
-from npu.compiler.shapes import VIEW_KINDS, natural_extent
 from npu.compiler.stripes import smallest_working_set
-from npu.compiler.tasks import GridTask
-from npu.graph import Graph, Operator
+from npu.graph import Graph
 from rtl.config import NpuConfig
 
 
@@ -82,59 +77,17 @@ def _misplaced(graph: Graph, run: tuple[int, ...]) -> dict[int, str]:
     members = [graph.operators[i] for i in run]
     if not any(op.kind in COMPUTE_KINDS for op in members):
         return dict.fromkeys(run, "nothing to compute beside it on the NPU")
-    produced: dict[int, int] = {}
-    found: dict[int, str] = {}
-    for op in members:
-        output = op.outputs[0]
-        if op.kind == "PAD" and folds(graph, op, run):
-            continue
-        if op.kind in VIEW_KINDS:
-            channels = produced.get(op.inputs[0])
-            if channels is not None:
-                produced[output] = channels
-                if not _renames(graph, op, channels, run):
-                    found[op.index] = f"{op.kind} moves data between pixels and channels"
-        elif op.kind in REDUCTION_KINDS:
-            produced[output] = reduced_extent(graph, op).channels
-            if not _renames(graph, op, produced[output], run):
-                found[op.index] = f"{op.kind} moves data between pixels and channels"
-        else:
-            produced[output] = natural_extent(graph.tensors[output].shape).channels
-    return found
-
-
-def _renames(graph: Graph, op: Operator, channels: int, run: tuple[int, ...]) -> bool:
-    """Whether all consumers in the run can read the bytes as they lie in the scratchpad."""
-    tensor = graph.tensors[op.outputs[0]]
-    if natural_extent(tensor.shape).channels == channels:
-        return True
-    for consumer in graph.consumers(tensor.index):
-        if consumer.index not in run or consumer.kind in VIEW_KINDS:
-            continue
-        if consumer.kind != "FULLY_CONNECTED":
-            return False
-        if graph.tensors[consumer.inputs[1]].shape[1] != tensor.size:
-            return False
-    return True
+    return {}
 
 
 def _too_large(graph: Graph, run: tuple[int, ...], config: NpuConfig) -> dict[int, str]:
     """Operators of a run that the memories on chip are too small for."""
     found: dict[int, str] = {}
-    rounding = Rounding.named(config.rounding)
-    lowered = lower_segment(graph, make_segment(graph, run), rounding)
+    lowered = lower_segment(graph, make_segment(graph, run), config)
     for work in lowered.operators:
         words = smallest_working_set(work, config)
-        ifm = work.source_extents[0]
         weights = smallest_weights(work, config)
-        kernels = [task.kernel for task in work.tasks if isinstance(task, GridTask)]
-        taps = max((max(kernel.height, kernel.width) for kernel in kernels), default=0)
-        if taps > FIELD_LIMIT:
-            found[work.index] = (
-                f"a map of {ifm.height} x {ifm.width} pixels is reduced at once, up to"
-                f" {FIELD_LIMIT} x {FIELD_LIMIT} is possible"
-            )
-        elif words > config.scratchpad_words:
+        if words > config.scratchpad_words:
             needed = words * config.lanes / 1024
             found[work.index] = (
                 f"tensor too large for any tiling: needs {needed:.0f} KiB,"

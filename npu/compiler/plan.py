@@ -19,6 +19,9 @@ from rtl.config import NpuConfig
 MARGINS = (0, 1, 2, 4)
 """Sixteenths of the scratchpad left free, tried in order, until fragmentation no longer hurts."""
 
+WORKSPACE = "workspace"
+"""Stands for an operand in the address of direct work's workspace."""
+
 LONGEST_FUSION = 5
 """Maps between neighbouring operators that are tried to be made local together, at most."""
 
@@ -31,7 +34,7 @@ class SegmentPlan:
     """All groups' plans and all scratchpad addresses.
 
     `addresses` are words, by tensor for resident and local maps, by `(position, operand, buffer)`
-    for an operator's own buffers, where operand -1 is the output.
+    for an operator's own buffers, where operand -1 is the output, and by `(position, WORKSPACE)`.
     """
 
     groups: tuple[GroupPlan, ...]
@@ -50,7 +53,7 @@ def plan_segment(
     handed_out: frozenset[int],
     config: NpuConfig,
 ) -> SegmentPlan:
-    """Plan a segment; it reads `external` from memory and its results are `handed_out`.
+    """Plan a segment; `external` lie in memory, its results are `handed_out`.
 
     Raises
     ------
@@ -85,7 +88,7 @@ class _Planner:
         self._external = external
         self._members = [make_member(op, external, config) for op in operators]
         self._groups = GroupPlanner(self._members, config)
-        self._lives = _lifetimes(operators, config)
+        self._lives = _lifetimes(operators, external, config)
         self._fusable = [
             self._can_fuse(position) and self._members[position].op.target not in handed_out
             for position in range(len(operators))
@@ -184,6 +187,8 @@ class _Planner:
             if tensor not in spilled:
                 yield Request(tensor, life.words, life.first, life.last)
         for number, group in enumerate(groups):
+            if group.workspace:
+                yield Request((group.first, WORKSPACE), group.workspace, number, number)
             for index, member in enumerate(group.members):
                 for operand_number, operand in member.operands().items():
                     words = operand.buffer_words(self._config)
@@ -197,14 +202,18 @@ class _Planner:
     def _can_fuse(self, position: int) -> bool:
         """Whether all readers of the map written at `position` see it as it was written."""
         target = self._members[position].op.target
+        written = self._members[position].op.ofm
+        if not self._members[position].op.target_at.is_all(written):
+            return False
         readers = [
-            extent
+            extent == written and place.is_all(written)
             for member in self._members
-            for source, extent in zip(member.op.sources, member.op.source_extents, strict=True)
+            for source, extent, place in zip(
+                member.op.sources, member.op.source_extents, member.op.sources_at, strict=True
+            )
             if source == target
         ]
-        written = self._members[position].op.ofm
-        return bool(readers) and all(extent == written for extent in readers)
+        return bool(readers) and all(readers)
 
     def _windows(self, position: int) -> list[frozenset[int]]:
         """Sets of neighbouring positions with `position` among them whose maps can be local."""
@@ -242,14 +251,20 @@ class _Planner:
         }
 
 
-def _lifetimes(operators: Sequence[LoweredOperator], config: NpuConfig) -> dict[int, _Life]:
+def _lifetimes(
+    operators: Sequence[LoweredOperator], external: frozenset[int], config: NpuConfig
+) -> dict[int, _Life]:
+    """From the first operator that writes a map to the last one that reads it on chip."""
     lives: dict[int, _Life] = {}
     for position, op in enumerate(operators):
-        for tensor in op.sources:
-            if tensor in lives:
+        for tensor, place in zip(op.sources, op.sources_at, strict=True):
+            if tensor in lives and place.on_chip:
                 life = lives[tensor]
                 lives[tensor] = _Life(life.first, position, life.words)
-        lives[op.target] = _Life(position, position, op.ofm.words(config.lanes))
+        if op.target not in external:
+            words = op.target_at.whole.words(config.lanes)
+            first = lives[op.target].first if op.target in lives else position
+            lives[op.target] = _Life(first, position, words)
     return lives
 
 

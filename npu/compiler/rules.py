@@ -13,9 +13,18 @@ from npu.compiler.errors import CompileError
 from npu.compiler.lower import COMPUTE_KINDS, lower_operator
 from npu.compiler.lower_elementwise import TABLE_KINDS, has_table, is_pixel
 from npu.compiler.lower_reduce import reduction_map
+from npu.compiler.movement import MOVING_KINDS
+from npu.compiler.movement_rules import (
+    computed_inputs,
+    evenly_resized,
+    few_commands,
+    no_activation,
+    one_quantization,
+    size_in_range,
+)
 from npu.compiler.normalize import FIELD_LIMIT
 from npu.compiler.padding import PAD_KINDS, paddings
-from npu.compiler.shapes import VIEW_KINDS, is_map, natural_extent
+from npu.compiler.shapes import is_map, natural_extent
 from npu.errors import ModelError
 from npu.graph import Graph, Operator, Tensor
 from npu.options import (
@@ -214,6 +223,7 @@ _FUNCTION: list[Rule] = [
     whole_or_pixel,
 ]
 _REDUCTION: list[Rule] = [*_COMMON, one_map, reduction_in_range]
+_MOVEMENT: list[Rule] = [int8_activations, computed_inputs, size_in_range, few_commands]
 _PADDING: list[Rule] = [*_COMMON, constant_paddings, one_map, padding_in_range]
 
 RULES: dict[str, list[Rule]] = {
@@ -230,6 +240,8 @@ RULES: dict[str, list[Rule]] = {
     **{kind: _REDUCTION for kind in ("MEAN", "SUM")},
     "REDUCE_MAX": [*_REDUCTION, pixels_reduced, same_quantization],
     **{kind: _PADDING for kind in sorted(PAD_KINDS)},
-    **{kind: [int8_activations, computed_input] for kind in sorted(VIEW_KINDS)},
+    **{kind: _MOVEMENT for kind in sorted(MOVING_KINDS)},
+    "CONCATENATION": [no_activation, one_quantization, *_MOVEMENT],
+    "RESIZE_NEAREST_NEIGHBOR": [int8_activations, evenly_resized, *_MOVEMENT],
 }
 """What has to hold for each kind, apart from its neighbours and the size of the memories."""

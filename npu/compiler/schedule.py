@@ -1,17 +1,15 @@
 """From a plan to steps: what is loaded, computed and stored, in an order that is right serially."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from math import isqrt
 
-import numpy as np
-from numpy.typing import NDArray
-
-from npu.compiler.commands import Prepared, View, load_folded, load_rows, store_rows
+from npu.compiler.commands import View, load_folded, load_rows, store_rows
+from npu.compiler.direct import DirectContext
 from npu.compiler.elementwise import elementwise
 from npu.compiler.estimate import COMPUTE_OVERHEAD
 from npu.compiler.pieces import Piece, PieceKey, constant_size, cut, tapered
-from npu.compiler.plan import SegmentPlan
+from npu.compiler.plan import WORKSPACE, SegmentPlan
+from npu.compiler.steps import CommandStep, GridStep, Step
 from npu.compiler.stripes import (
     GroupPlan,
     Member,
@@ -20,35 +18,9 @@ from npu.compiler.stripes import (
     compute_cycles,
     row_demand,
 )
-from npu.compiler.tasks import ElementwiseTask, Extent, GridTask, Region, Rows
+from npu.compiler.tasks import ElementwiseTask, GridTask, Region, Rows
 from rtl.config import NpuConfig
 from rtl.isa import Region as MemoryRegion
-
-
-@dataclass(frozen=True, eq=False)
-class GridStep:
-    """One grid command whose weights and parameters have no address yet."""
-
-    position: int
-    key: PieceKey
-    task: GridTask
-    piece: Piece
-    region: Region
-    ifm: View
-    ofm: View
-
-
-@dataclass(frozen=True, eq=False)
-class CommandStep:
-    """A finished command of the operator at `position`: a LOAD or STORE of activations, or an
-    ELEMENTWISE, which may need a `table` (uint8 `[256]`)."""
-
-    position: int
-    command: Prepared
-    table: NDArray[np.uint8] | None = None
-
-
-Step = GridStep | CommandStep
 
 
 def schedule(
@@ -64,6 +36,12 @@ def schedule(
     """
     pace = _Pace(config)
     for group in plan.groups:
+        direct = group.members[0].op.direct
+        if direct is not None:
+            base = plan.addresses[group.first, WORKSPACE]
+            context = DirectContext(group.first, base, group.workspace, offsets)
+            yield from direct.steps(context, config)
+            continue
         steps = _GroupSteps(group, plan, offsets, stored, config)
         last = plan.groups[-1].members[-1]
         cuts = [pace.pieces(member, member is last) for member in group.members]
@@ -144,11 +122,11 @@ class _GroupSteps:
             made = {m.op.target: rows for m, rows in zip(members, demand, strict=True)}
             for index, pieces in enumerate(cuts):
                 yield from self._member(index, number, made, pieces)
-        last = members[-1]
-        target, extent = last.op.target, last.output.extent
-        if last.output.residence == Residence.RESIDENT and target in self._stored:
-            view = self._view(self._plan.addresses[target], extent, (0, extent.height))
-            yield self._store(self._group.first + len(members) - 1, last, view, (0, extent.height))
+        last, position = members[-1], self._group.first + len(members) - 1
+        rows = (0, last.output.extent.height)
+        if last.output.residence == Residence.RESIDENT and last.op.target in self._stored:
+            view = self._operand_view(position, -1, last.output, 0, rows)
+            yield from self._store(position, last, view, rows)
 
     def _member(
         self, index: int, stripe: int, made: dict[int, Rows], pieces: list[tuple[Piece, ...]]
@@ -180,7 +158,7 @@ class _GroupSteps:
                 yield GridStep(position, key, task, piece, region, views[0], ofm)
         local = member.output.residence == Residence.LOCAL
         if member.output.in_arena or (local and member.op.target in self._stored):
-            yield self._store(position, member, ofm, rows)
+            yield from self._store(position, member, ofm, rows)
 
     def _fetch(
         self, position: int, number: int, member: Member, view: View, needed: Rows
@@ -199,41 +177,46 @@ class _GroupSteps:
             region = MemoryRegion.ARENA
             if operand.tensor in member.op.constants:
                 region = MemoryRegion.CONSTANTS
-            command = load_rows(view, operand.external, region, offset, rows, self._config)
+            for command in load_rows(
+                view, operand.external, operand.place, region, offset, rows, self._config
+            ):
+                yield CommandStep(position, command)
         else:
             assert isinstance(task, GridTask)
             command = load_folded(
                 view,
                 operand.external,
+                operand.place,
                 operand.fold,
                 task.ifm_zero_point,
                 offset,
                 rows,
                 self._config,
             )
-        yield CommandStep(position, command)
+            yield CommandStep(position, command)
 
-    def _store(self, position: int, member: Member, view: View, rows: Rows) -> Step:
-        offset = self._offsets[member.op.target]
-        command = store_rows(view, member.output.extent, offset, rows, self._config)
-        return CommandStep(position, command)
+    def _store(self, position: int, member: Member, view: View, rows: Rows) -> Iterator[Step]:
+        offset, output = self._offsets[member.op.target], member.output
+        for command in store_rows(view, output.extent, output.place, offset, rows, self._config):
+            yield CommandStep(position, command)
 
     def _operand_view(
         self, position: int, number: int, operand: Operand, stripe: int, rows: Rows
     ) -> View:
         extent, whole = operand.extent, (0, operand.extent.height)
-        addresses = self._plan.addresses
+        addresses, place = self._plan.addresses, operand.place
         match operand.residence:
             case Residence.RESIDENT:
-                return self._view(addresses[operand.tensor], extent, whole)
+                pitch = place.whole.pixels
+                plane = place.channel // self._config.lanes
+                base = addresses[operand.tensor] + plane * pitch + place.pixel
+                planes = extent.planes(self._config.lanes)
+                return View(base, 0, extent.width, planes, place.row_pitch, pitch)
             case Residence.LOCAL:
-                return self._view(addresses[operand.tensor], extent, rows)
+                return View.dense(addresses[operand.tensor], rows, extent, self._config)
             case Residence.WHOLE:
-                return self._view(addresses[position, number, 0], extent, whole)
+                base = addresses[position, number, 0]
+                return View.dense(base, whole, extent, self._config)
             case Residence.STRIPES:
                 base = addresses[position, number, stripe % operand.buffers]
-                return self._view(base, extent, rows)
-
-    def _view(self, base: int, extent: Extent, rows: Rows) -> View:
-        planes = extent.planes(self._config.lanes)
-        return View(base, rows[0], rows[1] - rows[0], extent.width, planes)
+                return View.dense(base, rows, extent, self._config)

@@ -1,13 +1,26 @@
 """A run of operators for the NPU, lowered, with views resolved."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from kernels.requantize import Rounding
+from npu.compiler.copies import Block, Copy
 from npu.compiler.lower import lower_operator
+from npu.compiler.movement import (
+    JOINING_KINDS,
+    MOVING_KINDS,
+    joined,
+    moved_input,
+    taken,
+)
+from npu.compiler.normalize import FIELD_LIMIT
 from npu.compiler.padding import folds, paddings
-from npu.compiler.shapes import VIEW_KINDS, natural_extent
-from npu.compiler.tasks import Extent, LoweredOperator
-from npu.graph import Graph
+from npu.compiler.placing import IN_ARENA, place_map
+from npu.compiler.shapes import natural_extent
+from npu.compiler.strided import Change, Strided
+from npu.compiler.tasks import ElementwiseTask, Extent, LoweredOperator, Place
+from npu.compiler.views import CopyNeeded, Views
+from npu.graph import Graph, Operator
+from rtl.config import NpuConfig
 
 
 @dataclass(frozen=True)
@@ -28,14 +41,26 @@ class LoweredSegment:
 
     Parameters
     ----------
-    operators : those that compute, in order; sources and targets are roots.
+    operators : those that compute or copy, in order; sources and targets are roots.
     roots : for every tensor of the segment, the one that holds its bytes (itself, mostly).
-    folded : outputs of folded PADs: nothing holds their bytes.
+    offsets : the bytes in front of a tensor in its root, for tensors that lie there in one piece.
+    written_in_arena : roots that no operator writes in the scratchpad.
     """
 
     operators: tuple[LoweredOperator, ...]
     roots: dict[int, int]
-    folded: frozenset[int]
+    offsets: dict[int, int]
+    written_in_arena: frozenset[int]
+
+    @property
+    def read_in_arena(self) -> frozenset[int]:
+        """Roots that some operator cannot read in the scratchpad."""
+        return frozenset(
+            tensor
+            for op in self.operators
+            for tensor, place in zip(op.sources, op.sources_at, strict=True)
+            if not place.on_chip
+        )
 
 
 def make_segment(graph: Graph, operators: tuple[int, ...]) -> Segment:
@@ -58,34 +83,149 @@ def make_segment(graph: Graph, operators: tuple[int, ...]) -> Segment:
     return Segment(operators, tuple(inputs), outputs)
 
 
-def lower_segment(
-    graph: Graph, segment: Segment, rounding: Rounding = Rounding.DOUBLE
-) -> LoweredSegment:
-    """Lower all operators of a segment, for hardware that rounds as `rounding` says."""
-    roots = {tensor: tensor for tensor in segment.inputs}
-    extents: dict[int, Extent] = {}
-    pads: dict[int, tuple[int, int]] = {}
-    folded: set[int] = set()
-    lowered: list[LoweredOperator] = []
-    for index in segment.operators:
-        op = graph.operators[index]
-        output = op.outputs[0]
-        if op.kind in VIEW_KINDS:
-            roots[output] = roots[op.inputs[0]]
-            held, shown = extents.get(op.inputs[0]), natural_extent(graph.tensors[output].shape)
-            if held is not None:
-                extents[output] = shown if shown.channels == held.channels else held
-        elif op.kind == "PAD" and folds(graph, op, segment.operators):
-            source = op.inputs[0]
-            roots[output] = roots[source]
-            extents[output] = extents.get(source) or natural_extent(graph.tensors[source].shape)
-            amounts = paddings(graph, op)
-            pads[output] = amounts[1][0], amounts[2][0]
-            folded.add(output)
+def lower_segment(graph: Graph, segment: Segment, config: NpuConfig) -> LoweredSegment:
+    """Lower all operators of a segment."""
+    separate: frozenset[int] = frozenset()
+    while True:
+        try:
+            return _Lowering(graph, segment, separate, config).run()
+        except CopyNeeded as needed:
+            separate |= {needed.tensor}
+
+
+@dataclass
+class _Lowering:
+    """One attempt, with the tensors `separate` in bytes of their own."""
+
+    graph: Graph
+    segment: Segment
+    separate: frozenset[int]
+    config: NpuConfig
+    operators: list[LoweredOperator] = field(default_factory=list)
+    maps: dict[int, Extent] = field(default_factory=dict)
+    """Roots that the segment writes, as maps."""
+    pads: dict[int, tuple[int, int]] = field(default_factory=dict)
+
+    def run(self) -> LoweredSegment:
+        """Raises `CopyNeeded` when a tensor cannot be used where it lies."""
+        graph, segment = self.graph, self.segment
+        self.views = Views(graph, frozenset(segment.inputs), self.separate)
+        chosen = [graph.operators[index] for index in segment.operators]
+        for op in chosen:
+            if folds(graph, op, segment.operators):
+                self.views.add_padded(op)
+            else:
+                self.views.add(op)
+        for tensor in segment.outputs:
+            if not self.views.view(tensor).is_dense:
+                raise self.views.separately(tensor)
+        for op in chosen:
+            self._lower(op)
+        tensors = [*segment.inputs, *(t for op in chosen for t in op.outputs)]
+        layouts = {t: self.views.view(t) for t in tensors if t not in self.pads}
+        return LoweredSegment(
+            tuple(self.operators),
+            {t: self.views.root(t) for t in tensors},
+            {t: layout.offset for t, layout in layouts.items() if layout.is_dense},
+            frozenset(op.target for op in self.operators if not op.target_at.on_chip),
+        )
+
+    def _lower(self, op: Operator) -> None:
+        if folds(self.graph, op, self.segment.operators):
+            amounts = paddings(self.graph, op)
+            self.pads[op.outputs[0]] = amounts[1][0], amounts[2][0]
+        elif op.kind in MOVING_KINDS:
+            self._copy(op)
         else:
-            work = lower_operator(graph, op, extents, pads, rounding)
-            roots[output] = output
-            natural = natural_extent(graph.tensors[output].shape)
-            extents[output] = natural if natural.channels == work.ofm.channels else work.ofm
-            lowered.append(replace(work, sources=tuple(roots.get(t, t) for t in work.sources)))
-    return LoweredSegment(tuple(lowered), roots, frozenset(folded))
+            extents = {t: e for t in op.present_inputs if (e := self._seen_as(op, t)) is not None}
+            rounding = Rounding.named(self.config.rounding)
+            work = lower_operator(self.graph, op, extents, self.pads, rounding)
+            self.operators.append(self._placed(work))
+
+    def _seen_as(self, op: Operator, tensor: int) -> Extent | None:
+        """The map as which `op` reads a tensor, where that is not the natural one."""
+        if tensor in self.pads:
+            producer = self.graph.producer(tensor)
+            assert producer is not None
+            return natural_extent(self.graph.tensors[producer.inputs[0]].shape)
+        if op.kind != "FULLY_CONNECTED" or self.graph.tensors[tensor].is_constant:
+            return None
+        size, whole = self.graph.tensors[tensor].size, self.maps.get(self.views.root(tensor))
+        flat = size == self.graph.tensors[op.inputs[1]].shape[1]
+        if whole is None or not flat or not self.views.covers_root(tensor):
+            return None
+        return whole if max(whole.height, whole.width) <= FIELD_LIMIT else None
+
+    def _placed(self, work: LoweredOperator) -> LoweredOperator:
+        """`work` on roots instead of tensors."""
+        joined_rows = isinstance(work.tasks[0], ElementwiseTask)
+        target = self.views.root(work.target)
+        if target not in self.maps:
+            whole = natural_extent(self.graph.tensors[target].shape)
+            if target == work.target and whole.channels != work.ofm.channels:
+                whole = work.ofm
+            self.maps[target] = whole
+        places = tuple(
+            self._place(tensor, extent, joined_rows)
+            for tensor, extent in zip(work.sources, work.source_extents, strict=True)
+        )
+        return replace(
+            work,
+            sources=tuple(t if t in work.constants else self.views.root(t) for t in work.sources),
+            target=target,
+            source_places=places,
+            target_place=self._place(work.target, work.ofm, joined_rows),
+        )
+
+    def _place(self, tensor: int, extent: Extent, joined_rows: bool) -> Place:
+        if tensor < 0:
+            return Place.of_all(extent)
+        root = self.views.root(tensor)
+        whole = self.maps.get(root) or natural_extent(self.graph.tensors[root].shape)
+        place = place_map(self.views.view(tensor), extent, whole, self.config.lanes, joined_rows)
+        if place is None:
+            raise self.views.separately(tensor)
+        return place
+
+    def _copy(self, op: Operator) -> None:
+        """Copies what an operator moves and what is not where it belongs already."""
+        if op.kind in JOINING_KINDS:
+            for number, tensor in enumerate(op.inputs):
+                reads = self.views.view(tensor)
+                writes = self._changed(op.outputs[0], joined(self.graph, op, number))
+                self._move(op, tensor, op.outputs[0], reads, writes)
+            return
+        source = op.inputs[moved_input(op)]
+        for number, output in enumerate(op.outputs):
+            reads = self._changed(source, taken(self.graph, op, number))
+            try:
+                writes = self.views.view(output).reshape(*reads.shape)
+            except ValueError:
+                raise self.views.separately(output) from None
+            self._move(op, source, output, reads, writes)
+
+    def _changed(self, tensor: int, change: Change) -> Strided:
+        try:
+            return self.views.view(tensor).apply(change)
+        except ValueError:
+            raise self.views.separately(tensor) from None
+
+    def _move(
+        self, op: Operator, source: int, target: int, reads: Strided, writes: Strided
+    ) -> None:
+        roots = self.views.root(source), self.views.root(target)
+        if roots[0] == roots[1] and reads.same_bytes(writes):
+            return
+        self.operators.append(
+            LoweredOperator(
+                op.index,
+                op.kind,
+                0,
+                (roots[0],),
+                roots[1],
+                (),
+                source_places=(IN_ARENA,),
+                target_place=IN_ARENA,
+                direct=Copy((Block(*roots, reads, writes),)),
+            )
+        )

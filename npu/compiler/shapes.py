@@ -4,9 +4,6 @@ import numpy as np
 
 from npu.compiler.tasks import Extent
 
-VIEW_KINDS = frozenset({"RESHAPE", "SQUEEZE", "EXPAND_DIMS"})
-"""Operators that only rename the shape."""
-
 
 def natural_extent(shape: tuple[int, ...]) -> Extent:
     """The map that a tensor's shape suggests: `[1, H, W, C]`, or rows of the last dimension."""

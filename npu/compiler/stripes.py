@@ -12,10 +12,12 @@ from dataclasses import dataclass, replace
 from npu.compiler.estimate import elementwise_cycles, grid_cycles
 from npu.compiler.layout import Fold, choose_fold, folded
 from npu.compiler.tasks import (
+    NO_MAP,
     ElementwiseTask,
     Extent,
     GridTask,
     LoweredOperator,
+    Place,
     Rows,
     ceil_div,
 )
@@ -46,6 +48,7 @@ class Operand:
     external : the map as it lies in the arena.
     extent : the map as it lies in the scratchpad; another one if a LOAD folds it.
     fold : how a LOAD folds it, if it does.
+    place : where it lies in the tensor.
     residence : see `Residence`.
     buffers, rows : the operator's own buffers for it, and the rows that each holds; those of a
         LOCAL map belong to the operator that writes it.
@@ -54,6 +57,7 @@ class Operand:
     tensor: int
     external: Extent
     extent: Extent
+    place: Place
     fold: Fold | None = None
     residence: Residence = Residence.RESIDENT
     buffers: int = 0
@@ -63,6 +67,10 @@ class Operand:
     def in_arena(self) -> bool:
         """Whether it is loaded or stored rather than accessed where it lies."""
         return self.residence in (Residence.WHOLE, Residence.STRIPES)
+
+    def streamed(self, streamed: frozenset[int]) -> bool:
+        """Whether it is reached in the arena, where the tensors `streamed` lie."""
+        return self.tensor in streamed or not self.place.on_chip
 
     def row_words(self, config: NpuConfig) -> int:
         """Scratchpad words of one row."""
@@ -90,13 +98,15 @@ class Member:
 class GroupPlan:
     """How a group runs: stripes of the last member's output rows, in order.
 
-    `first` is the position of the first member in the segment, `cycles` an estimate.
+    `first` is the position of the first member in the segment, `cycles` an estimate, `workspace`
+    the words of direct work, which is a group of its own and has no stripes.
     """
 
     first: int
     members: tuple[Member, ...]
     stripes: tuple[Rows, ...]
     cycles: float
+    workspace: int = 0
 
     def partial(self) -> frozenset[int]:
         """Local maps of which some rows are never computed, because nothing needs them."""
@@ -109,7 +119,11 @@ class GroupPlan:
                 if low > made[member.op.target]:
                     gaps.add(member.op.target)
                 made[member.op.target] = max(made[member.op.target], high)
-        short = {m.op.target for m in self.members if made[m.op.target] < m.op.ofm.height}
+        short = {
+            m.op.target
+            for m in self.members
+            if m.op.direct is None and made[m.op.target] < m.op.ofm.height
+        }
         return frozenset(gaps | short)
 
 
@@ -117,16 +131,22 @@ def make_member(op: LoweredOperator, external: frozenset[int], config: NpuConfig
     """`op` with its operands, all RESIDENT as yet; an input from outside is folded if it helps."""
     fold: Fold | None = None
     held = op.source_extents
-    task = op.tasks[0]
-    if len(op.tasks) == 1 and isinstance(task, GridTask) and op.sources[0] in external:
+    if op.direct is not None:
+        return Member(op, (), Operand(op.target, NO_MAP, NO_MAP, op.target_at))
+    task, places = op.tasks[0], op.sources_at
+    dense = places[0].pixel_stride == held[0].channels or held[0].width == 1
+    loaded = op.sources[0] in external or not places[0].on_chip
+    if len(op.tasks) == 1 and isinstance(task, GridTask) and loaded and dense:
         fold = choose_fold(task, config)
         if fold is not None:
             op = replace(op, tasks=(folded(task, fold),))
     inputs = tuple(
-        Operand(tensor, external, extent, fold)
-        for tensor, external, extent in zip(op.sources, held, op.source_extents, strict=True)
+        Operand(tensor, external, extent, place, fold)
+        for tensor, external, extent, place in zip(
+            op.sources, held, op.source_extents, places, strict=True
+        )
     )
-    return Member(op, inputs, Operand(op.target, op.ofm, op.ofm))
+    return Member(op, inputs, Operand(op.target, op.ofm, op.ofm, op.target_at))
 
 
 def row_demand(members: Sequence[Member], stripe: Rows) -> list[Rows]:
@@ -148,6 +168,8 @@ def split_rows(height: int, rows: int) -> tuple[Rows, ...]:
 
 def smallest_working_set(op: LoweredOperator, config: NpuConfig) -> int:
     """Scratchpad words that `op` needs at least: one output row and the input rows for it."""
+    if op.direct is not None:
+        return op.direct.smallest_workspace(config)
     words = op.ofm.width * op.ofm.planes(config.lanes)
     for number, extent in enumerate(op.source_extents):
         spans = [op.input_rows(number, (y, y + 1)) for y in range(op.ofm.height)]

@@ -7,12 +7,16 @@ by the index of the tensor that holds their bytes: views (RESHAPE, folded PAD) s
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from rtl.config import NpuConfig
 from rtl.isa import Destination, Function, Opcode
+
+if TYPE_CHECKING:
+    from npu.compiler.direct import DirectWork
 
 Rows = tuple[int, int]
 """First row and the row behind the last one."""
@@ -54,6 +58,47 @@ class Extent:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where a map lies within the tensor that holds its bytes, which is a map itself.
+
+    Parameters
+    ----------
+    whole : that map.
+    offset, row_stride, pixel_stride : bytes, in the arena.
+    pixel, row_pitch, channel : in the scratchpad: the first pixel, pixels from one row to the
+        next, the first channel.
+    on_chip : whether the map can be used where the tensor lies in the scratchpad.
+    """
+
+    whole: Extent
+    offset: int
+    row_stride: int
+    pixel_stride: int
+    pixel: int
+    row_pitch: int
+    channel: int
+    on_chip: bool
+
+    @classmethod
+    def of_all(cls, extent: Extent) -> "Place":
+        """A map that is all of its tensor."""
+        return cls(
+            whole=extent,
+            offset=0,
+            row_stride=extent.width * extent.channels,
+            pixel_stride=extent.channels,
+            pixel=0,
+            row_pitch=extent.width,
+            channel=0,
+            on_chip=True,
+        )
+
+    def is_all(self, extent: Extent) -> bool:
+        """Whether a map of `extent` here is all of its tensor, as that lies in the scratchpad."""
+        return self.on_chip and extent.size == self.whole.size
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Kernel:
     """A sliding window: output row `y`, tap `k` reads `y * stride_y - pad_top + k * dilation_y`.
 
@@ -79,6 +124,9 @@ class Kernel:
     def extent_y(self) -> int:
         """Rows that one output row spans."""
         return (self.height - 1) * self.dilation_y + 1
+
+
+NO_MAP = Extent(0, 0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,6 +277,8 @@ class LoweredOperator:
     target : tensor whose bytes it writes.
     tasks : all with the same extents; their regions cover the output once.
     constants : the maps that are constants, int8 `[height, width, channels]`, by source.
+    source_places, target_place : where the maps lie in their tensors; None: they are all of them.
+    direct : what it does instead of tasks, from arena to arena.
     """
 
     index: int
@@ -238,16 +288,33 @@ class LoweredOperator:
     target: int
     tasks: tuple[Task, ...] = field(repr=False)
     constants: Mapping[int, NDArray[np.int8]] = field(repr=False, default_factory=dict)
+    source_places: tuple[Place, ...] | None = None
+    target_place: Place | None = None
+    direct: "DirectWork | None" = None
 
     @property
     def source_extents(self) -> tuple[Extent, ...]:
-        """Extent of each source."""
+        """Extent of each source; direct work sees no maps."""
+        if self.direct is not None:
+            return (NO_MAP,) * len(self.sources)
         return self.tasks[0].operand_extents()
 
     @property
     def ofm(self) -> Extent:
-        """Extent of the output."""
-        return self.tasks[0].ofm
+        """Extent of the output; direct work makes no map."""
+        return NO_MAP if self.direct is not None else self.tasks[0].ofm
+
+    @property
+    def sources_at(self) -> tuple[Place, ...]:
+        """Where each source lies."""
+        if self.source_places is not None:
+            return self.source_places
+        return tuple(Place.of_all(extent) for extent in self.source_extents)
+
+    @property
+    def target_at(self) -> Place:
+        """Where the output lies."""
+        return self.target_place or Place.of_all(self.ofm)
 
     def input_rows(self, number: int, rows: Rows) -> Rows:
         """Rows of source `number` that output rows `rows` read."""

@@ -42,7 +42,7 @@ def inverted_residual(seed: int = 4) -> bytes:
 def plan_of(model: bytes, config: NpuConfig) -> SegmentPlan:
     graph = read_model_bytes(model, "test")
     (segment,) = partition(graph, config).segments
-    lowered = lower_segment(graph, segment)
+    lowered = lower_segment(graph, segment, config)
     return plan_segment(
         lowered.operators, frozenset(segment.inputs), frozenset(segment.outputs), config
     )
