@@ -1,5 +1,6 @@
 """The cycle model: exactly the RTL's cycles and counters, without data and without Verilator."""
 
+from sim.cycle.accounting import LayerAccount, account_layers, add_accounts
 from sim.cycle.simulator import CycleResult, simulate
 
-__all__ = ["CycleResult", "simulate"]
+__all__ = ["CycleResult", "LayerAccount", "account_layers", "add_accounts", "simulate"]

@@ -34,7 +34,7 @@ def _start(m: Any, commands: Any, order: Any, times: Any, t: int) -> None:
     s.start = t + 1
     s.elementwise = 1 - c.grid
     s.done_at = NEVER
-    s.active = s.accumulator_waits = s.lost_fetches = s.outputs = 0
+    s.active = s.accumulator_waits = s.outputs = 0
     s.first_issue = NEVER
     s.pop = -1
     s.release = s.release_before = -1
@@ -140,19 +140,17 @@ def _pair_step(m: Any, t: int) -> None:
 
 
 @jit
-def _finish(m: Any, times: Any, t: int) -> None:
+def _finish(m: Any, order: Any, times: Any, t: int) -> None:
     """The command's last word is written in cycle t."""
     s = m.compute
     s.busy = 0
     complete(m, COMPUTE, s.command, times, t)
-    rest(m.engines[COMPUTE], t)
+    rest(m, COMPUTE, order, times, t)
     note = times[s.command]
     note.active = s.active
-    note.stalls = s.lost_fetches
     note.waits = s.accumulator_waits
     note.first_issue = s.first_issue
     note.last_issue = s.pop
-    note.outputs = s.outputs
     s.output_active += s.outputs
     if s.elementwise == 0:
         s.mac_active += s.active
@@ -185,12 +183,11 @@ def step_compute(
         _start(m, commands, order, times, t)
         return int(min(slot, s.attempt))
     if s.done_at == t:
-        _finish(m, times, t)
+        _finish(m, order, times, t)
         return t + 1
     if s.attempt > t:
         return int(min(slot, s.attempt, s.done_at))
     if contended:
-        s.lost_fetches += 1
         return t + 1
     forget_outputs(m, t)
     c = commands[s.command]

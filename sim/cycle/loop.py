@@ -8,14 +8,17 @@ from sim.cycle.dispatch import END, step_dispatch
 from sim.cycle.jit import jit
 from sim.cycle.load import step_load
 from sim.cycle.reads import step_reads
-from sim.cycle.slots import next_event, wake
+from sim.cycle.slots import busy_cycles, next_event, wake
 from sim.cycle.state import (
+    COMPUTE,
     COMPUTE_UNIT,
     DISPATCH_UNIT,
     ENGINES,
+    LOAD,
     LOAD_UNIT,
     NEVER,
     READS_UNIT,
+    STORE,
     STORE_UNIT,
     UNITS,
 )
@@ -55,6 +58,17 @@ def _finished_at(m: Any) -> int:
     for number in range(ENGINES):
         t = max(t, m.engines[number].idle_from)
     return t
+
+
+@jit
+def _note_counters(m: Any, note: Any, t: int) -> None:
+    """How far the other engines are at the end of cycle t, in which a compute command ended."""
+    note.load_busy = busy_cycles(m.engines[LOAD], t)
+    note.load_words = m.load.words
+    note.load_stalls = m.load.write_stalls
+    note.store_busy = busy_cycles(m.engines[STORE], t)
+    note.store_words = m.store.words
+    note.store_stalls = m.store.read_stalls
 
 
 @jit
@@ -123,6 +137,8 @@ def run(machine: Any, commands: Any, order: Any, times: Any) -> tuple[int, int]:
         if due & 1 << STORE_UNIT:
             following = step_store(m, commands, order, times, word, granted, t)
             wake(m, STORE_UNIT, following)
+        if m.engines[COMPUTE].done_at == t:
+            _note_counters(m, times[order[COMPUTE, m.engines[COMPUTE].done - 1]], t)
         if m.dispatch.state == END and m.halt_from == NEVER and _engines_empty(m):
             m.halt_from = _finished_at(m) + 1
         if m.halt_from != NEVER and m.reads.level == 0 and t >= m.halt_from - 1:

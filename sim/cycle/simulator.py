@@ -19,7 +19,7 @@ from rtl.requantizer import Requantizer
 from sim.command_table import decode_table
 from sim.cycle.commands import Table, decode_commands
 from sim.cycle.loop import DEADLOCK, reset, run
-from sim.cycle.state import COMPUTE, LOAD, MACHINE, STORE, TIMES
+from sim.cycle.state import MACHINE, TIMES
 from sim.disassembly import disassemble
 from sim.errors import CommandError
 from sim.legality import illegal_commands
@@ -48,23 +48,31 @@ class CycleResult:
     counters: dict[str, int]
     times: NDArray[Any]
 
+    @property
+    def commands(self) -> NDArray[Any]:
+        """The program's commands, `sim.cycle.commands.COMMAND` `[commands]`."""
+        return _prepared(self.program)[0]
+
+    @property
+    def engine_commands(self) -> list[NDArray[np.int64]]:
+        """The indices of the commands of LOAD, COMPUTE and STORE, in order."""
+        _, order, counts = _prepared(self.program)
+        return [own[:count] for own, count in zip(order, counts, strict=True)]
+
     @cached_property
     def events(self) -> list[TraceEvent]:
         """Start and completion of every command, in time order."""
-        _, order, counts = _prepared(self.program)
         events: list[TraceEvent] = []
-        for number in (LOAD, COMPUTE, STORE):
-            own = order[number, : counts[number]]
+        for number, own in enumerate(self.engine_commands):
             done = self.times["done"][own]
             # an engine shows one command at a time, the oldest
             before = np.concatenate([[-1], done[:-1]])[: len(done)]
             start = np.maximum(self.times["accepted"][own], before) + 1
-            engine = Engine(number)
             for command, begin, end in zip(
                 own.tolist(), start.tolist(), done.tolist(), strict=True
             ):
-                events.append(TraceEvent(begin, engine, command, True))
-                events.append(TraceEvent(end, engine, command, False))
+                events.append(TraceEvent(begin, Engine(number), command, True))
+                events.append(TraceEvent(end, Engine(number), command, False))
         return sorted(events, key=lambda e: (e.cycle, int(e.engine), e.start))
 
 

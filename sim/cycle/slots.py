@@ -108,8 +108,18 @@ def complete(m: Any, number: int, index: int, times: Any, t: int) -> None:
 
 
 @jit
-def rest(engine: Any, t: int) -> None:
+def busy_cycles(engine: Any, t: int) -> int:
+    """Cycles up to t in which the engine was busy."""
+    if engine.busy_since > t:
+        return int(engine.busy)
+    return int(engine.busy + t + 1 - engine.busy_since)
+
+
+@jit
+def rest(m: Any, number: int, order: Any, times: Any, t: int) -> None:
     """The engine is not busy from cycle t + 1 on."""
+    engine = m.engines[number]
+    times[order[number, engine.slot_command - 1]].rest = t + 1
     engine.busy += t + 1 - engine.busy_since
     engine.busy_since = NEVER
     engine.idle_from = t + 1

@@ -128,7 +128,7 @@ COMPUTE_STATE = _record(
     *("attempt", "last_fetch", "pop", "release", "release_before"),
     *("group_steps", "steps_left", "width_left", "rows_left", "blocks_left"),
     *("row_address", "block_address", "group_address", "second", "words_left"),
-    *("active", "accumulator_waits", "lost_fetches", "outputs", "first_issue"),
+    *("active", "accumulator_waits", "outputs", "first_issue"),
     *("mac_active", "mac_wait_window", "mac_wait_accumulator", "output_active", "fetch_active"),
     *("ring_first", "ring_count"),
     ring=(OUTPUT, OUTPUTS),
@@ -173,14 +173,18 @@ MACHINE = _record(
 """The whole NPU. `next[u]` : the next cycle in which unit u must be evaluated."""
 
 TIMES = _record(
-    *("whole", "valid", "accepted", "done"),
-    *("active", "stalls", "waits", "first_issue", "last_issue", "outputs"),
+    *("whole", "valid", "accepted", "done", "rest"),
+    *("active", "waits", "first_issue", "last_issue"),
+    *("load_busy", "load_words", "load_stalls", "store_busy", "store_words", "store_stalls"),
 )
 """What the model notes about each command.
 
 whole : its engine's slot held all its beats. valid : its waits were met, too. accepted : the
-engine took it. done : it completed. active : cycles in which it moved a word or a grid operation
-was issued. stalls : cycles lost to the scratchpad's other users. waits : COMPUTE: cycles in which
-no accumulators were free. first_issue, last_issue : COMPUTE: of grid operations. outputs :
-COMPUTE: cycles in which words were written.
+engine took it. done : it completed. rest : the engine was idle afterwards, from this cycle on; 0
+if it was not.
+
+Of COMPUTE only: active : cycles in which a grid operation was issued, or a word of an elementwise
+command taken. waits : cycles in which no accumulators were free. first_issue, last_issue : of its
+operations. The others : cycles in which the other engines were busy, moved a word, and could not
+because of the scratchpad's other users, up to cycle `done`.
 """

@@ -120,12 +120,11 @@ def _start_job(m: Any, commands: Any) -> None:
 
 
 @jit
-def _read_word(m: Any, commands: Any, times: Any, t: int) -> None:
+def _read_word(m: Any, commands: Any, t: int) -> None:
     """The walker reads a word; its bytes take their place in the packer's ring."""
     s, h = m.store, m.hardware
     c = commands[s.command]
     s.words += 1
-    times[s.command].active += 1
     s.place += min(s.bytes_left, h.lanes)
     s.words_left -= 1
     s.bytes_left -= h.lanes
@@ -152,14 +151,13 @@ def _read_word(m: Any, commands: Any, times: Any, t: int) -> None:
 
 
 @jit
-def _walk(m: Any, commands: Any, times: Any, wants: bool, granted: bool, t: int) -> None:
+def _walk(m: Any, commands: Any, wants: bool, granted: bool, t: int) -> None:
     s = m.store
     if s.walking != 0:
         if granted:
-            _read_word(m, commands, times, t)
+            _read_word(m, commands, t)
         elif wants:
             s.read_stalls += 1
-            times[s.command].stalls += 1
     elif s.jobs > 1 or (s.jobs == 1 and s.job_pushed_at != t):
         _start_job(m, commands)
 
@@ -220,7 +218,7 @@ def _answer(m: Any, order: Any, times: Any, t: int) -> None:
         s.indices -= 1
         complete(m, STORE, index, times, t)
         if s.indices == 0:
-            rest(m.engines[STORE], t)
+            rest(m, STORE, order, times, t)
 
 
 @jit
@@ -239,7 +237,7 @@ def step_store(
     in_flight = s.outstanding
     if m.store_bursts.offer_at <= t and in_flight < m.hardware.outstanding:
         _issue(m, t)
-    _walk(m, commands, times, wants, granted, t)
+    _walk(m, commands, wants, granted, t)
     _pack(m, t)
     if s.answers_count != 0 and s.answers[s.answers_first].ready_at <= t:
         _answer(m, order, times, t)

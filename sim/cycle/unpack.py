@@ -14,11 +14,11 @@ from sim.cycle.state import BURSTS, JOBS, LOAD, NEVER, READS_UNIT
 
 
 @jit
-def end_load_busy(m: Any, t: int) -> None:
+def end_load_busy(m: Any, order: Any, times: Any, t: int) -> None:
     """The load engine rests when nothing of it is left after cycle t."""
     load = m.load
     if load.indices == 0 and load.outstanding == 0 and m.load_bursts.offer_at == NEVER:
-        rest(m.engines[LOAD], t)
+        rest(m, LOAD, order, times, t)
 
 
 @jit
@@ -211,9 +211,7 @@ def unpack(m: Any, commands: Any, order: Any, times: Any, until: int, t: int) ->
         load.address, load.pixel_address = address, pixel_address
         load.words_left, load.bytes_left, load.pixels_left = words_left, bytes_left, pixels_left
         load.words += words
-        if stalls != 0:
-            load.write_stalls += stalls
-            times[order[LOAD, load.oldest]].stalls += stalls
+        load.write_stalls += stalls
         if beats != beats_before:
             burst.beats = beats
             m.read_beats += beats_before - beats
@@ -226,7 +224,7 @@ def unpack(m: Any, commands: Any, order: Any, times: Any, until: int, t: int) ->
         if word_ended:
             _end_word(m, order, times, t)
         if burst_ended or word_ended:
-            end_load_busy(m, t)
+            end_load_busy(m, order, times, t)
         if start_job and job_visible:
             _start_job(m, commands)
         if burst_ended or word_ended or row_ended or start_job:
