@@ -6,6 +6,7 @@ Sums over pixels are DEPTHWISE, sums over channels CONV with weights of one.
 import numpy as np
 
 from kernels.quantization import mean_multiplier, rescale_multiplier
+from npu.compiler.normalize import FIELD_LIMIT
 from npu.compiler.shapes import map_axes, map_extent
 from npu.compiler.tasks import IDENTITY, Extent, GridTask, Kernel, LoweredOperator, Region
 from npu.graph import Graph, Operator
@@ -21,9 +22,20 @@ INT8_MIN, INT8_MAX = -128, 127
 
 
 def reduction_map(graph: Graph, op: Operator) -> tuple[Extent, tuple[bool, bool, bool]]:
-    """The map that a reduction reads, and which of height, width and channels it reduces."""
+    """The map that a reduction reads, and which of height, width and channels it reduces.
+
+    Where all pixels are reduced, it does not matter in which rows they lie.
+    """
     shape = graph.tensors[op.inputs[0]].shape
-    return map_extent(shape), map_axes(reduced_axes(graph, op), len(shape))
+    extent, axes = map_extent(shape), map_axes(reduced_axes(graph, op), len(shape))
+    whole = (axes[0] or extent.height == 1) and (axes[1] or extent.width == 1)
+    if not whole or max(extent.height, extent.width) <= FIELD_LIMIT:
+        return extent, axes
+    for height in range(1, FIELD_LIMIT + 1):
+        width, rest = divmod(extent.pixels, height)
+        if rest == 0 and width <= FIELD_LIMIT:
+            return Extent(height, width, extent.channels), (True, True, axes[2])
+    return extent, axes
 
 
 def reduced_extent(graph: Graph, op: Operator) -> Extent:

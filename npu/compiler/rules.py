@@ -182,10 +182,10 @@ def one_map(graph: Graph, op: Operator) -> bool:
 
 
 def reduction_in_range(graph: Graph, op: Operator) -> bool:
-    """up to 255 rows and columns may be reduced, and maps have up to 16380 channels"""
+    """up to 255 rows and columns may be reduced, or all pixels if they fill such a rectangle"""
     extent, (over_height, over_width, _) = reduction_map(graph, op)
     rows, columns = extent.height if over_height else 1, extent.width if over_width else 1
-    return max(rows, columns) <= FIELD_LIMIT and extent.channels <= CHANNEL_LIMIT
+    return max(rows, columns) <= FIELD_LIMIT
 
 
 def pixels_reduced(graph: Graph, op: Operator) -> bool:

@@ -61,6 +61,7 @@ AXES = {
     "columns of a matrix": ((13, 20), (1,)),
     "vector": ((33,), (0,)),
     "nothing": ((1, 1, 9, 8), (1,)),
+    "long time": ((1, 300, 4), (1,)),
 }
 
 
@@ -92,6 +93,14 @@ def test_maximum_of_another_scale_is_refused() -> None:
     m.operator("REDUCE_MAX", [x, integers(m, 1)], [y], options, options_type="ReducerOptions")
     parts = partition(read_model_bytes(m.build(), "test"), CONFIG)
     assert parts.reasons == {0: "input and output must have the same scale and zero point"}
+
+
+def test_a_prime_number_of_pixels_is_refused() -> None:
+    model = reduction("MEAN", (1, 257, 3), (1,), 1)
+    parts = partition(read_model_bytes(model, "test"), CONFIG)
+    assert parts.reasons == {
+        0: "up to 255 rows and columns may be reduced, or all pixels if they fill such a rectangle"
+    }
 
 
 def test_batches_are_refused() -> None:
