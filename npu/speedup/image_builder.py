@@ -14,6 +14,9 @@ from sim.soc.memory_map import ARENA_LIMIT, IMAGE_BYTES, RESULTS_BYTES
 
 NPU_ALIGNMENT = 64
 """Bytes to which everything that the NPU reads or writes is aligned, so that bursts are."""
+CACHE_STAGGER = 96
+"""Bytes between buffers, so that tensors of whole kibibytes do not share the lines of a small
+direct-mapped cache; without it, an ADD of two of them misses on every access."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +146,9 @@ class ImageBuilder:
             for key in keys:
                 lives[key] = (lives.get(key, (number, number))[0], number)
         requests = [
-            Request(key, size, *lives[key]) for key, size in self._sizes.items() if key in lives
+            Request(key, size + CACHE_STAGGER, *lives[key])
+            for key, size in self._sizes.items()
+            if key in lives
         ]
         return allocate(requests, self.alignment)
 

@@ -40,6 +40,7 @@ from sim.soc.firmware.image_format import (
     CHANNEL_BLOCK,
     PIXEL_BLOCK,
     REDUCTION_BLOCK,
+    SUMS_AT_ONCE,
     Kind,
 )
 
@@ -119,7 +120,7 @@ def _convolution(w: Writer, op: Operator) -> None:
             "packed_weights": w.builder.constant(
                 pack_weights(weights.reshape(channels, values), groups)
             ),
-            "scratch": _scratch(w, op, values),
+            "scratch": _scratch(w, op, _whole_words(values), PIXEL_BLOCK + 1),
             "output_channels": channels,
             "filter_channels": weights.shape[3],
             **_spatial(w.graph, op, dilated=True),
@@ -131,6 +132,12 @@ def _convolution(w: Writer, op: Operator) -> None:
 def _depthwise(w: Writer, op: Operator) -> None:
     weights = _weights(w.graph, op)
     stage = output_stage(w.graph, op, op.options_as(DepthwiseConv2DOptions).activation)
+    windows = placement(w.graph, op)
+    height, width = (
+        (n - 1) * stride + kernel
+        for n, stride, kernel in zip(windows.ofm_hw, windows.stride, windows.kernel, strict=True)
+    )
+    sums = max(windows.ofm_hw[1], SUMS_AT_ONCE)
     w.add(
         op,
         Kind.DEPTHWISE_CONV_2D,
@@ -138,6 +145,7 @@ def _depthwise(w: Writer, op: Operator) -> None:
             "input": w.operand(op, 0),
             "output": w.place(op.outputs[0]),
             "weights": w.builder.constant(weights),
+            "scratch": _scratch(w, op, height * _whole_words(width) + sums, CHANNEL_BLOCK),
             "depth_multiplier": weights.shape[3] // w.graph.tensors[op.inputs[0]].shape[3],
             **_spatial(w.graph, op, dilated=True),
             **_stage(w, stage, weights, 3),
@@ -157,7 +165,7 @@ def _fully_connected(w: Writer, op: Operator) -> None:
             "output": w.place(op.outputs[0]),
             "weights": w.builder.constant(weights),
             "packed_weights": w.builder.constant(pack_weights(weights, 1)),
-            "scratch": _scratch(w, op, inputs),
+            "scratch": _scratch(w, op, _whole_words(inputs), PIXEL_BLOCK + 1),
             "rows": w.graph.output_tensor(op).size // outputs,
             "inputs": inputs,
             "outputs": outputs,
@@ -173,9 +181,12 @@ def _weights(graph: Graph, op: Operator) -> NDArray[np.int8]:
     return data
 
 
-def _scratch(w: Writer, op: Operator, values: int) -> Place:
-    column = -(-values // REDUCTION_BLOCK) * REDUCTION_BLOCK
-    return w.builder.buffer(("scratch", op.index), (PIXEL_BLOCK + 1) * column)
+def _scratch(w: Writer, op: Operator, size: int, parts: int) -> Place:
+    return w.builder.buffer(("scratch", op.index), parts * size)
+
+
+def _whole_words(values: int) -> int:
+    return -(-values // REDUCTION_BLOCK) * REDUCTION_BLOCK
 
 
 def _stage(

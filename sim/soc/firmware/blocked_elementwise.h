@@ -5,36 +5,44 @@
 #include "blocked_stage.h"
 #include "kernels.h"
 
-/* ADD and SUB bring both operands to a common scale with 20 fractional bits: the larger scale by a
- * shift of 0, so that its second rounding drops out.
+#define AT_ONCE 4
+
+/* What ADD and SUB have in common: both operands are brought to a common scale with 20 fractional
+ * bits. `count` is known to the compiler, whose schedule then overlaps them.
  */
-static inline int32_t common_scale(int32_t value, const struct rescaling *r)
+ALWAYS_INLINE void add_or_sub_some(const struct elementwise *p, int32_t sign, int32_t count,
+                                   const int8_t *input1, const int8_t *input2, int8_t *output,
+                                   const struct rescaling *r)
 {
-    const int32_t shifted = shift_left(value, 20);
-    if (r->right == 0 && r->shift != 0)
-        return multiply_by_quantized_multiplier(shifted, r->multiplier, r->shift);
-    const int32_t high = doubled_high(shifted, r->multiplier);
-    const int32_t correction = r->right == 0 ? 0 : high >> 31;
-    return (high + r->half + correction) >> r->right;
+    int32_t value[AT_ONCE];
+
+#pragma GCC unroll 4
+    for (int32_t i = 0; i < count; i++) {
+        const int32_t a = rescale(shift_left(input1[i] - p->input1_zero_point, 20), &r[0]);
+        const int32_t b = rescale(shift_left(input2[i] - p->input2_zero_point, 20), &r[1]);
+        value[i] = rescale(a + sign * b, &r[2]) + p->output_zero_point;
+    }
+#pragma GCC unroll 4
+    for (int32_t i = 0; i < count; i++)
+        output[i] = (int8_t)clamped(value[i], p->activation_min, p->activation_max);
 }
 
-static inline void add_or_sub(const struct elementwise *p, int32_t sign)
+ALWAYS_INLINE void add_or_sub(const struct elementwise *shared, int32_t sign)
 {
-    const int8_t *input1 = resolve(p->input1);
-    const int8_t *input2 = resolve(p->input2);
-    int8_t *output = resolve(p->output);
-    const struct rescaling r1 = rescaling_of(p->multiplier1, p->shift1);
-    const struct rescaling r2 = rescaling_of(p->multiplier2, p->shift2);
-    const struct rescaling r = rescaling_of(p->multiplier, p->shift);
-    const int32_t zero1 = p->input1_zero_point, zero2 = p->input2_zero_point;
-    const int32_t zero_point = p->output_zero_point;
-    const int32_t low = p->activation_min, high = p->activation_max, count = p->count;
+    /* a copy that nothing points to: what it holds stays in registers */
+    const struct elementwise p = *shared;
+    const struct rescaling r[] = {rescaling_of(p.multiplier1, p.shift1),
+                                  rescaling_of(p.multiplier2, p.shift2),
+                                  rescaling_of(p.multiplier, p.shift)};
+    const int8_t *input1 = resolve(p.input1);
+    const int8_t *input2 = resolve(p.input2);
+    int8_t *output = resolve(p.output);
+    int32_t i = 0;
 
-    for (int32_t i = 0; i < count; i++) {
-        const int32_t a = common_scale(input1[i] - zero1, &r1);
-        const int32_t b = common_scale(input2[i] - zero2, &r2);
-        output[i] = (int8_t)clamped(rescale(a + sign * b, &r) + zero_point, low, high);
-    }
+    for (; i + AT_ONCE <= p.count; i += AT_ONCE)
+        add_or_sub_some(&p, sign, AT_ONCE, input1 + i, input2 + i, output + i, r);
+    for (; i < p.count; i++)
+        add_or_sub_some(&p, sign, 1, input1 + i, input2 + i, output + i, r);
 }
 
 void add(const struct elementwise *p)

@@ -1,7 +1,8 @@
 /* CONV_2D and FULLY_CONNECTED as products of gathered columns and packed weights.
  *
- * The including file defines multiply_4, multiply_2 and multiply_1: acc[pixels][4] of so many
- * interleaved columns and one block of 4 output channels, over `words` groups of 4 values.
+ * The including file defines multiply_most, multiply_2 and multiply_1: acc[pixels][4] of
+ * MOST_PIXELS, 2 or 1 interleaved columns and one block of 4 output channels, over `words` groups
+ * of 4 values.
  */
 #ifndef BLOCKED_MATMUL_H
 #define BLOCKED_MATMUL_H
@@ -10,37 +11,48 @@
 #include "columns.h"
 #include "kernels.h"
 
-#define CHANNEL_BLOCK 4
+typedef void multiply_function(const int8_t *columns, const int8_t *weights, int32_t words,
+                               int32_t *acc);
 
-static inline void multiply(int32_t pixels, const int8_t *columns, const int8_t *weights,
-                            int32_t words, int32_t *acc)
+/* A product of some columns with all output channels of a group. */
+struct product {
+    const int8_t *columns;
+    const int8_t *weights;
+    int32_t words;
+    const struct stage *stage;
+    int32_t first_channel, channels;
+    int8_t *output;
+    int32_t pixel_step;
+};
+
+ALWAYS_INLINE void multiply_pixels(const struct product *p, int32_t pixels,
+                                   multiply_function *multiply)
 {
-    if (pixels == 4)
-        multiply_4(columns, weights, words, acc);
-    else if (pixels == 2)
-        multiply_2(columns, weights, words, acc);
-    else
-        multiply_1(columns, weights, words, acc);
+    const int8_t *weights = p->weights;
+    int32_t acc[MOST_PIXELS * CHANNEL_BLOCK];
+
+    for (int32_t c = 0; c < p->channels; c += CHANNEL_BLOCK) {
+        const int32_t left = p->channels - c, valid = left < CHANNEL_BLOCK ? left : CHANNEL_BLOCK;
+        multiply(p->columns, weights, p->words, acc);
+        store_block(acc, pixels, p->stage, p->first_channel + c, valid, p->output + c,
+                    p->pixel_step);
+        weights += 4 * CHANNEL_BLOCK * p->words;
+    }
 }
 
-/* All output channels of a group for 4, 2 or 1 pixels. */
-static inline void multiply_columns(int32_t pixels, const int8_t *columns, const int8_t *weights,
-                                    int32_t words, const struct stage *stage, int32_t first_channel,
-                                    int32_t channels, int8_t *output, int32_t pixel_step)
+static void multiply_columns(const struct product *p, int32_t pixels)
 {
-    int32_t acc[4 * CHANNEL_BLOCK];
-
-    for (int32_t c = 0; c < channels; c += CHANNEL_BLOCK) {
-        const int32_t valid = channels - c < CHANNEL_BLOCK ? channels - c : CHANNEL_BLOCK;
-        multiply(pixels, columns, weights, words, acc);
-        store_block(acc, pixels, stage, first_channel + c, valid, output + c, pixel_step);
-        weights += 4 * CHANNEL_BLOCK * words;
-    }
+    if (pixels == MOST_PIXELS)
+        multiply_pixels(p, MOST_PIXELS, multiply_most);
+    else if (pixels == 2)
+        multiply_pixels(p, 2, multiply_2);
+    else
+        multiply_pixels(p, 1, multiply_1);
 }
 
 static inline int32_t pixels_at_once(int32_t remaining)
 {
-    return remaining >= 4 ? 4 : remaining >= 2 ? 2 : 1;
+    return remaining >= MOST_PIXELS ? MOST_PIXELS : remaining >= 2 ? 2 : 1;
 }
 
 static void conv_2d_group(const struct convolution *p, const struct stage *stage,
@@ -51,6 +63,8 @@ static void conv_2d_group(const struct convolution *p, const struct stage *stage
     const int32_t pixels = p->output_height * p->output_width;
     int8_t *columns = resolve(p->scratch);
     int8_t *spare = columns + 16 * words;
+    struct product product = {columns, weights, words, stage, first_channel, channels, output,
+                              p->output_channels};
     int32_t oy = 0, ox = 0, count;
 
     for (int32_t pixel = 0; pixel < pixels; pixel += count) {
@@ -62,8 +76,8 @@ static void conv_2d_group(const struct convolution *p, const struct stage *stage
                 oy++;
             }
         }
-        multiply_columns(count, columns, weights, words, stage, first_channel, channels,
-                         output + pixel * p->output_channels, p->output_channels);
+        multiply_columns(&product, count);
+        product.output += count * p->output_channels;
     }
 }
 
@@ -93,10 +107,11 @@ void fully_connected(const struct fully_connected *p)
     const struct stage stage = STAGE_OF(p, folded_bias);
     const int8_t *input = resolve(p->input);
     const int8_t *weights = resolve(p->packed_weights);
-    int8_t *output = resolve(p->output);
     const int32_t words = (p->inputs + 3) >> 2;
     int8_t *columns = resolve(p->scratch);
     int8_t *spare = columns + 16 * words;
+    struct product product = {columns, weights, words, &stage, 0, p->outputs, resolve(p->output),
+                              p->outputs};
     int32_t count;
 
     for (int32_t row = 0; row < p->rows; row += count) {
@@ -104,15 +119,15 @@ void fully_connected(const struct fully_connected *p)
         count = pixels_at_once(p->rows - row);
         if (p->rows == 1) {
             /* an aligned tensor is a column as it is: weights beyond its end are zero */
-            columns = (int8_t *)source;
+            product.columns = source;
         } else {
             for (int32_t i = 0; i < count; i++) {
                 copy_bytes(spare, source + i * p->inputs, p->inputs);
                 spread_words((word *)columns + i, count, (const word *)spare, words);
             }
         }
-        multiply_columns(count, columns, weights, words, &stage, 0, p->outputs,
-                         output + row * p->outputs, p->outputs);
+        multiply_columns(&product, count);
+        product.output += count * p->outputs;
     }
 }
 

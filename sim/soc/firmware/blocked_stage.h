@@ -6,6 +6,8 @@
 #include "instructions.h"
 #include "runtime.h"
 
+#define ALWAYS_INLINE static inline __attribute__((always_inline))
+
 struct stage {
     const int32_t *bias;
     const int32_t *multipliers;
@@ -22,53 +24,100 @@ struct stage {
         .low = (p)->activation_min, .high = (p)->activation_max,                                   \
     }
 
-/* One channel's rescaling. Nearly every shift is negative: two roundings and no left shift. */
+/* A multiplier and its shift, so prepared that rescaling takes no branch. */
 struct rescaling {
     int32_t multiplier;
-    int32_t shift;
-    int32_t right;
-    int32_t half;
+    int32_t left, right;
+    int32_t half; /* 2**(right - 1), or 0 without a second rounding */
+    int32_t mask; /* all ones where there is a second rounding */
 };
-
-#define MOST_RIGHT 30 /* beyond it, half would not leave room for x */
 
 static inline struct rescaling rescaling_of(int32_t multiplier, int32_t shift)
 {
-    const int32_t right = shift < 0 && shift >= -MOST_RIGHT ? -shift : 0;
-    const struct rescaling r = {multiplier, shift, right, right > 0 ? 1 << (right - 1) : 0};
+    struct rescaling r = {multiplier, shift, 0, 0, 0};
+
+    if (__builtin_expect(shift < 0, 1)) {
+        r.left = 0;
+        r.right = -shift;
+        r.half = 1 << ~shift;
+        r.mask = -1;
+    }
     return r;
 }
 
-/* Exact for x from -3 * 2**29 to 3 * 2**29; no accumulator of an int8 network gets near that. */
+/* multiply_by_quantized_multiplier for x that stays within 30 bits after the left shift. */
 static inline int32_t rescale(int32_t x, const struct rescaling *r)
 {
-    if (r->right == 0)
-        return multiply_by_quantized_multiplier(x, r->multiplier, r->shift);
-    return round_shift_half(doubled_high(x, r->multiplier), r->right, r->half);
+    const int32_t high = doubled_high(shift_left(x, r->left), r->multiplier);
+    return (high + r->half + (high >> 31 & r->mask)) >> r->right;
 }
 
-/* Pixels of one channel; `acc` holds 4 channels of each pixel. */
-static inline void store_channel(const int32_t *acc, int32_t pixels, const struct stage *stage,
-                                 int32_t channel, int8_t *output, int32_t pixel_step)
-{
-    const struct rescaling r = rescaling_of(stage->multipliers[channel], stage->shifts[channel]);
-    const int32_t bias = stage->bias[channel];
-    const int32_t zero_point = stage->zero_point, low = stage->low, high = stage->high;
-
-    for (int32_t pixel = 0; pixel < pixels; pixel++) {
-        const int32_t value = rescale(acc[4 * pixel] + bias, &r) + zero_point;
-        *output = (int8_t)clamped(value, low, high);
-        output += pixel_step;
-    }
-}
-
-/* acc[pixel][4] to `channels` consecutive int8 of each pixel. */
-static inline void store_block(const int32_t *acc, int32_t pixels, const struct stage *stage,
+/* acc[pixel][4] to `channels` consecutive int8 of each pixel; `pixels` is known to the compiler,
+ * whose schedule then overlaps them.
+ */
+ALWAYS_INLINE void store_block(const int32_t *acc, int32_t pixels, const struct stage *stage,
                                int32_t first_channel, int32_t channels, int8_t *output,
                                int32_t pixel_step)
 {
-    for (int32_t i = 0; i < channels; i++)
-        store_channel(acc + i, pixels, stage, first_channel + i, output + i, pixel_step);
+    const int32_t *bias = stage->bias + first_channel;
+    const int32_t *multipliers = stage->multipliers + first_channel;
+    const int32_t *shifts = stage->shifts + first_channel;
+    const int32_t zero_point = stage->zero_point, low = stage->low, high = stage->high;
+    int32_t value[4];
+
+    for (int32_t c = 0; c < channels; c++) {
+        const struct rescaling r = rescaling_of(multipliers[c], shifts[c]);
+#pragma GCC unroll 4
+        for (int32_t p = 0; p < pixels; p++)
+            value[p] = rescale(acc[4 * p + c] + bias[c], &r) + zero_point;
+#pragma GCC unroll 4
+        for (int32_t p = 0; p < pixels; p++)
+            output[p * pixel_step + c] = (int8_t)clamped(value[p], low, high);
+    }
+}
+
+/* The output stage of one channel, bias apart. */
+struct channel_stage {
+    struct rescaling rescaling;
+    int32_t zero_point, low, high;
+};
+
+static inline struct channel_stage channel_stage_of(const struct stage *stage, int32_t channel)
+{
+    const struct channel_stage one = {
+        rescaling_of(stage->multipliers[channel], stage->shifts[channel]), stage->zero_point,
+        stage->low, stage->high};
+    return one;
+}
+
+ALWAYS_INLINE void store_some(const int32_t *acc, int32_t count, const struct channel_stage *stage,
+                              int8_t *output, int32_t step)
+{
+    int32_t value[4];
+
+#pragma GCC unroll 4
+    for (int32_t i = 0; i < count; i++)
+        value[i] = rescale(acc[i], &stage->rescaling) + stage->zero_point;
+#pragma GCC unroll 4
+    for (int32_t i = 0; i < count; i++)
+        output[i * step] = (int8_t)clamped(value[i], stage->low, stage->high);
+}
+
+/* Consecutive sums of one channel to every `step`-th output. */
+static void store_row(const int32_t *acc, int32_t count, const struct channel_stage *shared,
+                      int8_t *output, int32_t step)
+{
+    const struct channel_stage stage = *shared;
+
+    for (; count >= 4; count -= 4) {
+        store_some(acc, 4, &stage, output, step);
+        acc += 4;
+        output += 4 * step;
+    }
+    for (; count > 0; count--) {
+        store_some(acc++, 1, &stage, output, step);
+        output += step;
+    }
 }
 
 #endif

@@ -1,5 +1,9 @@
-/* DEPTHWISE_CONV_2D with 3 x 3 kernels, stride 1 or 2: for one channel of one row the kernel slides
- * along, weights and partial sums in registers, so that every input is loaded once per row.
+/* DEPTHWISE_CONV_2D with 3 x 3 kernels and a horizontal stride of 1 or 2.
+ *
+ * Channels are gathered from the input, 4 at a time, into planes with their padding around them.
+ * The kernel slides along the rows of a plane: weights and partial sums stay in registers, every
+ * value is loaded once per row, and nothing tests for borders. The sums of some rows go through the
+ * output stage together, so that neither loop needs more registers than there are.
  */
 #ifndef DEPTHWISE_3X3_H
 #define DEPTHWISE_3X3_H
@@ -7,208 +11,206 @@
 #include <stdbool.h>
 
 #include "blocked_stage.h"
+#include "bytes.h"
 #include "kernels.h"
 
-#define ALWAYS_INLINE static inline __attribute__((always_inline))
+#define PLANES 4
 
-/* Bytes of three input rows that stay in a small data cache while all channels pass over them. */
-#define CACHED_BYTES 3072
-
-/* One channel of three input rows; `x` is the column that comes next. */
-struct rows_3 {
-    const int8_t *row0, *row1, *row2;
-    int32_t channels;
-    int32_t width;
-    int32_t zero_point;
-    int32_t x;
+/* The padded planes, whose rows are whole words, and room for the sums of some rows. */
+struct planes {
+    int8_t *values;
+    int32_t height, pitch;
+    int32_t bytes; /* of one plane */
+    int32_t *sums;
 };
 
-struct column_3 {
-    int32_t v0, v1, v2;
-};
+static inline struct planes planes_of(const struct depthwise *p)
+{
+    const int32_t height = (p->output_height - 1) * p->stride_y + 3;
+    const int32_t pitch = ((p->output_width - 1) * p->stride_x + 3 + 3) & ~3;
+    int8_t *values = resolve(p->scratch);
+    const int32_t bytes = height * pitch;
+    const struct planes planes = {values, height, pitch, bytes,
+                                  (int32_t *)(void *)(values + PLANES * bytes)};
+    return planes;
+}
 
-/* Weights by row and column, and what every sum starts with. */
-struct taps_3x3 {
-    int32_t w00, w01, w02, w10, w11, w12, w20, w21, w22;
-    int32_t bias;
-};
-
-/* The sum of the next output, and with stride 1 that of the one after it. */
-struct sums {
-    int32_t next, after;
-};
-
-struct target {
-    int8_t *output;
-    int32_t channels;
-    int32_t zero_point, low, high;
-};
-
-static inline bool slides_3x3(const struct depthwise *p)
+static bool slides_3x3(const struct depthwise *p)
 {
     return p->filter_height == 3 && p->filter_width == 3 && p->depth_multiplier == 1 &&
            p->dilation_y == 1 && p->dilation_x == 1 && (p->stride_x == 1 || p->stride_x == 2);
 }
 
-ALWAYS_INLINE struct column_3 next_column(struct rows_3 *rows, bool inside)
+static void gather_row(const int8_t *input, int32_t channels, int32_t count, int32_t plane_bytes,
+                       int32_t planes, int8_t *target)
 {
-    struct column_3 c = {rows->zero_point, rows->zero_point, rows->zero_point};
+    int8_t *plane1 = target + plane_bytes, *plane2 = plane1 + plane_bytes;
+    int8_t *plane3 = plane2 + plane_bytes;
 
-    if (inside || (rows->x >= 0 && rows->x < rows->width)) {
-        c.v0 = *rows->row0;
-        c.v1 = *rows->row1;
-        c.v2 = *rows->row2;
-        rows->row0 += rows->channels;
-        rows->row1 += rows->channels;
-        rows->row2 += rows->channels;
+    if ((channels & 3) != 0) {
+        for (int32_t i = 0; i < planes; i++)
+            for (int32_t x = 0; x < count; x++)
+                target[i * plane_bytes + x] = input[x * channels + i];
+        return;
     }
-    rows->x++;
+    for (; count > 0; count--) {
+        const word four = *(const word *)input;
+        input += channels;
+        *target++ = (int8_t)four;
+        *plane1++ = (int8_t)(four >> 8);
+        *plane2++ = (int8_t)(four >> 16);
+        *plane3++ = (int8_t)(four >> 24);
+    }
+}
+
+/* The borders hold the zero point already. */
+static void gather_planes(const struct depthwise *p, const struct planes *planes,
+                          const int8_t *input, int32_t count)
+{
+    const int32_t beyond_y = planes->height - p->pad_top, beyond_x = planes->pitch - p->pad_left;
+    const int32_t height = p->input_height < beyond_y ? p->input_height : beyond_y;
+    const int32_t width = p->input_width < beyond_x ? p->input_width : beyond_x;
+    int8_t *target = planes->values + p->pad_top * planes->pitch + p->pad_left;
+
+    for (int32_t y = 0; y < height; y++) {
+        gather_row(input, p->channels, width, planes->bytes, count, target);
+        input += p->input_width * p->channels;
+        target += planes->pitch;
+    }
+}
+
+/* One channel's weights, by row and column, and what its sums start with. */
+struct taps_3x3 {
+    int32_t w00, w01, w02, w10, w11, w12, w20, w21, w22;
+    int32_t bias;
+};
+
+static inline struct taps_3x3 taps_of(const int8_t *weights, int32_t channels, int32_t bias)
+{
+    const int8_t *row0 = weights, *row1 = row0 + 3 * channels, *row2 = row1 + 3 * channels;
+    const struct taps_3x3 k = {row0[0], row0[channels], row0[2 * channels],
+                               row1[0], row1[channels], row1[2 * channels],
+                               row2[0], row2[channels], row2[2 * channels],
+                               bias};
+    return k;
+}
+
+/* Three rows of a plane at one column. */
+struct column_3 {
+    int32_t v0, v1, v2;
+};
+
+ALWAYS_INLINE struct column_3 column_at(const int8_t *const *rows, int32_t x)
+{
+    const struct column_3 c = {rows[0][x], rows[1][x], rows[2][x]};
     return c;
 }
 
-ALWAYS_INLINE int32_t add_column_0(int32_t sum, const struct taps_3x3 *t, struct column_3 c)
+ALWAYS_INLINE int32_t add_left(int32_t sum, const struct taps_3x3 *k, struct column_3 c)
 {
-    return multiply_add(multiply_add(multiply_add(sum, c.v0, t->w00), c.v1, t->w10), c.v2, t->w20);
+    return multiply_add(multiply_add(multiply_add(sum, c.v0, k->w00), c.v1, k->w10), c.v2, k->w20);
 }
 
-ALWAYS_INLINE int32_t add_column_1(int32_t sum, const struct taps_3x3 *t, struct column_3 c)
+ALWAYS_INLINE int32_t add_middle(int32_t sum, const struct taps_3x3 *k, struct column_3 c)
 {
-    return multiply_add(multiply_add(multiply_add(sum, c.v0, t->w01), c.v1, t->w11), c.v2, t->w21);
+    return multiply_add(multiply_add(multiply_add(sum, c.v0, k->w01), c.v1, k->w11), c.v2, k->w21);
 }
 
-ALWAYS_INLINE int32_t add_column_2(int32_t sum, const struct taps_3x3 *t, struct column_3 c)
+ALWAYS_INLINE int32_t add_right(int32_t sum, const struct taps_3x3 *k, struct column_3 c)
 {
-    return multiply_add(multiply_add(multiply_add(sum, c.v0, t->w02), c.v1, t->w12), c.v2, t->w22);
+    return multiply_add(multiply_add(multiply_add(sum, c.v0, k->w02), c.v1, k->w12), c.v2, k->w22);
 }
 
-ALWAYS_INLINE int32_t next_sum(struct sums *sums, struct rows_3 *rows, const struct taps_3x3 *taps,
-                               int32_t stride, bool inside)
+/* Some rows of a plane, each from its first column on, to rows of sums. */
+struct sliding {
+    const int8_t *input;
+    int32_t pitch, row_step;
+    int32_t width, rows;
+};
+
+static int32_t *sum_rows_by_1(const struct taps_3x3 *taps, const struct sliding *s, int32_t *sums)
 {
-    struct column_3 c = next_column(rows, inside);
-    int32_t sum;
+    /* a copy that nothing points to: what it holds stays in registers */
+    const struct taps_3x3 k = *taps;
+    const int8_t *input = s->input;
 
-    if (stride == 1) {
-        sum = add_column_2(sums->next, taps, c);
-        sums->next = add_column_1(sums->after, taps, c);
-        sums->after = add_column_0(taps->bias, taps, c);
-    } else {
-        sum = add_column_1(sums->next, taps, c);
-        c = next_column(rows, inside);
-        sum = add_column_2(sum, taps, c);
-        sums->next = add_column_0(taps->bias, taps, c);
-    }
-    return sum;
-}
-
-/* Columns that belong to the first output only, before its last one (or two). */
-ALWAYS_INLINE struct sums first_sums(struct rows_3 *rows, const struct taps_3x3 *taps,
-                                     int32_t stride)
-{
-    struct column_3 c = next_column(rows, false);
-    struct sums sums = {add_column_0(taps->bias, taps, c), taps->bias};
-
-    if (stride == 1) {
-        c = next_column(rows, false);
-        sums.next = add_column_1(sums.next, taps, c);
-        sums.after = add_column_0(sums.after, taps, c);
+    for (int32_t row = 0; row < s->rows; row++) {
+        const int8_t *rows[] = {input, input + s->pitch, input + 2 * s->pitch};
+        struct column_3 c = column_at(rows, 1);
+        int32_t next = add_middle(add_left(k.bias, &k, column_at(rows, 0)), &k, c);
+        int32_t after = add_left(k.bias, &k, c);
+        for (const int32_t *end = sums + s->width; sums != end; sums++) {
+            c = column_at(rows, 2);
+            *sums = add_right(next, &k, c);
+            next = add_middle(after, &k, c);
+            after = add_left(k.bias, &k, c);
+            rows[0]++;
+            rows[1]++;
+            rows[2]++;
+        }
+        input += s->row_step;
     }
     return sums;
 }
 
-ALWAYS_INLINE void store_output(struct target *target, int32_t sum, const struct rescaling *r)
+static int32_t *sum_rows_by_2(const struct taps_3x3 *taps, const struct sliding *s, int32_t *sums)
 {
-    const int32_t value = rescale(sum, r) + target->zero_point;
-    *target->output = (int8_t)clamped(value, target->low, target->high);
-    target->output += target->channels;
+    const struct taps_3x3 k = *taps;
+    const int8_t *input = s->input;
+
+    for (int32_t row = 0; row < s->rows; row++) {
+        const int8_t *rows[] = {input, input + s->pitch, input + 2 * s->pitch};
+        int32_t next = add_left(k.bias, &k, column_at(rows, 0));
+        for (const int32_t *end = sums + s->width; sums != end; sums++) {
+            const struct column_3 c = column_at(rows, 2);
+            *sums = add_right(add_middle(next, &k, column_at(rows, 1)), &k, c);
+            next = add_left(k.bias, &k, c);
+            rows[0] += 2;
+            rows[1] += 2;
+            rows[2] += 2;
+        }
+        input += s->row_step;
+    }
+    return sums;
 }
 
-ALWAYS_INLINE void slide(struct rows_3 rows, const struct taps_3x3 *taps, const struct rescaling *r,
-                         struct target target, int32_t count, int32_t stride)
+/* One channel of the map; `output` is its first value. */
+static void slide_plane(const struct depthwise *p, const struct taps_3x3 *taps,
+                        const struct channel_stage *stage, const struct planes *planes,
+                        const int8_t *plane, int8_t *output)
 {
-    struct sums sums = first_sums(&rows, taps, stride);
-    int32_t inside;
+    const int32_t width = p->output_width;
+    const int32_t rows = width < SUMS_AT_ONCE ? SUMS_AT_ONCE / width : 1;
+    struct sliding s = {plane, planes->pitch, p->stride_y * planes->pitch, width, rows};
 
-    for (; count > 0 && rows.x < 0; count--)
-        store_output(&target, next_sum(&sums, &rows, taps, stride, false), r);
-    inside = (rows.width - rows.x) / stride;
-    inside = inside < count ? inside : count;
-    for (count -= inside; inside > 0; inside--)
-        store_output(&target, next_sum(&sums, &rows, taps, stride, true), r);
-    for (; count > 0; count--)
-        store_output(&target, next_sum(&sums, &rows, taps, stride, false), r);
-}
-
-/* Rows outside the input get no weights; their share of the folded bias is taken back. */
-ALWAYS_INLINE struct taps_3x3 load_taps(const int8_t *weights, int32_t channels, int32_t bias,
-                                        const bool *valid, int32_t zero_point)
-{
-    struct taps_3x3 t = {weights[0],
-                         weights[channels],
-                         weights[2 * channels],
-                         weights[3 * channels],
-                         weights[4 * channels],
-                         weights[5 * channels],
-                         weights[6 * channels],
-                         weights[7 * channels],
-                         weights[8 * channels],
-                         bias};
-
-    if (!valid[0]) {
-        t.bias += zero_point * (t.w00 + t.w01 + t.w02);
-        t.w00 = t.w01 = t.w02 = 0;
-    }
-    if (!valid[1]) {
-        t.bias += zero_point * (t.w10 + t.w11 + t.w12);
-        t.w10 = t.w11 = t.w12 = 0;
-    }
-    if (!valid[2]) {
-        t.bias += zero_point * (t.w20 + t.w21 + t.w22);
-        t.w20 = t.w21 = t.w22 = 0;
-    }
-    return t;
-}
-
-/* All channels of `count` outputs from (oy, ox) on. */
-ALWAYS_INLINE void slide_channels(const struct depthwise *p, const struct stage *stage,
-                                  const int8_t *input, const int8_t *weights, int8_t *output,
-                                  int32_t oy, int32_t ox, int32_t count, int32_t stride)
-{
-    const int32_t channels = p->channels, row_bytes = p->input_width * channels;
-    const int32_t y = oy * p->stride_y - p->pad_top, x = ox * stride - p->pad_left;
-    const int8_t *rows[3];
-    bool valid[3];
-
-    for (int i = 0; i < 3; i++) {
-        valid[i] = y + i >= 0 && y + i < p->input_height;
-        rows[i] = input + (valid[i] ? (y + i) * row_bytes : 0) + (x > 0 ? x : 0) * channels;
-    }
-    for (int32_t c = 0; c < channels; c++) {
-        const struct taps_3x3 taps =
-            load_taps(weights + c, channels, stage->bias[c], valid, p->input_zero_point);
-        const struct rescaling r = rescaling_of(stage->multipliers[c], stage->shifts[c]);
-        const struct rows_3 from = {rows[0] + c, rows[1] + c,         rows[2] + c, channels,
-                                    p->input_width, p->input_zero_point, x};
-        const struct target to = {output + (oy * p->output_width + ox) * channels + c, channels,
-                                  stage->zero_point, stage->low, stage->high};
-        slide(from, &taps, &r, to, count, stride);
+    for (int32_t left = p->output_height; left > 0; left -= rows) {
+        s.rows = left < rows ? left : rows;
+        const int32_t *end = p->stride_x == 1 ? sum_rows_by_1(taps, &s, planes->sums)
+                                              : sum_rows_by_2(taps, &s, planes->sums);
+        const int32_t count = (int32_t)(end - planes->sums);
+        store_row(planes->sums, count, stage, output, p->channels);
+        s.input += rows * s.row_step;
+        output += count * p->channels;
     }
 }
 
 static void depthwise_map_3x3(const struct depthwise *p, const struct stage *stage,
                               const int8_t *input, const int8_t *weights, int8_t *output)
 {
-    const int32_t cached_columns = CACHED_BYTES / (3 * p->channels);
-    const int32_t fitting = (cached_columns - 2) / p->stride_x;
-    const int32_t tile = fitting < 4 ? 4 : fitting;
+    const struct planes planes = planes_of(p);
 
-    for (int32_t oy = 0; oy < p->output_height; oy++)
-        for (int32_t ox = 0; ox < p->output_width; ox += tile) {
-            const int32_t left = p->output_width - ox, count = left < tile ? left : tile;
-            if (p->stride_x == 1)
-                slide_channels(p, stage, input, weights, output, oy, ox, count, 1);
-            else
-                slide_channels(p, stage, input, weights, output, oy, ox, count, 2);
+    fill_bytes(planes.values, (int8_t)p->input_zero_point, PLANES * planes.bytes);
+    for (int32_t c = 0; c < p->channels; c += PLANES) {
+        const int32_t left = p->channels - c, count = left < PLANES ? left : PLANES;
+        gather_planes(p, &planes, input + c, count);
+        for (int32_t i = 0; i < count; i++) {
+            const struct taps_3x3 taps =
+                taps_of(weights + c + i, p->channels, stage->bias[c + i]);
+            const struct channel_stage channel = channel_stage_of(stage, c + i);
+            slide_plane(p, &taps, &channel, &planes, planes.values + i * planes.bytes,
+                        output + c + i);
         }
+    }
 }
 
 #endif

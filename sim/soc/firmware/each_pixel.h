@@ -4,7 +4,8 @@
 
 #define EACH_1(MACRO, ...) MACRO(0, __VA_ARGS__)
 #define EACH_2(MACRO, ...) EACH_1(MACRO, __VA_ARGS__) MACRO(1, __VA_ARGS__)
-#define EACH_4(MACRO, ...) EACH_2(MACRO, __VA_ARGS__) MACRO(2, __VA_ARGS__) MACRO(3, __VA_ARGS__)
+#define EACH_3(MACRO, ...) EACH_2(MACRO, __VA_ARGS__) MACRO(2, __VA_ARGS__)
+#define EACH_4(MACRO, ...) EACH_3(MACRO, __VA_ARGS__) MACRO(3, __VA_ARGS__)
 
 #define DECLARE(p, unused) int32_t s##p##0 = 0, s##p##1 = 0, s##p##2 = 0, s##p##3 = 0;
 #define STORE(p, acc)                                                                              \
@@ -13,7 +14,10 @@
     acc[4 * p + 2] = s##p##2;                                                                      \
     acc[4 * p + 3] = s##p##3;
 
-/* Keeps the compiler from loading the values of all unrolled steps first, which would spill. */
-#define STEP_END __asm__ volatile("" : : : "memory");
+/* Ends an unrolled step: values of later steps are not loaded before it, and sums are not regrouped
+ * across it. Either would need more registers than there are.
+ */
+#define HOLD(p, unused)                                                                            \
+    __asm__ volatile("" : "+r"(s##p##0), "+r"(s##p##1), "+r"(s##p##2), "+r"(s##p##3) : : "memory");
 
 #endif

@@ -33,10 +33,4 @@ static inline int32_t doubled_high(int32_t x, int32_t multiplier)
     return (int32_t)((high << 1) + (((low >> 30) + 1) >> 1));
 }
 
-/* round_shift with half = 2**(exponent - 1) known; exponent > 0. */
-static inline int32_t round_shift_half(int32_t x, int32_t exponent, int32_t half)
-{
-    return (x + half + (x >> 31)) >> exponent;
-}
-
 #endif

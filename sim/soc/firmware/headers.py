@@ -107,9 +107,11 @@ def _memory_map() -> str:
 
 
 def _image_format() -> str:
-    numbers = ("IMAGE_MAGIC", "IMAGE_VERSION", "RESULTS_MAGIC", "COPY_RANK")
+    unsigned = ("IMAGE_MAGIC", "IMAGE_VERSION", "RESULTS_MAGIC")
+    signed = ("COPY_RANK", "CHANNEL_BLOCK", "SUMS_AT_ONCE")
     lines = ["#include <stdint.h>", ""]
-    lines += _constants({name: int(getattr(image_format, name)) for name in numbers})
+    lines += _constants({name: int(getattr(image_format, name)) for name in unsigned})
+    lines += [f"#define {name} {getattr(image_format, name)}" for name in signed]
     lines += _constants(_prefixed("OPERATOR", image_format.Kind))
     for name, fields in _STRUCTURES.items():
         members = [f"    int32_t {member};" for member in _members(fields)]

@@ -19,6 +19,8 @@ REDUCTION_BLOCK = 4
 """Consecutive values of one output channel in packed weights, and of a column."""
 PIXEL_BLOCK = 4
 """Columns that a blocked kernel gathers before it multiplies."""
+SUMS_AT_ONCE = 64
+"""Accumulators of one channel that a depthwise kernel keeps (or a row of them)."""
 
 Fields = tuple[str, ...]
 
@@ -90,7 +92,7 @@ CONVOLUTION: Fields = (
     *("dilation_y", "dilation_x", "output_channels", "filter_channels", *_STAGE),
 )
 DEPTHWISE: Fields = (
-    *("input", "output", "weights", *_SPATIAL),
+    *("input", "output", "weights", "scratch", *_SPATIAL),
     *("dilation_y", "dilation_x", "depth_multiplier", *_STAGE),
 )
 FULLY_CONNECTED: Fields = (

@@ -47,9 +47,14 @@ static inline int32_t multiply_add(int32_t acc, int32_t a, int32_t b)
     return acc + a * b;
 }
 
+/* one branch, not taken for most values: cores predict forward branches so */
 static inline int32_t clamped(int32_t x, int32_t low, int32_t high)
 {
-    return clamp(x, low, high);
+    const uint32_t above = (uint32_t)x - (uint32_t)low, range = (uint32_t)(high - low);
+
+    if (__builtin_expect(above > range, 0))
+        return x < low ? low : high;
+    return x;
 }
 
 #endif

@@ -3,6 +3,7 @@
  */
 #include "each_pixel.h"
 #include "image_format.h"
+#include "blocked_stage.h"
 
 #define LOAD(p, i) const int32_t x##p = columns[4 * p + i];
 #define MULTIPLY(p, c, w) s##p##c += x##p * w;
@@ -16,10 +17,10 @@
         EACH(LOAD, i)                                                                              \
         CHANNEL(EACH, 0, i) CHANNEL(EACH, 1, i) CHANNEL(EACH, 2, i) CHANNEL(EACH, 3, i)            \
     }                                                                                              \
-    STEP_END
+    EACH(HOLD, 0)
 
-#define DEFINE_MULTIPLY(PIXELS, EACH)                                                              \
-    __attribute__((noinline)) static void multiply_##PIXELS(                                       \
+#define DEFINE_MULTIPLY(NAME, PIXELS, EACH)                                                              \
+    ALWAYS_INLINE void multiply_##NAME(                                       \
         const int8_t *columns, const int8_t *weights, int32_t words, int32_t *acc)                 \
     {                                                                                              \
         const int8_t *const end = weights + 16 * words;                                            \
@@ -32,9 +33,10 @@
         EACH(STORE, acc)                                                                           \
     }
 
-DEFINE_MULTIPLY(4, EACH_4)
-DEFINE_MULTIPLY(2, EACH_2)
-DEFINE_MULTIPLY(1, EACH_1)
+#define MOST_PIXELS 3
+DEFINE_MULTIPLY(most, 3, EACH_3)
+DEFINE_MULTIPLY(2, 2, EACH_2)
+DEFINE_MULTIPLY(1, 1, EACH_1)
 
 #include "blocked_matmul.h"
 

@@ -18,10 +18,10 @@
         EACH(LOAD, i, pixels)                                                                      \
         CHANNEL(EACH, 0, i) CHANNEL(EACH, 1, i) CHANNEL(EACH, 2, i) CHANNEL(EACH, 3, i)            \
     }                                                                                              \
-    STEP_END
+    EACH(HOLD, 0)
 
-#define DEFINE_MULTIPLY(PIXELS, EACH)                                                              \
-    __attribute__((noinline)) static void multiply_##PIXELS(                                       \
+#define DEFINE_MULTIPLY(NAME, PIXELS, EACH)                                                              \
+    __attribute__((noinline)) static void multiply_##NAME(                                       \
         const int8_t *columns, const int8_t *weights, int32_t words, int32_t *acc)                 \
     {                                                                                              \
         const word *column_words = (const word *)columns;                                          \
@@ -37,9 +37,10 @@
         EACH(STORE, acc)                                                                           \
     }
 
-DEFINE_MULTIPLY(4, EACH_4)
-DEFINE_MULTIPLY(2, EACH_2)
-DEFINE_MULTIPLY(1, EACH_1)
+#define MOST_PIXELS 4
+DEFINE_MULTIPLY(most, 4, EACH_4)
+DEFINE_MULTIPLY(2, 2, EACH_2)
+DEFINE_MULTIPLY(1, 1, EACH_1)
 
 #include "blocked_matmul.h"
 
