@@ -323,6 +323,10 @@ class RandomProgram:
             fields[f"{name}_multiplier"] = rng.choice([2**30, rng.randint(2**30, 2**31 - 1)])
             fields[f"{name}_right_shift"] = rng.choice([0, 0, 0, 1, 2, rng.randint(0, 31)])
             fields[f"{name}_zero_point"] = rng.choice([-128, 127, rng.randint(-128, 127)])
+        # in place, unless the word that is repeated would be overwritten
+        if rng.random() < 0.1 and not (repeat and second is first):
+            ofm = first
+            fields["ofm_base"] = first.base
         self.compute(Opcode.ELEMENTWISE, fields)
         self.store(ofm)
 
