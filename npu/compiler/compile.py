@@ -1,5 +1,6 @@
 """Compiles a segment to a program."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -62,7 +63,7 @@ def compile_segment(
     produced = {op.target for op in lowered.operators}
     written = plan.spilled | lowered.written_in_arena
     stored = frozenset((kept | lowered.read_in_arena) & produced - written)
-    offsets, arena_bytes = _arena(graph, plan, external | kept, written | stored)
+    offsets, arena_bytes = _arena(lowered.sizes, plan, external | kept, written | stored)
     constants = ConstantRegion()
     maps = {
         source: constants.add([data.reshape(-1).view(np.uint8)])
@@ -100,7 +101,7 @@ def compile_segment(
 
 
 def _arena(
-    graph: Graph, plan: SegmentPlan, kept: frozenset[int], others: frozenset[int]
+    sizes: Mapping[int, int], plan: SegmentPlan, kept: frozenset[int], others: frozenset[int]
 ) -> tuple[dict[int, int], int]:
     """Byte offsets by tensor: those in `kept` for the whole run, `others` while needed."""
     lives = {tensor: (-1, len(plan.groups)) for tensor in sorted(kept)}
@@ -110,9 +111,7 @@ def _arena(
             for tensor in (*member.op.sources, member.op.target):
                 if tensor in others and tensor not in kept:
                     lives[tensor] = (lives.get(tensor, (number, number))[0], number)
-    requests = [
-        Request(tensor, graph.tensors[tensor].size, *life) for tensor, life in lives.items()
-    ]
+    requests = [Request(tensor, sizes[tensor], *life) for tensor, life in lives.items()]
     addresses, size = allocate(requests, ARENA_ALIGNMENT)
     return {t: addresses[t] for t in lives}, size
 

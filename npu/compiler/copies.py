@@ -108,6 +108,10 @@ class Copy(DirectWork):
         turns = [find_turn(find_loops(block)) for block in self.blocks]
         return max((turn.smallest_workspace(config) if turn else 2 for turn in turns), default=2)
 
+    def smallest_weights(self, config: NpuConfig) -> int:
+        turned = any(find_turn(find_loops(block)) for block in self.blocks)
+        return config.lanes**3 if turned else 0
+
     def cycles(self, words: int, config: NpuConfig) -> float:
         total = 0.0
         for block in self.blocks:

@@ -44,6 +44,10 @@ class DirectWork(ABC):
         """Words without which it cannot be done."""
 
     @abstractmethod
+    def smallest_weights(self, config: NpuConfig) -> int:
+        """Bytes that the weight buffer must have."""
+
+    @abstractmethod
     def cycles(self, words: int, config: NpuConfig) -> float:
         """Estimated cycles in a workspace of `words`."""
 

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from kernels.requantize import Rounding
-from npu.compiler.lower import COMPUTE_KINDS
+from npu.compiler.movement import MOVING_KINDS
+from npu.compiler.padding import PAD_KINDS
 from npu.compiler.pieces import smallest_weights
 from npu.compiler.rules import reason_against
 from npu.compiler.segment import Segment, lower_segment, make_segment
@@ -75,7 +76,7 @@ def _runs(graph: Graph, reasons: Mapping[int, str]) -> list[tuple[int, ...]]:
 def _misplaced(graph: Graph, run: tuple[int, ...]) -> dict[int, str]:
     """Operators of a run that the NPU could only execute among other neighbours."""
     members = [graph.operators[i] for i in run]
-    if not any(op.kind in COMPUTE_KINDS for op in members):
+    if all(op.kind in MOVING_KINDS or op.kind in PAD_KINDS for op in members):
         return dict.fromkeys(run, "nothing to compute beside it on the NPU")
     return {}
 

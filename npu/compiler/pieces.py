@@ -155,6 +155,8 @@ def reloaded_bytes(sizes: Sequence[ConstantSize], config: NpuConfig) -> int:
 
 def smallest_weights(op: LoweredOperator, config: NpuConfig) -> int:
     """Bytes of weights of the largest one-word piece: what the weight buffer must hold."""
+    if op.direct is not None:
+        return op.direct.smallest_weights(config)
     n = config.groups_per_word
     words = [
         weight_words(task, Piece(word, 1, n), config)

@@ -24,6 +24,14 @@ from npu.compiler.movement_rules import (
 )
 from npu.compiler.normalize import FIELD_LIMIT
 from npu.compiler.padding import PAD_KINDS, paddings
+from npu.compiler.product_rules import (
+    clamped,
+    constant_kernel,
+    int8_matrices,
+    matrices_in_range,
+    one_map_to_another,
+    phases_in_range,
+)
 from npu.compiler.shapes import is_map, natural_extent
 from npu.errors import ModelError
 from npu.graph import Graph, Operator, Tensor
@@ -242,6 +250,15 @@ RULES: dict[str, list[Rule]] = {
     **{kind: _PADDING for kind in sorted(PAD_KINDS)},
     **{kind: _MOVEMENT for kind in sorted(MOVING_KINDS)},
     "CONCATENATION": [no_activation, one_quantization, *_MOVEMENT],
+    "BATCH_MATMUL": [int8_activations, int8_matrices, matrices_in_range],
+    "TRANSPOSE_CONV": [
+        int8_activations,
+        one_map_to_another,
+        constant_kernel,
+        symmetric_weights,
+        clamped,
+        phases_in_range,
+    ],
     "RESIZE_NEAREST_NEIGHBOR": [int8_activations, evenly_resized, *_MOVEMENT],
 }
 """What has to hold for each kind, apart from its neighbours and the size of the memories."""

@@ -1,10 +1,17 @@
 """A run of operators for the NPU, lowered, with views resolved."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+
+import numpy as np
+from numpy.typing import NDArray
 
 from kernels.requantize import Rounding
 from npu.compiler.copies import Block, Copy
+from npu.compiler.direct import DirectWork
 from npu.compiler.lower import lower_operator
+from npu.compiler.lower_matmul import has_dense_rows, lower_matmul, matrices_of
+from npu.compiler.lower_upsample import lower_transpose_conv
 from npu.compiler.movement import (
     JOINING_KINDS,
     MOVING_KINDS,
@@ -43,12 +50,14 @@ class LoweredSegment:
     ----------
     operators : those that compute or copy, in order; sources and targets are roots.
     roots : for every tensor of the segment, the one that holds its bytes (itself, mostly).
+    sizes : bytes of all roots, those without a tensor in the graph included.
     offsets : the bytes in front of a tensor in its root, for tensors that lie there in one piece.
     written_in_arena : roots that no operator writes in the scratchpad.
     """
 
     operators: tuple[LoweredOperator, ...]
     roots: dict[int, int]
+    sizes: dict[int, int]
     offsets: dict[int, int]
     written_in_arena: frozenset[int]
 
@@ -104,6 +113,8 @@ class _Lowering:
     operators: list[LoweredOperator] = field(default_factory=list)
     maps: dict[int, Extent] = field(default_factory=dict)
     """Roots that the segment writes, as maps."""
+    scratch: dict[int, int] = field(default_factory=dict)
+    """Bytes of roots that are no tensor of the graph."""
     pads: dict[int, tuple[int, int]] = field(default_factory=dict)
 
     def run(self) -> LoweredSegment:
@@ -122,10 +133,13 @@ class _Lowering:
         for op in chosen:
             self._lower(op)
         tensors = [*segment.inputs, *(t for op in chosen for t in op.outputs)]
+        roots = {t: self.views.root(t) for t in tensors}
+        sizes = {root: graph.tensors[root].size for root in roots.values()}
         layouts = {t: self.views.view(t) for t in tensors if t not in self.pads}
         return LoweredSegment(
             tuple(self.operators),
-            {t: self.views.root(t) for t in tensors},
+            roots,
+            sizes | self.scratch,
             {t: layout.offset for t, layout in layouts.items() if layout.is_dense},
             frozenset(op.target for op in self.operators if not op.target_at.on_chip),
         )
@@ -136,6 +150,10 @@ class _Lowering:
             self.pads[op.outputs[0]] = amounts[1][0], amounts[2][0]
         elif op.kind in MOVING_KINDS:
             self._copy(op)
+        elif op.kind == "BATCH_MATMUL":
+            self._multiply(op)
+        elif op.kind == "TRANSPOSE_CONV":
+            self.operators += [self._placed(w) for w in lower_transpose_conv(self.graph, op)]
         else:
             extents = {t: e for t in op.present_inputs if (e := self._seen_as(op, t)) is not None}
             rounding = Rounding.named(self.config.rounding)
@@ -162,11 +180,11 @@ class _Lowering:
         target = self.views.root(work.target)
         if target not in self.maps:
             whole = natural_extent(self.graph.tensors[target].shape)
-            if target == work.target and whole.channels != work.ofm.channels:
+            if target == work.target and work.part is None and whole.channels != work.ofm.channels:
                 whole = work.ofm
             self.maps[target] = whole
         places = tuple(
-            self._place(tensor, extent, joined_rows)
+            self._place(tensor, extent, joined_rows, None)
             for tensor, extent in zip(work.sources, work.source_extents, strict=True)
         )
         return replace(
@@ -174,15 +192,18 @@ class _Lowering:
             sources=tuple(t if t in work.constants else self.views.root(t) for t in work.sources),
             target=target,
             source_places=places,
-            target_place=self._place(work.target, work.ofm, joined_rows),
+            target_place=self._place(work.target, work.ofm, joined_rows, work.part),
         )
 
-    def _place(self, tensor: int, extent: Extent, joined_rows: bool) -> Place:
+    def _place(self, tensor: int, extent: Extent, joined_rows: bool, part: Change | None) -> Place:
         if tensor < 0:
             return Place.of_all(extent)
         root = self.views.root(tensor)
         whole = self.maps.get(root) or natural_extent(self.graph.tensors[root].shape)
-        place = place_map(self.views.view(tensor), extent, whole, self.config.lanes, joined_rows)
+        layout = self.views.view(tensor)
+        if part is not None:
+            layout = self._changed(tensor, part)
+        place = place_map(layout, extent, whole, self.config.lanes, joined_rows)
         if place is None:
             raise self.views.separately(tensor)
         return place
@@ -214,18 +235,53 @@ class _Lowering:
         self, op: Operator, source: int, target: int, reads: Strided, writes: Strided
     ) -> None:
         roots = self.views.root(source), self.views.root(target)
-        if roots[0] == roots[1] and reads.same_bytes(writes):
-            return
+        if roots[0] != roots[1] or not reads.same_bytes(writes):
+            block = Block(*roots, reads, writes)
+            self._add_direct(op, Copy((block,)), roots[:1], roots[1])
+
+    def _add_direct(
+        self,
+        op: Operator,
+        work: DirectWork,
+        sources: tuple[int, ...],
+        target: int,
+        constants: Mapping[int, NDArray[np.int8]] | None = None,
+        macs: int = 0,
+    ) -> None:
         self.operators.append(
             LoweredOperator(
                 op.index,
                 op.kind,
-                0,
-                (roots[0],),
-                roots[1],
+                macs,
+                sources,
+                target,
                 (),
-                source_places=(IN_ARENA,),
+                constants=constants or {},
+                source_places=(IN_ARENA,) * len(sources),
                 target_place=IN_ARENA,
-                direct=Copy((Block(*roots, reads, writes),)),
+                direct=work,
             )
         )
+
+    def _multiply(self, op: Operator) -> None:
+        """BATCH_MATMUL, after copies of operands whose rows are not dense."""
+        matrices = matrices_of(self.graph, op, self.views.view)
+        rows: list[tuple[int, Strided]] = []
+        for tensor, layout in zip(op.inputs, matrices.operands, strict=True):
+            if layout is None:
+                continue
+            root = self.views.root(tensor)
+            if not has_dense_rows(layout):
+                copy, root = root, len(self.graph.tensors) + len(self.scratch)
+                self.scratch[root] = layout.size
+                dense = Strided.dense(layout.shape)
+                self._add_direct(op, Copy((Block(copy, root, layout, dense),)), (copy,), root)
+                layout = dense
+            rows.append((root, layout))
+        if not has_dense_rows(matrices.ofm):
+            raise self.views.separately(op.outputs[0])
+        work, constants = lower_matmul(
+            self.graph, op, rows, (self.views.root(op.outputs[0]), matrices.ofm)
+        )
+        sources = tuple(root for root, _ in rows)
+        self._add_direct(op, work, sources, work.tensors[2], constants, matrices.macs)

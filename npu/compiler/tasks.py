@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from npu.compiler.strided import Change
 from rtl.config import NpuConfig
 from rtl.isa import Destination, Function, Opcode
 
@@ -278,6 +279,7 @@ class LoweredOperator:
     tasks : all with the same extents; their regions cover the output once.
     constants : the maps that are constants, int8 `[height, width, channels]`, by source.
     source_places, target_place : where the maps lie in their tensors; None: they are all of them.
+    part : which part of the target it computes, None: all of it.
     direct : what it does instead of tasks, from arena to arena.
     """
 
@@ -290,6 +292,7 @@ class LoweredOperator:
     constants: Mapping[int, NDArray[np.int8]] = field(repr=False, default_factory=dict)
     source_places: tuple[Place, ...] | None = None
     target_place: Place | None = None
+    part: Change | None = field(repr=False, default=None)
     direct: "DirectWork | None" = None
 
     @property

@@ -1,0 +1,204 @@
+"""BATCH_MATMUL of two activations, and TRANSPOSE_CONV, against TFLM."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from npu.compiler.compile import CompilerOptions
+from npu.compiler.matmul import find_taps
+from npu.tflite_reader import read_model_bytes
+from tests.npu import operator_models as models
+from tests.npu.compiler import movements as move
+from tests.npu.compiler.support import CONFIGS, check_model
+from tests.support.random_layers import (
+    random_add,
+    random_conv2d,
+    random_depthwise_conv2d,
+    random_fully_connected,
+    random_input,
+    random_scale,
+)
+from tests.support.tflite_builder import ModelBuilder
+from tests.support.tflite_file import Tensor
+
+Rng = np.random.Generator
+
+
+def test_taps_add_up_to_the_product_of_differences() -> None:
+    rng = np.random.default_rng(0)
+    a, b = rng.integers(-128, 128, (2, 200))
+    for za in (-128, -127, -5, 0, 1, 127):
+        for zb in (-128, -100, -1, 0, 64, 127):
+            taps = find_taps(za, zb)
+            assert all(-128 <= c <= 127 for c in (*taps.constants, taps.padding))
+            total = sum(int((a * (b if w is None else w)).sum()) for w in taps.inside)
+            total += sum(
+                int((taps.padding * (b if w is None else np.full_like(b, w))).sum())
+                for w in taps.outside
+            )
+            assert total == int(((a - za) * (b - zb)).sum()), (za, zb)
+
+
+def product(
+    m: ModelBuilder, a: Tensor, b: Tensor, scale: float, zero_point: int, **options: bool
+) -> Tensor:
+    """BATCH_MATMUL; `options` are `adjX` and `adjY`."""
+    rows = a.shape[-1 if options.get("adjX") else -2]
+    columns = b.shape[-2 if options.get("adjY") else -1]
+    batches = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+    y = m.tensor((*batches, rows, columns), np.int8, scale=scale, zero_point=zero_point)
+    m.operator("BATCH_MATMUL", [a, b], [y], options, options_type="BatchMatMulOptions", version=2)
+    return y
+
+
+ZERO_POINTS = [(0, 0), (3, -7), (-128, 0), (-128, 5), (0, -128), (127, 127), (-128, -128)]
+
+
+@pytest.mark.parametrize("config", ["npu256", "tiny", "narrow", "wide"])
+@pytest.mark.parametrize("zero_points", ZERO_POINTS, ids=str)
+def test_zero_points_of_products(zero_points: tuple[int, int], config: str) -> None:
+    m = ModelBuilder()
+    a = m.input((1, 2, 9, 13), scale=0.05, zero_point=zero_points[0])
+    b = m.input((1, 2, 17, 13), scale=0.04, zero_point=zero_points[1])
+    product(m, a, b, 1.5, -6, adjY=True)
+    assert not check_model(m.build(), CONFIGS[config], 1).reasons
+
+
+SHAPES = {
+    "vector": ((1, 40), (40, 24)),
+    "matrices": ((7, 20), (20, 33)),
+    "batches": ((3, 6, 10), (3, 10, 12)),
+    "heads": ((1, 4, 16, 8), (1, 4, 8, 16)),
+    "one for all": ((2, 3, 5, 9), (1, 1, 9, 70)),
+    "deep": ((1, 5, 90), (1, 90, 11)),
+    "shallow": ((1, 33, 1), (1, 1, 20)),
+}
+
+
+@pytest.mark.parametrize("config", ["npu256", "tiny"])
+@pytest.mark.parametrize("constant", [False, True], ids=["computed", "constant"])
+@pytest.mark.parametrize("adj_y", [False, True], ids=["y", "yT"])
+@pytest.mark.parametrize("adj_x", [False, True], ids=["x", "xT"])
+@pytest.mark.parametrize(("a", "b"), SHAPES.values(), ids=SHAPES.keys())
+def test_product_equals_tflm(
+    a: tuple[int, ...],
+    b: tuple[int, ...],
+    adj_x: bool,
+    adj_y: bool,
+    constant: bool,
+    config: str,
+) -> None:
+    rng = np.random.default_rng(2)
+    model = models.batch_matmul(
+        rng,
+        (*a[:-2], a[-1], a[-2]) if adj_x else a,
+        (*b[:-2], b[-1], b[-2]) if adj_y else b,
+        adj_x=adj_x,
+        adj_y=adj_y,
+        constant=constant,
+    )
+    assert not check_model(model, CONFIGS[config], 2).reasons
+
+
+def attention(seed: int, tokens: int = 12, width: int = 32, heads: int = 4) -> bytes:
+    """Self-attention of several heads, with what is around it in a transformer."""
+    rng = np.random.default_rng(seed)
+    m = ModelBuilder()
+    x = random_input(m, rng, (1, tokens, width))
+    parts = []
+    for _ in range(3):
+        y = random_fully_connected(m, rng, x, width, keep_num_dims=True)
+        y = m.reshape(y, (1, tokens, heads, width // heads))
+        parts.append(move.transpose(m, y, (0, 2, 1, 3)))
+    q, k, v = parts
+    scale = q.scale * k.scale * 74.0 * 74.0 * (width // heads) ** 0.5 / 40
+    scores = m.softmax(product(m, q, move.transpose(m, k, (0, 1, 3, 2)), scale, 7))
+    mixed = product(m, scores, v, v.scale, v.zero_point)
+    mixed = m.reshape(move.transpose(m, mixed, (0, 2, 1, 3)), (1, tokens, width))
+    y = random_fully_connected(m, rng, mixed, width, keep_num_dims=True)
+    y = random_add(m, rng, x, y)
+    y = random_fully_connected(m, rng, y, 2 * width, keep_num_dims=True, activation="RELU")
+    random_fully_connected(m, rng, y, width, keep_num_dims=True)
+    return m.build()
+
+
+@pytest.mark.parametrize("config", ["npu256", "tiny", "wide"])
+@pytest.mark.parametrize("seed", range(2))
+def test_attention_leaves_only_softmax_to_the_cpu(seed: int, config: str) -> None:
+    model = attention(seed)
+    options = CompilerOptions(keep_intermediates=seed % 2 == 1)
+    parts = check_model(model, CONFIGS[config], seed, options)
+    graph = read_model_bytes(model, "m")
+    assert {graph.operators[i].kind for i in parts.reasons} == {"SOFTMAX"}
+
+
+TRANSPOSED: dict[str, tuple[tuple[int, int], tuple[int, int], dict[str, Any]]] = {
+    "2x2 by 2": ((2, 2), (2, 2), {"stride": (2, 2)}),
+    "3x3 by 2": ((3, 3), (3, 3), {"stride": (2, 2)}),
+    "3x3 by 2, larger": ((3, 3), (3, 3), {"stride": (2, 2), "extra": (1, 1)}),
+    "3x3 by 2, valid": ((3, 3), (3, 3), {"stride": (2, 2), "padding": 1}),
+    "4x4 by 2": ((4, 4), (4, 4), {"stride": (2, 2), "activation": 1}),
+    "5x3 by 3 and 1": ((5, 3), (5, 3), {"stride": (3, 1), "padding": 1, "extra": (2, 0)}),
+    "16x16 by 4": ((16, 16), (16, 16), {"stride": (4, 4)}),
+    "1x1 by 2": ((1, 1), (1, 1), {"stride": (2, 2), "extra": (1, 1)}),
+    "2x5 by 4 and 3": ((2, 5), (2, 5), {"stride": (4, 3), "padding": 0, "bias": False}),
+    "3x3 by 1": ((3, 3), (3, 3), {"stride": (1, 1), "per_channel": False}),
+}
+
+
+@pytest.mark.parametrize("config", ["npu256", "tiny", "narrow", "wide"])
+@pytest.mark.parametrize("name", TRANSPOSED)
+def test_transposed_convolution_equals_tflm(name: str, config: str) -> None:
+    kernel, _, arguments = TRANSPOSED[name]
+    rng = np.random.default_rng(4)
+    model = models.transpose_conv(rng, (1, 6, 7, 5), (6, *kernel, 5), **arguments)
+    assert not check_model(model, CONFIGS[config], 4).reasons
+
+
+def upsampled(
+    m: ModelBuilder, rng: Rng, x: Tensor, channels: int, stride: tuple[int, int] = (2, 2)
+) -> Tensor:
+    """A TRANSPOSE_CONV with a kernel of its stride."""
+    kernel = stride
+    weights = rng.integers(-127, 128, (channels, *kernel, x.shape[3])).astype(np.int8)
+    scales = np.full(channels, random_scale(rng))
+    w = m.constant(weights, scale=scales)
+    shape = (1, x.shape[1] * stride[0], x.shape[2] * stride[1], channels)
+    bias = m.constant(
+        rng.normal(0, 3000, channels).astype(np.int32), scale=np.float32(x.scale) * w.scales
+    )
+    scale = float(x.scale * scales[0] * 74 * x.shape[3] ** 0.5 * 0.6)
+    y = m.tensor(shape, np.int8, scale=scale, zero_point=-9)
+    options = {"padding": 0, "strideH": stride[0], "strideW": stride[1]}
+    inputs = [move.integers(m, *shape), w, x, bias]
+    m.operator(
+        "TRANSPOSE_CONV", inputs, [y], options, options_type="TransposeConvOptions", version=3
+    )
+    return y
+
+
+def u_net(seed: int, size: int = 16) -> bytes:
+    """Down and up again, with connections across."""
+    rng = np.random.default_rng(seed)
+    m = ModelBuilder()
+    x = random_input(m, rng, (1, size, size, 3))
+    a = random_conv2d(m, rng, x, 8, activation="RELU")
+    b = random_conv2d(m, rng, m.max_pool2d(a, window=(2, 2)), 16, activation="RELU")
+    c = random_conv2d(m, rng, m.max_pool2d(b, window=(2, 2)), 32, activation="RELU")
+    up = upsampled(m, rng, c, 16)
+    same = {"scale": up.scale, "zero_point": up.zero_point}
+    joined = move.concatenation(m, [random_conv2d(m, rng, b, 16, (1, 1), **same), up], 3)
+    d = random_conv2d(m, rng, joined, 16, activation="RELU")
+    wide = move.resize_nearest(m, d, (size, size))
+    e = random_conv2d(m, rng, a, 8, (1, 1), scale=d.scale, zero_point=d.zero_point)
+    f = random_depthwise_conv2d(m, rng, move.concatenation(m, [wide, e], 3))
+    random_conv2d(m, rng, f, 4, (1, 1))
+    return m.build()
+
+
+@pytest.mark.parametrize("config", ["npu256", "tiny", "narrow"])
+@pytest.mark.parametrize("seed", range(2))
+def test_u_net_runs_whole_on_the_npu(seed: int, config: str) -> None:
+    options = CompilerOptions(keep_intermediates=seed % 2 == 1)
+    assert not check_model(u_net(seed), CONFIGS[config], seed, options).reasons
