@@ -166,14 +166,14 @@ def matrix_product(
         high=stage.high,
     )
     return Prepared(
-        isa,
         step,
         ifm_shape,
         (ifm_shape[0], *placement.ofm_hw, channels),
         run_conv2d,
         np.concatenate([np.array(steps, np.int32), image.origins, tiles.reshape(-1)]),
-        panels,
         stages,
+        isa,
+        panels,
         image.size,
     )
 
@@ -206,8 +206,8 @@ def run_conv2d(
     all_steps: NDArray[Any],
     number: int,
     offsets: NDArray[np.int32],
-    panels: NDArray[Any],
     channels: NDArray[np.int32],
+    panels: NDArray[Any],
     image: NDArray[Any],
     ifm: NDArray[np.int8],
     second: NDArray[np.int8],

@@ -142,14 +142,14 @@ def prepare_depthwise_conv2d(
         high=stage.high,
     )
     return Prepared(
-        isa,
         step,
         ifm_shape,
         (batches, *placement.ofm_hw, channels),
         run_depthwise_conv2d,
         np.concatenate([offsets, image.origins]),
-        panels,
         stages,
+        isa,
+        panels,
         image.size,
     )
 
@@ -159,8 +159,8 @@ def run_depthwise_conv2d(
     all_steps: NDArray[Any],
     number: int,
     offsets: NDArray[np.int32],
-    panels: NDArray[Any],
     channels: NDArray[np.int32],
+    panels: NDArray[Any],
     image: NDArray[Any],
     ifm: NDArray[np.int8],
     second: NDArray[np.int8],

@@ -26,7 +26,6 @@ from kernels.checks import (
 )
 from kernels.elementwise import add_by_table, rescale_table
 from kernels.image import copy_elements
-from kernels.isa import Isa, default
 from kernels.lookup import look_up
 from kernels.panels import OUTPUT_ROWS, output_rows
 from kernels.pooling import average_windows, maximum_windows
@@ -42,7 +41,7 @@ from kernels.reduce import adjacent_groups, mean_groups
 from kernels.requantize import Rounding
 from kernels.softmax import MAX_ROW, exponential_table, softmax_rows
 from kernels.step import Kind, Prepared, new_step
-from kernels.sum_tile import sum_tile
+from kernels.sum_tile import LANES, sum_tile
 
 MAX_PAD_RANK = 4
 
@@ -58,7 +57,6 @@ def prepare_sum(
     activation_min: int,
     activation_max: int,
     rounding: Rounding = Rounding.DOUBLE,
-    isa: Isa | None = None,
 ) -> Prepared:
     """ADD (`sign` 1) or SUB (-1) of two operands of one `shape`."""
     mode = check_rounding(rounding)
@@ -85,11 +83,9 @@ def prepare_sum(
     table_a, table_b = (
         rescale_table(int(zero_points[i]), *multipliers[i], ADD_LEFT_SHIFT, mode) for i in range(2)
     )
-    isa = isa or default()
     step = new_step(
         Kind.SUM,
         block=prod(shape),
-        pixels=isa.lanes,
         multiplier=multipliers[2][0],
         shift=multipliers[2][1],
         rounding=mode,
@@ -99,7 +95,7 @@ def prepare_sum(
         high=high,
     )
     tables = np.concatenate([stages.reshape(-1), table_a, sign * table_b])
-    return Prepared(isa, step, shape, shape, run_sum, channels=tables)
+    return Prepared(step, shape, shape, run_sum, channels=tables)
 
 
 @njit(cache=True, nogil=True)
@@ -107,9 +103,7 @@ def run_sum(
     all_steps: NDArray[Any],
     number: int,
     offsets: NDArray[np.int32],
-    panels: NDArray[Any],
     channels: NDArray[np.int32],
-    image: NDArray[Any],
     ifm: NDArray[np.int8],
     second: NDArray[np.int8],
     ofm: NDArray[np.int8],
@@ -120,10 +114,9 @@ def run_sum(
     a, b, place = step["ifm"], step["second"], step["ofm"]
     zero_point, low, high = step["ofm_zero_point"], step["low"], step["high"]
     size = step["block"]
-    vectors = size // step["pixels"]
+    vectors = size // LANES
     if vectors > 0:
         sum_tile(
-            panels,
             channels,
             stages,
             ifm,
@@ -139,7 +132,7 @@ def run_sum(
             high,
         )
     # what no vector holds, one by one
-    done = vectors * step["pixels"]
+    done = vectors * LANES
     tables = stages + 3 * OUTPUT_ROWS
     add_by_table(
         ifm[a + done : a + size],
@@ -166,7 +159,6 @@ def prepare_pool2d(
     ofm_hw: Pair,
     activation_min: int,
     activation_max: int,
-    isa: Isa | None = None,
 ) -> Prepared:
     """AVERAGE_POOL_2D or MAX_POOL_2D of IFMs (N, H, W, C)."""
     window = check_pair("window", window, 1)
@@ -192,7 +184,7 @@ def prepare_pool2d(
         high=high,
     )
     ofm_shape = ifm_shape[0], *placement.ofm_hw, ifm_shape[3]
-    return Prepared(isa or default(), step, ifm_shape, ofm_shape, run_pool2d)
+    return Prepared(step, ifm_shape, ofm_shape, run_pool2d)
 
 
 @njit(cache=True, nogil=True)
@@ -200,9 +192,7 @@ def run_pool2d(
     all_steps: NDArray[Any],
     number: int,
     offsets: NDArray[np.int32],
-    panels: NDArray[Any],
     channels: NDArray[np.int32],
-    image: NDArray[Any],
     ifm: NDArray[np.int8],
     second: NDArray[np.int8],
     ofm: NDArray[np.int8],
@@ -241,7 +231,6 @@ def prepare_mean(
     multiplier: int,
     shift: int,
     rounding: Rounding = Rounding.DOUBLE,
-    isa: Isa | None = None,
 ) -> Prepared | None:
     """MEAN or SUM, by their multiplier; None when `axes` do not lie side by side."""
     reduced = resolve_axes(axes, len(ifm_shape))
@@ -265,7 +254,7 @@ def prepare_mean(
         for axis, n in enumerate(ifm_shape)
         if keep_dims or axis not in reduced
     )
-    return Prepared(isa or default(), step, ifm_shape, ofm_shape, run_mean)
+    return Prepared(step, ifm_shape, ofm_shape, run_mean)
 
 
 @njit(cache=True, nogil=True)
@@ -273,9 +262,7 @@ def run_mean(
     all_steps: NDArray[Any],
     number: int,
     offsets: NDArray[np.int32],
-    panels: NDArray[Any],
     channels: NDArray[np.int32],
-    image: NDArray[Any],
     ifm: NDArray[np.int8],
     second: NDArray[np.int8],
     ofm: NDArray[np.int8],
@@ -298,7 +285,7 @@ def run_mean(
 
 
 def prepare_pad(
-    ifm_shape: tuple[int, ...], paddings: Sequence[Pair], *, value: int, isa: Isa | None = None
+    ifm_shape: tuple[int, ...], paddings: Sequence[Pair], *, value: int
 ) -> Prepared | None:
     """PAD; None for more than MAX_PAD_RANK dimensions."""
     value = check_zero_point("pad value", value)
@@ -317,7 +304,7 @@ def prepare_pad(
     ofm_shape = tuple(n + sum(pair) for n, pair in zip(ifm_shape, pairs, strict=True))
     step = new_step(Kind.PAD, ofm_zero_point=value)
     flat = geometry.reshape(-1)
-    return Prepared(isa or default(), step, ifm_shape, ofm_shape, run_pad, offsets=flat)
+    return Prepared(step, ifm_shape, ofm_shape, run_pad, offsets=flat)
 
 
 @njit(cache=True, nogil=True)
@@ -325,9 +312,7 @@ def run_pad(
     all_steps: NDArray[Any],
     number: int,
     offsets: NDArray[np.int32],
-    panels: NDArray[Any],
     channels: NDArray[np.int32],
-    image: NDArray[Any],
     ifm: NDArray[np.int8],
     second: NDArray[np.int8],
     ofm: NDArray[np.int8],
@@ -354,9 +339,7 @@ def run_pad(
                 copy_elements(ifm[first : first + length], target[place : place + length])
 
 
-def prepare_softmax(
-    ifm_shape: tuple[int, ...], *, parameters: SoftmaxParameters, isa: Isa | None = None
-) -> Prepared:
+def prepare_softmax(ifm_shape: tuple[int, ...], *, parameters: SoftmaxParameters) -> Prepared:
     """SOFTMAX to int8."""
     length = ifm_shape[-1] if ifm_shape else 1
     if length > MAX_ROW:
@@ -366,7 +349,7 @@ def prepare_softmax(
     step = new_step(
         Kind.SOFTMAX, batches=prod(ifm_shape) // length, ifm_channels=length, low=p.diff_min
     )
-    return Prepared(isa or default(), step, ifm_shape, ifm_shape, run_softmax, channels=table)
+    return Prepared(step, ifm_shape, ifm_shape, run_softmax, channels=table)
 
 
 @njit(cache=True, nogil=True)
@@ -374,9 +357,7 @@ def run_softmax(
     all_steps: NDArray[Any],
     number: int,
     offsets: NDArray[np.int32],
-    panels: NDArray[Any],
     channels: NDArray[np.int32],
-    image: NDArray[Any],
     ifm: NDArray[np.int8],
     second: NDArray[np.int8],
     ofm: NDArray[np.int8],
@@ -394,16 +375,14 @@ def run_softmax(
     )
 
 
-def prepare_table(
-    shape: tuple[int, ...], table: NDArray[np.int8], *, isa: Isa | None = None
-) -> Prepared:
+def prepare_table(shape: tuple[int, ...], table: NDArray[np.int8]) -> Prepared:
     """A function of one value, by its `table` (256,) from `kernels.lookup.unary_table`."""
     check_array("table", table, np.int8, 1)
     if table.size != 256:
         raise ValueError(f"table has {table.size} entries; allowed is 256")
     step = new_step(Kind.TABLE, block=prod(shape))
     entries = table.astype(np.int32)
-    return Prepared(isa or default(), step, shape, shape, run_table, channels=entries)
+    return Prepared(step, shape, shape, run_table, channels=entries)
 
 
 @njit(cache=True, nogil=True)
@@ -411,9 +390,7 @@ def run_table(
     all_steps: NDArray[Any],
     number: int,
     offsets: NDArray[np.int32],
-    panels: NDArray[Any],
     channels: NDArray[np.int32],
-    image: NDArray[Any],
     ifm: NDArray[np.int8],
     second: NDArray[np.int8],
     ofm: NDArray[np.int8],

@@ -37,7 +37,7 @@ class Program:
 
     Parameters
     ----------
-    isa : the instruction set that all kernels are prepared for.
+    isa : the instruction set that kernels with packed weights are prepared for.
     calls : what to run. The caller sees to it that operands and OFMs lie within the arena.
     """
 
@@ -46,7 +46,7 @@ class Program:
         offsets, panels, channels = _Table(np.int32), _Table(isa.tag), _Table(np.int32)
         for number, call in enumerate(calls):
             prepared = call.prepared
-            if prepared.isa != isa:
+            if prepared.isa not in (None, isa):
                 raise ValueError(
                     f"a kernel is prepared for {prepared.isa.name}; allowed is {isa.name}"
                 )
@@ -63,7 +63,7 @@ class Program:
 
     def run(self, arena: NDArray[np.int8]) -> None:
         """Run all calls on `arena`, C-contiguous int8 of one dimension."""
-        execute(self._steps, self._offsets, self._panels, self._channels, self._image, arena)
+        execute(self._steps, self._offsets, self._channels, self._panels, self._image, arena)
 
 
 class _Table:
@@ -90,8 +90,8 @@ class _Table:
 def execute(
     steps: NDArray[Any],
     offsets: NDArray[np.int32],
-    panels: NDArray[Any],
     channels: NDArray[np.int32],
+    panels: NDArray[Any],
     image: NDArray[Any],
     arena: NDArray[np.int8],
 ) -> None:
@@ -99,18 +99,18 @@ def execute(
     for i in range(steps.size):
         kind = steps[i]["kind"]
         if kind == CONV_2D:
-            run_conv2d(steps, i, offsets, panels, channels, image, arena, arena, arena)
+            run_conv2d(steps, i, offsets, channels, panels, image, arena, arena, arena)
         elif kind == DEPTHWISE_CONV_2D:
-            run_depthwise_conv2d(steps, i, offsets, panels, channels, image, arena, arena, arena)
+            run_depthwise_conv2d(steps, i, offsets, channels, panels, image, arena, arena, arena)
         elif kind == SUM:
-            run_sum(steps, i, offsets, panels, channels, image, arena, arena, arena)
+            run_sum(steps, i, offsets, channels, arena, arena, arena)
         elif kind == MEAN:
-            run_mean(steps, i, offsets, panels, channels, image, arena, arena, arena)
+            run_mean(steps, i, offsets, channels, arena, arena, arena)
         elif kind == PAD:
-            run_pad(steps, i, offsets, panels, channels, image, arena, arena, arena)
+            run_pad(steps, i, offsets, channels, arena, arena, arena)
         elif kind == SOFTMAX:
-            run_softmax(steps, i, offsets, panels, channels, image, arena, arena, arena)
+            run_softmax(steps, i, offsets, channels, arena, arena, arena)
         elif kind == TABLE:
-            run_table(steps, i, offsets, panels, channels, image, arena, arena, arena)
+            run_table(steps, i, offsets, channels, arena, arena, arena)
         else:
-            run_pool2d(steps, i, offsets, panels, channels, image, arena, arena, arena)
+            run_pool2d(steps, i, offsets, channels, arena, arena, arena)

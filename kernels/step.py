@@ -69,28 +69,31 @@ class Prepared:
 
     Parameters
     ----------
-    isa : the instruction set that `panels` are packed for.
     step : the attributes, with all positions 0.
     ifm_shape, ofm_shape : of what `run` takes and gives, int8.
-    compiled : takes steps, the number of one, offsets, panels, channels, image, IFM, second IFM
-        and OFM, the last three flat.
-    offsets, panels, channels : constants. image_size : elements of scratch memory.
+    compiled : takes steps, the number of one, offsets, channels, IFM, second IFM and OFM, the last
+        three flat; where there is an `isa`, panels and image as well, before the IFM.
+    offsets, channels : constants.
+    isa : the instruction set that `panels` are packed for; None without packed weights.
+    panels : the packed weights. image_size : elements of scratch memory.
     """
 
-    isa: Isa
     step: NDArray[Any]
     ifm_shape: tuple[int, ...]
     ofm_shape: tuple[int, ...]
     compiled: Compiled
     offsets: NDArray[np.int32] = field(default_factory=_none)
-    panels: NDArray[Any] = field(default_factory=_none)
     channels: NDArray[np.int32] = field(default_factory=_none)
+    isa: Isa | None = None
+    panels: NDArray[Any] = field(default_factory=_none)
     image_size: int = 0
 
     @cached_property
     def _constants(self) -> tuple[NDArray[Any], ...]:
-        panels = self.panels if self.panels.size else np.zeros(0, self.isa.tag)
-        return self.offsets, panels, self.channels, np.empty(self.image_size, self.isa.element)
+        if self.isa is None:
+            return self.offsets, self.channels
+        image = np.empty(self.image_size, self.isa.element)
+        return self.offsets, self.channels, self.panels, image
 
     def run(
         self, ifm: NDArray[np.int8], second: NDArray[np.int8] | None = None

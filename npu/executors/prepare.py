@@ -40,8 +40,10 @@ def prepare(graph: Graph, op: Operator, rounding: Rounding, isa: Isa) -> Prepare
     Raises `ModelError` for parameters that no kernel accepts.
     """
     preparer = _PREPARERS.get(op.kind)
+    if preparer is None:
+        return None
     tensors = [graph.tensors[op.inputs[0]], *(graph.tensors[i] for i in op.outputs)]
-    if preparer is None or any(t.dtype != np.int8 or t.size == 0 for t in tensors):
+    if any(t.dtype != np.int8 or t.size == 0 for t in tensors):
         return None
     with blamed_on(op):
         return preparer(graph, op, rounding, isa)
@@ -84,29 +86,29 @@ def _sum_of_two(graph: Graph, op: Operator, rounding: Rounding, isa: Isa) -> Pre
     if graph.tensors[op.inputs[1]].shape != shape:
         return None
     sign = 1 if op.kind == "ADD" else -1
-    return prepare_sum(shape, sign=sign, **sum_arguments(graph, op, rounding), isa=isa)
+    return prepare_sum(shape, sign=sign, **sum_arguments(graph, op, rounding))
 
 
 def _pool_2d(graph: Graph, op: Operator, rounding: Rounding, isa: Isa) -> Prepared:
     average = op.kind == "AVERAGE_POOL_2D"
-    return prepare_pool2d(_shape(graph, op), average=average, **pool_arguments(graph, op), isa=isa)
+    return prepare_pool2d(_shape(graph, op), average=average, **pool_arguments(graph, op))
 
 
 def _reduction(graph: Graph, op: Operator, rounding: Rounding, isa: Isa) -> Prepared | None:
-    return prepare_mean(_shape(graph, op), **reduction_arguments(graph, op, rounding), isa=isa)
+    return prepare_mean(_shape(graph, op), **reduction_arguments(graph, op, rounding))
 
 
 def _pad(graph: Graph, op: Operator, rounding: Rounding, isa: Isa) -> Prepared | None:
     value = pad_value(graph, op)
-    return prepare_pad(_shape(graph, op), paddings(graph, op), value=value, isa=isa)
+    return prepare_pad(_shape(graph, op), paddings(graph, op), value=value)
 
 
 def _softmax(graph: Graph, op: Operator, rounding: Rounding, isa: Isa) -> Prepared:
-    return prepare_softmax(_shape(graph, op), parameters=softmax_parameters(graph, op), isa=isa)
+    return prepare_softmax(_shape(graph, op), parameters=softmax_parameters(graph, op))
 
 
 def _unary(graph: Graph, op: Operator, rounding: Rounding, isa: Isa) -> Prepared:
-    return prepare_table(_shape(graph, op), table_of(graph, op, rounding), isa=isa)
+    return prepare_table(_shape(graph, op), table_of(graph, op, rounding))
 
 
 _PREPARERS: Mapping[str, Preparer] = {
