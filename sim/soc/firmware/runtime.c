@@ -115,6 +115,7 @@ static uint32_t run_operators(const struct image_header *header)
         result->kind = operators[i].kind;
         result->network_operator = operators[i].network_operator;
         result->npu_cycles = 0;
+        results_header()->operator_count = i + 1;
         mark_phase(PHASE_OPERATOR + (uint32_t)i);
         const uint32_t start = read_cycles();
         const uint32_t code = run_operator(&operators[i], result);
@@ -137,7 +138,6 @@ uint32_t run_network(void)
     fill_bytes(results, 0, sizeof(*results));
     if (fits(header)) {
         copy_inputs(header);
-        results->operator_count = header->operator_count;
         results->arena_bytes = header->arena_bytes;
         mark_phase(PHASE_START);
         const uint64_t start = read_all_cycles();

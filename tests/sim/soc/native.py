@@ -3,20 +3,20 @@
 import shutil
 import subprocess
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import numpy as np
-import pytest
 from numpy.typing import NDArray
 
-from sim.soc.firmware.headers import FOLDER, KERNEL_SETS, sources, write_headers
-from sim.soc.memory_map import RAM_BASE, RAM_BYTES
+from sim.cache import cached, content_key
+from sim.soc.firmware.headers import FOLDER, KERNEL_SETS, headers, sources, write_headers
+from sim.soc.memory_map import RAM_BYTES, ExitCode
 
 BOARD = Path(__file__).parent / "native_board.c"
 # every undefined operation of C ends the process
 FLAGS = (
-    *("-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror"),
+    *("-std=gnu11", "-O1", "-Wall", "-Wextra", "-Werror"),
     *("-fsanitize=undefined", "-fsanitize-undefined-trap-on-error"),
 )
 # calls that compilers make on their own are the C library's here
@@ -24,68 +24,67 @@ TARGET_ONLY = ("libc.c",)
 TIMEOUT_S = 60
 
 Npu = Callable[[NDArray[np.uint8], Sequence[int]], tuple[int, int]]
-"""Runs a program on the RAM, given command, constant and arena (address, bytes); returns STATUS
-and cycles."""
+"""Runs a program on the RAM, given addresses and sizes of commands, constants and arena; returns
+STATUS and cycles."""
 
 
-@dataclass(frozen=True)
-class NativeFirmware:
-    """One executable per kernel set, in `folder`."""
+def run_native(
+    kernel_set: str, image: bytes, folder: Path, npu: Npu | None = None
+) -> tuple[ExitCode, NDArray[np.uint8]]:
+    """Run an image; returns the exit code and the RAM from its first byte on.
 
-    folder: Path
-
-    def run(
-        self, kernel_set: str, image: bytes, npu: Npu | None = None
-    ) -> tuple[int, NDArray[np.uint8]]:
-        """Run an image; returns the exit code and the RAM from its first byte on."""
-        image_file, ram_file = self.folder / "image.bin", self.folder / "ram.bin"
-        image_file.write_bytes(image)
-        ram = np.memmap(ram_file, np.uint8, "w+", shape=(RAM_BYTES,))
-        process = subprocess.Popen(
-            [str(self.folder / kernel_set), str(image_file), str(ram_file)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        with process:
-            assert process.stdin is not None
-            assert process.stdout is not None
-            for line in process.stdout:
-                assert npu is not None, "the firmware started the NPU"
-                status, cycles = npu(ram, [int(word) for word in line.split()])
-                process.stdin.write(f"{status} {cycles}\n")
-                process.stdin.flush()
-            code = process.wait(TIMEOUT_S)
-        return code, np.array(ram)
+    `folder` takes the files that stand for the memories.
+    """
+    image_file, ram_file = folder / "image.bin", folder / "ram.bin"
+    image_file.write_bytes(image)
+    ram = np.memmap(ram_file, np.uint8, "w+", shape=(RAM_BYTES,))
+    process = subprocess.Popen(
+        [str(executables() / kernel_set), str(image_file), str(ram_file)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        for line in process.stdout:
+            assert npu is not None, "the firmware started the NPU"
+            status, cycles = npu(ram, [int(word) for word in line.split()])
+            process.stdin.write(f"{status} {cycles}\n")
+            process.stdin.flush()
+        code = process.wait(TIMEOUT_S)
+    assert code >= 0, f"the firmware ended by signal {-code}"
+    return ExitCode(code), np.asarray(ram)
 
 
-def build(folder: Path) -> NativeFirmware:
-    """Compile the firmware with every kernel set into `folder`."""
+@cache
+def executables() -> Path:
+    """A folder with the firmware, once per kernel set; compiled when its sources have changed."""
     compiler = shutil.which("gcc") or shutil.which("cc")
     assert compiler is not None, "no C compiler found"
+    version = subprocess.check_output([compiler, "--version"], text=True)
+    files = [BOARD, *sorted(FOLDER.glob("*.[ch]"))]
+    contents = [part for path in files for part in (path.name, path.read_text())]
+    generated = [text for pair in sorted(headers().items()) for text in pair]
+    key = content_key(version, list(FLAGS), [*contents, *generated])
+    return cached("native-firmware", key, lambda folder: _compile(compiler, folder))
+
+
+def _compile(compiler: str, folder: Path) -> None:
     write_headers(folder)
-    include = [f"-I{folder}", f"-I{FOLDER}"]
+    command = [compiler, *FLAGS, f"-I{folder}", f"-I{FOLDER}", "-c"]
+    objects: dict[str, str] = {}
+    for path in {BOARD, *(path for name in KERNEL_SETS for path in sources(name))}:
+        if path.name not in TARGET_ONLY:
+            objects[path.name] = str(folder / f"{path.stem}.o")
+            renamed = ["-Dmain=firmware_main"] if path.name == "main.c" else []
+            _run([*command, *renamed, str(path), "-o", objects[path.name]])
     for kernel_set in KERNEL_SETS:
-        files = [str(path) for path in sources(kernel_set) if path.name not in TARGET_ONLY]
-        main = folder / "main.o"
-        command = [compiler, *FLAGS, *include]
-        run([*command, "-Dmain=firmware_main", "-c", files[0], "-o", str(main)])
-        run([*command, str(main), *files[1:], str(BOARD), "-o", str(folder / kernel_set)])
-    return NativeFirmware(folder)
+        names = [path.name for path in sources(kernel_set) if path.name not in TARGET_ONLY]
+        linked = [objects[name] for name in (*names, BOARD.name)]
+        _run([compiler, *linked, "-o", str(folder / kernel_set)])
 
 
-def run(command: Sequence[str]) -> None:
-    """Run a tool; its messages fail the test."""
+def _run(command: Sequence[str]) -> None:
     result = subprocess.run(command, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stderr
-
-
-@pytest.fixture(scope="session")
-def native_firmware(tmp_path_factory: pytest.TempPathFactory) -> NativeFirmware:
-    """The compiled firmware, once per session."""
-    return build(tmp_path_factory.mktemp("firmware"))
-
-
-def slice_of(ram: NDArray[np.uint8], address: int, size: int) -> NDArray[np.uint8]:
-    """A view of RAM at an absolute address."""
-    return ram[address - RAM_BASE : address - RAM_BASE + size]
