@@ -14,14 +14,18 @@ def elementwise(
     """ELEMENTWISE over rows `first..end`.
 
     One command, or one per plane where planes are not adjacent or the second operand has a word
-    for each. TABLE computes from `a` alone.
+    for each, or one per row and plane where it has a word or a row of words for each. TABLE
+    computes from `a` alone.
     """
     planes = task.extent.planes(config.lanes)
     length = (rows[1] - rows[0]) * ofm.width
     dense = (a, ofm) if task.function == Function.TABLE else (a, b, ofm)
-    joined = not task.repeated and all(view.plane_pitch == length for view in dense)
+    joined = task.second is None and all(view.plane_pitch == length for view in dense)
+    bands = [rows]
+    if task.second is not None and task.second.pixels > 1:
+        bands = [(row, row + 1) for row in range(*rows)]
     spans = [(0, planes)] if joined else [(plane, plane + 1) for plane in range(planes)]
-    return [_command(task, rows, span, (a, b, ofm), length, config) for span in spans]
+    return [_command(task, band, span, (a, b, ofm), config) for span in spans for band in bands]
 
 
 def _command(
@@ -29,14 +33,14 @@ def _command(
     rows: Rows,
     span: tuple[int, int],
     views: tuple[View, View, View],
-    length: int,
     config: NpuConfig,
 ) -> Prepared:
-    """The command over planes `span`, of `length` words each."""
+    """The command over some rows of planes `span`."""
     a, b, ofm = views
-    words = (span[1] - span[0]) * length
+    words = (span[1] - span[0]) * (rows[1] - rows[0]) * ofm.width
     reads = [a.access(span, rows)]
-    second_rows = (0, 1) if task.repeated else rows
+    second = task.second or task.extent
+    second_rows = (0, 1) if second.height == 1 else rows
     if task.function == Function.TABLE:
         reads.append(Access(Memory.TABLE, 0, config.table_rows))
         # a second operand is fetched, whatever the function
@@ -60,7 +64,7 @@ def _command(
         "activation_max": task.activation_max,
         "ofm_shift": task.shift,
         "function": task.function,
-        "ifm2_repeat": int(task.repeated),
+        "ifm2_repeat": int(task.second is not None and second.width == 1),
     }
     return Prepared(
         Opcode.ELEMENTWISE,

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from kernels.lookup import UNARY_KINDS
 from kernels.quantization import add_parameters, mul_multiplier
 from kernels.requantize import Rounding
-from npu.compiler.shapes import natural_extent
+from npu.compiler.shapes import is_map, map_extent, natural_extent
 from npu.compiler.tasks import ElementwiseTask, Extent, LoweredOperator, constant_source
 from npu.executors.common import Context
 from npu.graph import Graph, Operator, Tensor
@@ -32,32 +32,32 @@ TABLE_KINDS = frozenset({*UNARY_KINDS, "PRELU"})
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Operand:
-    """A map: what holds it, whether it is one pixel for all, and its values if they are constant.
+    """A map: what holds it, its extent, and its values if they are constant.
 
     `data` is int8 `[height, width, channels]`.
     """
 
     position: int
     source: int
-    repeated: bool
+    extent: Extent
     data: NDArray[np.int8] | None = None
 
 
 def lower_elementwise(graph: Graph, op: Operator, rounding: Rounding) -> LoweredOperator:
     """Lower an operator of `FUNCTIONS` or `TABLE_KINDS`."""
-    extent = natural_extent(graph.output_tensor(op).shape)
+    extent = output_extent(graph, op)
     if has_table(graph, op):
         table = operator_table(graph, op, rounding)
         task = ElementwiseTask(function=Function.TABLE, extent=extent, table=table)
         source = next(t for t in op.inputs if not graph.tensors[t].is_constant)
         return LoweredOperator(op.index, op.kind, 0, (source,), op.outputs[0], (task,))
     first, second = (_operand(graph, op, position, extent) for position in (0, 1))
-    if first.repeated and op.kind != "SUB":
+    if first.extent != extent and op.kind != "SUB":
         first, second = second, first
-    if first.repeated:
+    if first.extent != extent:
         assert first.data is not None, "a rule excludes computed ones"
         whole = np.broadcast_to(first.data, (extent.height, extent.width, extent.channels))
-        first = replace(first, repeated=False, data=np.ascontiguousarray(whole))
+        first = replace(first, extent=extent, data=np.ascontiguousarray(whole))
     return LoweredOperator(
         op.index,
         op.kind,
@@ -76,9 +76,26 @@ def has_table(graph: Graph, op: Operator) -> bool:
     return len(computed) == 1 and all(t.size == 1 for t in inputs if t.is_constant)
 
 
-def is_pixel(tensor: Tensor, extent: Extent) -> bool:
-    """Whether a map of `extent` has the tensor's values in every pixel."""
-    return tensor.size == extent.channels == (tensor.shape or (1,))[-1]
+def output_extent(graph: Graph, op: Operator) -> Extent:
+    """The map that an elementwise operator makes."""
+    shape = graph.output_tensor(op).shape
+    return map_extent(shape) if is_map(shape) else natural_extent(shape)
+
+
+def operand_extent(graph: Graph, op: Operator, tensor: Tensor) -> Extent | None:
+    """The map as which an operator of two operands reads a computed one.
+
+    None where the channels of a pixel are broadcast, or more than the hardware can.
+    """
+    ofm, extent = graph.output_tensor(op), output_extent(graph, op)
+    if tensor.size == ofm.size:
+        return extent
+    if tensor.size == extent.channels == (tensor.shape or (1,))[-1]:
+        return Extent(1, 1, extent.channels)
+    if not is_map(ofm.shape):
+        return None
+    found = map_extent(tensor.shape)
+    return found if found.channels == extent.channels else None
 
 
 def operator_table(graph: Graph, op: Operator, rounding: Rounding) -> NDArray[np.uint8]:
@@ -100,20 +117,26 @@ def operator_table(graph: Graph, op: Operator, rounding: Rounding) -> NDArray[np
 def _operand(graph: Graph, op: Operator, position: int, extent: Extent) -> _Operand:
     tensor = graph.tensors[op.inputs[position]]
     if tensor.data is None:
-        pixel = is_pixel(tensor, extent) and extent.pixels > 1
-        return _Operand(position, tensor.index, pixel)
+        found = operand_extent(graph, op, tensor)
+        assert found is not None, "a rule excludes others"
+        return _Operand(position, tensor.index, found)
     data = np.broadcast_to(tensor.data, graph.output_tensor(op).shape)
     data = data.reshape(extent.height, extent.width, extent.channels)
-    pixel = extent.pixels > 1 and bool((data == data[:1, :1]).all())
-    data = np.ascontiguousarray(data[:1, :1] if pixel else data)
-    return _Operand(position, constant_source(op.index), pixel, data)
+    if (data == data[:1, :1]).all():
+        data, extent = data[:1, :1], Extent(1, 1, extent.channels)
+    source = constant_source(op.index)
+    return _Operand(position, source, extent, np.ascontiguousarray(data))
 
 
 def _function(
     graph: Graph, op: Operator, extent: Extent, first: _Operand, second: _Operand
 ) -> ElementwiseTask:
     """The task of a function of two operands, in the order in which the hardware takes them."""
-    task = ElementwiseTask(function=FUNCTIONS[op.kind], extent=extent, repeated=second.repeated)
+    task = ElementwiseTask(
+        function=FUNCTIONS[op.kind],
+        extent=extent,
+        second=second.extent if second.extent != extent else None,
+    )
     if op.kind in ("MAXIMUM", "MINIMUM"):
         return task
     positions = first.position, second.position

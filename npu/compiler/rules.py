@@ -11,7 +11,7 @@ import numpy as np
 from kernels.requantize import Rounding
 from npu.compiler.errors import CompileError
 from npu.compiler.lower import COMPUTE_KINDS, lower_operator
-from npu.compiler.lower_elementwise import TABLE_KINDS, has_table, is_pixel
+from npu.compiler.lower_elementwise import TABLE_KINDS, has_table, operand_extent
 from npu.compiler.lower_reduce import reduction_map
 from npu.compiler.movement import MOVING_KINDS
 from npu.compiler.movement_rules import (
@@ -157,12 +157,17 @@ def computed_operand(graph: Graph, op: Operator) -> bool:
     return not all(graph.tensors[i].is_constant for i in op.inputs)
 
 
-def whole_or_pixel(graph: Graph, op: Operator) -> bool:
-    """a computed operand must have the output's size, or be one pixel with all its channels"""
-    ofm = graph.output_tensor(op)
-    extent = natural_extent(ofm.shape)
+def broadcast_pixels(graph: Graph, op: Operator) -> bool:
+    """computed operands are broadcast along the rows and columns of a map only"""
     computed = [t for i in op.inputs if not (t := graph.tensors[i]).is_constant]
-    return has_table(graph, op) or all(t.size == ofm.size or is_pixel(t, extent) for t in computed)
+    return has_table(graph, op) or all(operand_extent(graph, op, t) for t in computed)
+
+
+def whole_operand(graph: Graph, op: Operator) -> bool:
+    """only one of two computed operands may be broadcast"""
+    inputs = [graph.tensors[i] for i in op.inputs]
+    size = graph.output_tensor(op).size
+    return has_table(graph, op) or any(t.is_constant or t.size == size for t in inputs)
 
 
 def whole_minuend(graph: Graph, op: Operator) -> bool:
@@ -228,7 +233,8 @@ _FUNCTION: list[Rule] = [
     int8_constants,
     computed_operand,
     extents_in_range,
-    whole_or_pixel,
+    broadcast_pixels,
+    whole_operand,
 ]
 _REDUCTION: list[Rule] = [*_COMMON, one_map, reduction_in_range]
 _MOVEMENT: list[Rule] = [int8_activations, computed_inputs, size_in_range, few_commands]

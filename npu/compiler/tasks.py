@@ -219,8 +219,9 @@ class ElementwiseTask:
     Parameters
     ----------
     function : what is computed.
-    extent : of the output and of the operands.
-    repeated : the second operand is one pixel, which meets every pixel of the first.
+    extent : of the output and of the first operand.
+    second : extent of the second operand, whose one row or one column meets all of the first;
+        None: that of the output.
     multipliers, right_shifts : ADD and SUB: one value per operand.
     zero_points : ADD, SUB and MUL: one value per operand.
     multiplier, shift : rescaling of the result; by default it stays as it is.
@@ -230,7 +231,7 @@ class ElementwiseTask:
 
     function: Function
     extent: Extent
-    repeated: bool = False
+    second: Extent | None = None
     multipliers: tuple[int, int] = (0, 0)
     right_shifts: tuple[int, int] = (0, 0)
     zero_points: tuple[int, int] = (0, 0)
@@ -250,12 +251,14 @@ class ElementwiseTask:
         """Extent of each map that it reads."""
         if self.function == Function.TABLE:
             return (self.extent,)
-        second = Extent(1, 1, self.extent.channels) if self.repeated else self.extent
-        return self.extent, second
+        return self.extent, self.second or self.extent
 
     def command_count(self, config: NpuConfig) -> int:
-        """Commands at least: a repeated word is that of one plane."""
-        return self.extent.planes(config.lanes) if self.repeated else 1
+        """Commands at least: one for each word or row of the second operand that is repeated."""
+        if self.second is None:
+            return 1
+        rows = 1 if self.second.pixels == 1 else self.extent.height
+        return self.extent.planes(config.lanes) * rows
 
 
 Task = GridTask | ElementwiseTask
@@ -325,7 +328,7 @@ class LoweredOperator:
         spans = []
         for task in self.tasks:
             if isinstance(task, ElementwiseTask):
-                return (0, 1) if task.repeated and number == 1 else rows
+                return (0, 1) if task.operand_extents()[number].height == 1 else rows
             low, high = max(y0, task.region.y0), min(y1, task.region.y1)
             if low < high:
                 spans.append(task.input_rows(low, high))

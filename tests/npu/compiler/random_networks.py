@@ -48,8 +48,9 @@ def _function(m: ModelBuilder, rng: Rng, x: Tensor, maps: list[Tensor]) -> Tenso
         first, second = (x, constant) if rng.integers(2) else (constant, x)
         return random_function(m, rng, code, first, second)
     if choice == 1:
-        pixel = m.mean(x, (1, 2), scale=x.scale / 3, zero_point=random_zero_point(rng))
-        return random_function(m, rng, code, x, pixel)
+        axes = [(1, 2), (1,), (2,)][int(rng.integers(3))]
+        part = m.mean(x, axes, scale=x.scale / 3, zero_point=random_zero_point(rng))
+        return random_function(m, rng, code, x, part)
     same = [t for t in maps if t.shape == x.shape]
     return random_function(m, rng, code, x, same[int(rng.integers(len(same)))])
 

@@ -49,6 +49,11 @@ def functions(program) -> set[int]:
 OPERANDS = {
     "two maps": ((random_input, SHAPE), (random_input, SHAPE)),
     "pixel": ((random_input, SHAPE), (random_input, PIXEL)),
+    "row": ((random_input, SHAPE), (random_input, (1, 1, 9, 21))),
+    "column": ((random_input, SHAPE), (random_input, (1, 6, 1, 21))),
+    "pixel of a column": ((random_input, (1, 8, 1, 21)), (random_input, PIXEL)),
+    "matrix": ((random_input, (3, 5, 7)), (random_input, (5, 7))),
+    "rows of rank 3": ((random_input, (3, 5, 7)), (random_input, (3, 1, 7))),
     "constant": ((random_input, SHAPE), (random_constant, (1,))),
     "constant first": ((random_constant, (1, 1, 1, 1)), (random_input, SHAPE)),
     "constant per channel": ((random_input, SHAPE), (random_constant, (21,))),
@@ -197,9 +202,16 @@ def refused(operands, code: str = "ADD") -> str:
     return reason
 
 
-def test_computed_row_is_not_broadcast() -> None:
-    operands = (random_input, SHAPE), (random_input, (1, 1, 9, 21))
-    assert refused(operands).startswith("a computed operand must have the output's size, or be one")
+def test_computed_channels_are_not_broadcast() -> None:
+    operands = (random_input, SHAPE), (random_input, (1, 6, 9, 1))
+    reason = "computed operands are broadcast along the rows and columns of a map only"
+    assert refused(operands) == reason
+    assert refused(((random_input, (2, 3, 4, 5)), (random_input, (3, 4, 5)))) == reason
+
+
+def test_only_one_operand_is_broadcast() -> None:
+    operands = (random_input, (1, 6, 1, 21)), (random_input, (1, 1, 9, 21))
+    assert refused(operands) == "only one of two computed operands may be broadcast"
 
 
 def test_constants_of_other_types_are_refused() -> None:

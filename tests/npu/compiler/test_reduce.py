@@ -119,7 +119,7 @@ def test_mean_between_layers_equals_tflm() -> None:
     m.add(y, z, scale=y.scale, zero_point=1)
     parts = check_model(m.build(), CONFIG, 14)
     assert parts.reasons == {
-        4: "a computed operand must have the output's size, or be one pixel with all its channels"
+        4: "computed operands are broadcast along the rows and columns of a map only"
     }
 
 
