@@ -16,7 +16,12 @@ from numpy.typing import NDArray
 
 from kernels.checks import as_operand, check_array, check_rounding
 from kernels.quantization import activation_range, rescale_multiplier, scale_float32
-from kernels.requantize import Rounding, multiply_by_quantized_multiplier, quantize_multiplier
+from kernels.requantize import (
+    Integer,
+    Rounding,
+    multiply_by_quantized_multiplier,
+    quantize_multiplier,
+)
 
 INT16_MIN, INT16_MAX = -(1 << 15), (1 << 15) - 1
 SIGMOID_ENTRIES, SIGMOID_STEP = 256, 1 / 24
@@ -144,7 +149,7 @@ def logistic_int16(ifm: NDArray[np.int16], *, parameters: SigmoidParameters) -> 
     check_array("ifm", ifm, np.int16)
     ofm = np.empty(ifm.shape, np.int16)
     p = parameters
-    _logistic(as_operand(ifm.reshape(-1)), p.multiplier, p.shift, _sigmoid_table(), ofm.reshape(-1))
+    _logistic(as_operand(ifm.reshape(-1)), p.multiplier, p.shift, sigmoid_table(), ofm.reshape(-1))
     return ofm
 
 
@@ -156,7 +161,7 @@ def tanh_int16(ifm: NDArray[np.int16], *, parameters: SigmoidParameters) -> NDAr
     check_array("ifm", ifm, np.int16)
     ofm = np.empty(ifm.shape, np.int16)
     p = parameters
-    _tanh(as_operand(ifm.reshape(-1)), p.multiplier, p.shift, _sigmoid_table(), ofm.reshape(-1))
+    _tanh(as_operand(ifm.reshape(-1)), p.multiplier, p.shift, sigmoid_table(), ofm.reshape(-1))
     return ofm
 
 
@@ -198,7 +203,7 @@ def softmax_16x16(
 
 
 @cache
-def _sigmoid_table() -> NDArray[np.int64]:
+def sigmoid_table() -> NDArray[np.int64]:
     """65536 / (1 + exp(-i / 24)) of every i, rounded to the line that TFLM's table interpolates.
 
     The function is concave: each entry is raised by half of what a chord misses in the middle of
@@ -272,8 +277,38 @@ def _piecewise(
 
 
 @njit(cache=True, nogil=True)
-def _argument(value: np.int16, multiplier: int, shift: int) -> np.int64:
+def sigmoid_argument(value: Integer, multiplier: int, shift: int) -> np.int64:
+    """`value` in units of 1 / 12288, for `logistic_value` and `tanh_value`."""
     return (np.int64(value) * multiplier + ((np.int64(1) << shift) >> 1)) >> shift
+
+
+@njit(cache=True, nogil=True)
+def logistic_value(argument: np.int64, table: NDArray[np.int64]) -> np.int64:
+    """LOGISTIC as Q0.15, with `table` from `sigmoid_table`."""
+    magnitude = abs(argument)
+    index = magnitude >> 9
+    result = np.int64(INT16_MAX) << 10
+    if index < SIGMOID_ENTRIES - 1:
+        slope = table[index + 1] - table[index]
+        result = (table[index] << 9) + (magnitude & 511) * slope
+    if argument < 0:
+        result = (np.int64(1) << 25) - result - 1
+    return (result + (1 << 9)) >> 10
+
+
+@njit(cache=True, nogil=True)
+def tanh_value(argument: np.int64, table: NDArray[np.int64]) -> np.int64:
+    """TANH as Q0.15, with `table` from `sigmoid_table`."""
+    magnitude = abs(argument)
+    index = magnitude >> 8
+    result = np.int64(0xFFFF) << 8
+    if index < SIGMOID_ENTRIES - 1:
+        slope = table[index + 1] - table[index]
+        result = (table[index] << 8) + (magnitude & 255) * slope
+    result -= 1 << 23
+    if argument < 0:
+        result = -result - 1
+    return (result + (1 << 7)) >> 8
 
 
 @njit(cache=True, nogil=True)
@@ -285,16 +320,7 @@ def _logistic(
     ofm: NDArray[np.int16],
 ) -> None:
     for i in range(ifm.size):
-        argument = _argument(ifm[i], multiplier, shift)
-        magnitude = abs(argument)
-        index = magnitude >> 9
-        result = np.int64(INT16_MAX) << 10
-        if index < SIGMOID_ENTRIES - 1:
-            slope = table[index + 1] - table[index]
-            result = (table[index] << 9) + (magnitude & 511) * slope
-        if argument < 0:
-            result = (np.int64(1) << 25) - result - 1
-        ofm[i] = (result + (1 << 9)) >> 10
+        ofm[i] = logistic_value(sigmoid_argument(ifm[i], multiplier, shift), table)
 
 
 @njit(cache=True, nogil=True)
@@ -306,17 +332,7 @@ def _tanh(
     ofm: NDArray[np.int16],
 ) -> None:
     for i in range(ifm.size):
-        argument = _argument(ifm[i], multiplier, shift)
-        magnitude = abs(argument)
-        index = magnitude >> 8
-        result = np.int64(0xFFFF) << 8
-        if index < SIGMOID_ENTRIES - 1:
-            slope = table[index + 1] - table[index]
-            result = (table[index] << 8) + (magnitude & 255) * slope
-        result -= 1 << 23
-        if argument < 0:
-            result = -result - 1
-        ofm[i] = (result + (1 << 7)) >> 8
+        ofm[i] = tanh_value(sigmoid_argument(ifm[i], multiplier, shift), table)
 
 
 @njit(cache=True, nogil=True)

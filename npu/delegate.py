@@ -19,10 +19,10 @@ from npu.compiler.errors import CompileError
 from npu.compiler.partition import Partition, partition
 from npu.compiler.segment import Segment
 from npu.executors.common import Context
-from npu.executors.registry import require_kernel
+from npu.executors.registry import require_kernel, require_kernels, run_operator
 from npu.graph import Graph
-from npu.reference import run_operator
 from npu.result import LayerResult, RunResult
+from npu.state import State
 from rtl.config import NpuConfig
 from rtl.isa import Engine
 from sim.memory import MemoryConfig
@@ -88,8 +88,12 @@ class CompiledNetwork:
         inputs: Mapping[int, NDArray[Any]],
         simulate: Simulator,
         progress: Progress | None = None,
+        state: State | None = None,
     ) -> tuple[Values, dict[Segment, SimulationResult]]:
         """Run once; returns every tensor that is known, and the simulation of each segment.
+
+        Variables are taken from `state` and kept there; without it they are those of a network
+        just loaded.
 
         Raises
         ------
@@ -101,9 +105,13 @@ class CompiledNetwork:
         for op in self.graph.operators:
             if not self.partition.on_npu(op.index):
                 require_kernel(self.graph, op)
+        for initializer in self.graph.initializers.values():
+            require_kernels(initializer)
+        state = state or State()
+        state.declare(self.graph)
         values: Values = {t.index: t.data for t in self.graph.tensors if t.data is not None}
         values.update(inputs)
-        context = Context(values, Rounding.named(self.config.rounding))
+        context = Context(values, Rounding.named(self.config.rounding), state)
         results: dict[Segment, SimulationResult] = {}
         for op in self.graph.operators:
             if not self.partition.on_npu(op.index):
@@ -120,6 +128,8 @@ class CompiledNetwork:
 
 class NetworkRunner:
     """A network compiled, and a simulator built, once for many inferences.
+
+    `state` holds the network's variables: each run changes them, `state.reset()` starts anew.
 
     Parameters
     ----------
@@ -145,6 +155,7 @@ class NetworkRunner:
         keep_intermediates: bool = False,
         log: Log | None = None,
     ) -> None:
+        self.state = State()
         self.network = CompiledNetwork(graph, config)
         everything = replace(self.network.options, keep_intermediates=True)
         self._keeping = CompiledNetwork(graph, config, everything) if keep_intermediates else None
@@ -168,10 +179,11 @@ class NetworkRunner:
         ------
         NpuError : the network cannot be run; the message says why.
         """
-        values, results = self.network.run(inputs, self._simulate, progress)
+        before = self.state.copy()
+        values, results = self.network.run(inputs, self._simulate, progress, self.state)
         outputs = {index: values[index] for index in self.network.graph.outputs}
         if self._keeping is not None:
-            everything, _ = self._keeping.run(inputs, self._simulate, progress)
+            everything, _ = self._keeping.run(inputs, self._simulate, progress, before)
             values = {**everything, **outputs}
         if trace is not None:
             write_trace(trace, [(self.network.programs[s], results[s]) for s in results])

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from npu.errors import GoldenError
-from npu.graph import Graph
+from npu.graph import RESOURCE, Graph
 
 # the interpreter's own records and the scratch buffers of its operators, beside the tensors
 ARENA_BASE_BYTES = 4 << 20
@@ -117,8 +117,9 @@ def run_golden(
         reason = "; ".join(messages) or str(error)
         raise GoldenError(f"TFLM does not run this model: {reason}") from None
     written = [t for op in graph.operators for t in op.outputs]
+    known = [t for t in (*graph.inputs, *written) if graph.tensors[t].dtype != RESOURCE]
     # an index beyond the graph's would crash the interpreter: these come from the graph
-    return {t: _tensor_value(interpreter.GetTensor(t, 0)) for t in (*graph.inputs, *written)}
+    return {t: _tensor_value(interpreter.GetTensor(t, 0)) for t in known}
 
 
 def compare(

@@ -4,7 +4,8 @@ The graph says what the `.tflite` file says, no more: nothing is fused, folded o
 indices are those of the file, so that every part of the project (and TFLM) names a tensor alike.
 """
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from math import prod
 from typing import Any, TypeVar
@@ -16,6 +17,9 @@ from npu.options import Options
 
 ABSENT = -1
 """The tensor index of an optional operator input that is left out."""
+
+RESOURCE = np.dtype(np.void)
+"""The dtype of handles of variables, which hold nothing that could be computed with."""
 
 OptionsT = TypeVar("OptionsT")
 
@@ -52,8 +56,8 @@ class Quantization:
 class Tensor:
     """A tensor of the model; `data` is its read-only value when it is a constant.
 
-    `dtype` is a numpy dtype where numpy has one; other element types of the format are refused by
-    the reader.
+    `dtype` is a numpy dtype where numpy has one, and `RESOURCE` for handles; other element types of
+    the format are refused by the reader. A variable keeps its value from one inference to the next.
     """
 
     index: int
@@ -62,6 +66,12 @@ class Tensor:
     dtype: np.dtype[Any]
     quantization: Quantization | None = None
     data: NDArray[Any] | None = None
+    is_variable: bool = False
+
+    @property
+    def type_name(self) -> str:
+        """The element type as the format calls it, in lower case."""
+        return "resource" if self.dtype == RESOURCE else self.dtype.name
 
     @property
     def size(self) -> int:
@@ -107,13 +117,18 @@ class Operator:
 
 @dataclass(frozen=True, eq=False)
 class Graph:
-    """A network: `operators` in execution order, `inputs` and `outputs` as tensor indices."""
+    """A network: `operators` in execution order, `inputs` and `outputs` as tensor indices.
+
+    `initializers` are the subgraphs that CALL_ONCE runs, by their index in the file; their tensors
+    and operators have indices of their own.
+    """
 
     name: str
     tensors: tuple[Tensor, ...]
     operators: tuple[Operator, ...]
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
+    initializers: Mapping[int, "Graph"] = field(default_factory=dict)
 
     @cached_property
     def _producers(self) -> dict[int, Operator]:
@@ -146,19 +161,19 @@ class Graph:
         return self.tensors[op.outputs[position]]
 
     def intermediates(self) -> tuple[int, ...]:
-        """The tensors that an operator writes and that are not outputs of the network."""
-        return tuple(t for op in self.operators for t in op.outputs if t not in self.outputs)
+        """The tensors with values that operators write, but for the outputs of the network."""
+        written = (t for op in self.operators for t in op.outputs if t not in self.outputs)
+        return tuple(t for t in written if self.tensors[t].dtype != RESOURCE)
 
     def macs(self, op: Operator) -> int:
-        """Useful multiply-accumulates of `op`; 0 for kinds that multiply no weights.
+        """Useful multiply-accumulates of `op`; 0 for kinds that multiply no matrices.
 
         As MLPerf Tiny and Vela count: every output counts its whole kernel, also where SAME
-        padding lets it overhang the border. Additions, pooling and data movement count nothing.
+        padding lets it overhang the border; TRANSPOSE_CONV counts it for every input. Additions,
+        pooling, elementwise products and data movement count nothing.
         """
-        weights = self.input_tensor(op, 1)
-        if weights is None or op.kind not in _MAC_COUNTS:
-            return 0
-        return _MAC_COUNTS[op.kind](self.output_tensor(op).shape, weights.shape)
+        count = _MAC_COUNTS.get(op.kind)
+        return 0 if count is None else count(self, op)
 
     @property
     def total_macs(self) -> int:
@@ -166,22 +181,56 @@ class Graph:
         return sum(self.macs(op) for op in self.operators)
 
 
-def _convolution_macs(output: tuple[int, ...], weights: tuple[int, ...]) -> int:
+def _shapes(graph: Graph, op: Operator, *positions: int) -> list[tuple[int, ...]]:
+    """The shapes of the output and of the inputs at `positions`."""
+    return [graph.output_tensor(op).shape, *(graph.tensors[op.inputs[i]].shape for i in positions)]
+
+
+def _convolution_macs(graph: Graph, op: Operator) -> int:
     # OHWI: each output channel has its own kh x kw x (input channels of its group)
+    output, weights = _shapes(graph, op, 1)
     return prod(output) * prod(weights[1:])
 
 
-def _depthwise_macs(output: tuple[int, ...], weights: tuple[int, ...]) -> int:
+def _depthwise_macs(graph: Graph, op: Operator) -> int:
     # 1HWO: one kh x kw kernel per output channel
+    output, weights = _shapes(graph, op, 1)
     return prod(output) * prod(weights[1:3])
 
 
-def _fully_connected_macs(output: tuple[int, ...], weights: tuple[int, ...]) -> int:
+def _fully_connected_macs(graph: Graph, op: Operator) -> int:
+    output, weights = _shapes(graph, op, 1)
     return prod(output) * weights[-1]
 
 
-_MAC_COUNTS = {
+def _transpose_conv_macs(graph: Graph, op: Operator) -> int:
+    # OHWI: each input value meets O x kh x kw weights
+    _, weights, ifm = _shapes(graph, op, 1, 2)
+    return prod(ifm) * prod(weights[:3])
+
+
+def _batch_matmul_macs(graph: Graph, op: Operator) -> int:
+    output, a = _shapes(graph, op, 0)
+    # rows times depth, whichever comes first
+    return prod(output) * (a[-1] * a[-2] // output[-2])
+
+
+def _svdf_macs(graph: Graph, op: Operator) -> int:
+    output, feature, time = _shapes(graph, op, 1, 2)
+    return output[0] * (prod(feature) + prod(time))
+
+
+def _lstm_macs(graph: Graph, op: Operator) -> int:
+    output, from_input, from_hidden = _shapes(graph, op, 1, 5)
+    return 4 * output[0] * output[1] * (prod(from_input) + prod(from_hidden))
+
+
+_MAC_COUNTS: dict[str, Callable[[Graph, Operator], int]] = {
     "CONV_2D": _convolution_macs,
     "DEPTHWISE_CONV_2D": _depthwise_macs,
     "FULLY_CONNECTED": _fully_connected_macs,
+    "TRANSPOSE_CONV": _transpose_conv_macs,
+    "BATCH_MATMUL": _batch_matmul_macs,
+    "SVDF": _svdf_macs,
+    "UNIDIRECTIONAL_SEQUENCE_LSTM": _lstm_macs,
 }

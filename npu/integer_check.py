@@ -25,7 +25,8 @@ def check_fully_integer(graph: Graph) -> None:
         used.update(dict.fromkeys((*op.present_inputs, *op.outputs)))
     used.update(dict.fromkeys(graph.outputs))
     for index in used:
-        if not (_float_at_an_end(graph, index) or _int16_softmax(graph, index)):
+        exceptions = (_float_at_an_end, _int16_softmax, _handle)
+        if not any(holds(graph, index) for holds in exceptions):
             _check_tensor(graph.tensors[index])
 
 
@@ -44,8 +45,13 @@ def _int16_softmax(graph: Graph, index: int) -> bool:
     return at_the_end and tensor.dtype.name == "int16" and tensor.quantization is not None
 
 
+def _handle(graph: Graph, index: int) -> bool:
+    producer = graph.producer(index)
+    return producer is not None and producer.kind == "VAR_HANDLE" and index not in graph.outputs
+
+
 def _check_tensor(tensor: Tensor) -> None:
-    dtype = tensor.dtype.name
+    dtype = tensor.type_name
     if dtype not in ALLOWED_TYPES:
         raise ModelError(
             f"the model is not fully integer: tensor {tensor.name!r} is {dtype.upper()}; convert "

@@ -186,6 +186,35 @@ class SvdfOptions:
     rank: int
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LstmOptions:
+    """UNIDIRECTIONAL_SEQUENCE_LSTM; `cell_clip` 0 leaves the cell state without bounds."""
+
+    activation: Activation
+    cell_clip: float = 0.0
+    time_major: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VariableOptions:
+    """VAR_HANDLE: the name of a variable. Handles of one name are of one variable."""
+
+    container: str = ""
+    shared_name: str = ""
+
+    @property
+    def name(self) -> str:
+        """Both parts of the name in one."""
+        return f"{self.container}/{self.shared_name}" if self.container else self.shared_name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CallOnceOptions:
+    """CALL_ONCE: the index in the file of the subgraph that initializes variables."""
+
+    subgraph: int
+
+
 Options = (
     NoOptions
     | Conv2DOptions
@@ -206,4 +235,7 @@ Options = (
     | TransposeConvOptions
     | BatchMatMulOptions
     | SvdfOptions
+    | LstmOptions
+    | VariableOptions
+    | CallOnceOptions
 )

@@ -14,9 +14,9 @@ from kernels.requantize import Rounding
 from npu.errors import ModelError
 from npu.executors.common import Context, Values
 from npu.executors.prepare import prepare
-from npu.executors.registry import require_kernel
+from npu.executors.registry import require_kernels, run_operator
 from npu.graph import Graph, Operator
-from npu.quant_params import blamed_on
+from npu.state import State
 
 # tensors begin at cache lines, so that vectors seldom straddle two
 ALIGNMENT = 64
@@ -30,12 +30,13 @@ def run_reference(
     inputs: Mapping[int, NDArray[Any]],
     *,
     rounding: Rounding = Rounding.DOUBLE,
+    state: State | None = None,
 ) -> dict[int, NDArray[Any]]:
     """Run `graph` once on `inputs` by tensor index; see `PreparedNetwork`.
 
     Returns the value of every input and of every tensor that an operator writes.
     """
-    network = PreparedNetwork(graph, rounding=rounding)
+    network = PreparedNetwork(graph, rounding=rounding, state=state)
     network.run(inputs)
     return network.values
 
@@ -51,6 +52,8 @@ class PreparedNetwork:
     graph : the network.
     rounding : how the kernels round where they rescale by a quantized multiplier.
     isa : the instruction set of the kernels, by default `kernels.isa.default()`.
+    state : the network's variables, by default those of a network just loaded. `run` changes them;
+        `state.reset()` starts anew.
 
     Raises
     ------
@@ -60,14 +63,19 @@ class PreparedNetwork:
     """
 
     def __init__(
-        self, graph: Graph, *, rounding: Rounding = Rounding.DOUBLE, isa: Isa | None = None
+        self,
+        graph: Graph,
+        *,
+        rounding: Rounding = Rounding.DOUBLE,
+        isa: Isa | None = None,
+        state: State | None = None,
     ) -> None:
-        for op in graph.operators:
-            require_kernel(graph, op)
+        require_kernels(graph)
         self._graph = graph
         self._isa = isa or default()
         self._values: Values = {}
-        self._context = Context(self._values, rounding)
+        self.state = state or State()
+        self._context = Context(self._values, rounding, self.state)
         self._places: dict[int, int] = {}
         self._arena = np.zeros(self._place_tensors(), np.int8)
         self._views = {
@@ -89,6 +97,7 @@ class PreparedNetwork:
 
     def run(self, inputs: Mapping[int, NDArray[Any]]) -> dict[int, NDArray[Any]]:
         """Run once on `inputs`, every one of the network's by tensor index; returns the outputs."""
+        self.state.declare(self._graph)
         for index in self._graph.inputs:
             self._keep(index, inputs[index])
         for action in self._actions:
@@ -157,12 +166,15 @@ class PreparedNetwork:
         return actions
 
     def _is_view(self, op: Operator) -> bool:
+        if op.kind not in VIEWS:
+            return False
         place = self._places.get(op.outputs[0])
-        return op.kind in VIEWS and place is not None and place == self._places.get(op.inputs[0])
+        return place is not None and place == self._places.get(op.inputs[0])
 
     def _call(self, op: Operator) -> Call | None:
         operands = op.inputs[: 2 if op.kind in SUMS else 1]
-        if not all(index in self._places for index in (*operands, *op.outputs)):
+        indices = (*operands, *op.outputs)
+        if not operands or not all(index in self._places for index in indices):
             return None
         prepared = prepare(self._graph, op, self._context.rounding, self._isa)
         if prepared is None:
@@ -180,17 +192,3 @@ class PreparedNetwork:
         run_operator(self._graph, op, self._context)
         for index in op.outputs:
             self._keep(index, self._values[index])
-
-
-def run_operator(graph: Graph, op: Operator, context: Context) -> None:
-    """Run one operator on the values of `context`, and add its outputs to them.
-
-    Raises `UnsupportedOperatorError` when it has no kernel, and `ModelError` for parameters that
-    no kernel accepts.
-    """
-    kernel = require_kernel(graph, op)
-    with blamed_on(op):
-        result = kernel.execute(graph, op, context)
-    outputs = result if isinstance(result, list) else [result]
-    for index, value in zip(op.outputs, outputs, strict=True):
-        context.values[index] = value.reshape(graph.tensors[index].shape)

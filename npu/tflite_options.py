@@ -12,12 +12,14 @@ from npu.options import (
     AxisOptions,
     BatchMatMulOptions,
     BlockOptions,
+    CallOnceOptions,
     ConcatenationOptions,
     Conv2DOptions,
     DepthwiseConv2DOptions,
     ElementwiseOptions,
     FullyConnectedOptions,
     LeakyReluOptions,
+    LstmOptions,
     MirrorPadOptions,
     NoOptions,
     Options,
@@ -30,6 +32,7 @@ from npu.options import (
     StridedSliceOptions,
     SvdfOptions,
     TransposeConvOptions,
+    VariableOptions,
 )
 
 EnumT = TypeVar("EnumT", bound=Enum)
@@ -218,6 +221,30 @@ def _svdf(options: Any) -> Options:
     return SvdfOptions(rank=_positive("rank", options.Rank()))
 
 
+def _lstm(options: Any) -> Options:
+    activation = _activation(options)
+    if activation is not Activation.TANH:
+        raise _IllegalValueError(f"activation is {activation.name}, only TANH is supported")
+    clip = float(options.CellClip())
+    if not 0.0 <= clip < float("inf"):
+        raise _IllegalValueError(f"cell_clip is {clip}, a finite number from 0 expected")
+    return LstmOptions(activation=activation, cell_clip=clip, time_major=bool(options.TimeMajor()))
+
+
+def _variable(options: Any) -> Options:
+    return VariableOptions(
+        container=_decoded(options.Container()), shared_name=_decoded(options.SharedName())
+    )
+
+
+def _decoded(text: bytes | None) -> str:
+    return (text or b"").decode("utf-8", errors="replace")
+
+
+def _call_once(options: Any) -> Options:
+    return CallOnceOptions(subgraph=options.InitSubgraphIndex())
+
+
 # kind: (the schema's table, how it is read, the options of an operator that leaves them out)
 _TABLES: dict[str, tuple[str, Callable[[Any], Options], Options | None]] = {
     "CONV_2D": ("Conv2DOptions", _conv_2d, None),
@@ -246,6 +273,9 @@ _TABLES: dict[str, tuple[str, Callable[[Any], Options], Options | None]] = {
     "SPACE_TO_DEPTH": ("SpaceToDepthOptions", _block, None),
     "DEPTH_TO_SPACE": ("DepthToSpaceOptions", _block, None),
     "TRANSPOSE_CONV": ("TransposeConvOptions", _transpose_conv, None),
+    "UNIDIRECTIONAL_SEQUENCE_LSTM": ("UnidirectionalSequenceLSTMOptions", _lstm, None),
+    "VAR_HANDLE": ("VarHandleOptions", _variable, None),
+    "CALL_ONCE": ("CallOnceOptions", _call_once, None),
     "SVDF": ("SVDFOptions", _svdf, None),
     "BATCH_MATMUL": ("BatchMatMulOptions", _batch_matmul, BatchMatMulOptions()),
 }

@@ -6,6 +6,7 @@ size.
 """
 
 import struct
+from dataclasses import replace
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -16,17 +17,23 @@ from numpy.typing import NDArray
 
 from kernels.int4 import unpack_int4
 from npu.errors import ModelError
-from npu.graph import Graph, Operator, Quantization, Tensor
+from npu.graph import RESOURCE, Graph, Operator, Quantization, Tensor
+from npu.graph_checks import (
+    check_int4,
+    check_order,
+    check_references,
+    check_something_to_run,
+    refuse_control_flow,
+)
 from npu.integer_check import check_fully_integer
+from npu.options import CallOnceOptions
 from npu.shape_rules import check_shapes
+from npu.shape_rules.state import check_variables
 from npu.tflite_options import read_options
 
 IDENTIFIER = b"TFL3"
 # TFLite's own limit for a file; also keeps a corrupted shape from asking for all memory
 MAX_TENSOR_BYTES = 1 << 31
-# their int4 weights become int8 when the model is read
-INT4_WEIGHTS = frozenset({"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"})
-CONTROL_FLOW = frozenset({"IF", "WHILE", "CALL", "CALL_ONCE", "STABLEHLO_WHILE"})
 
 # places of the two strings in the virtual tables of Tensor and OperatorCode: 4 + 2 * field number
 _TENSOR_NAME = 10
@@ -56,6 +63,7 @@ _NUMPY_TYPES: dict[int, str] = {
     tflite.TensorType.UINT32: "uint32",
     tflite.TensorType.UINT64: "uint64",
     tflite.TensorType.BOOL: "bool",
+    tflite.TensorType.RESOURCE: RESOURCE.str,
     tflite.TensorType.COMPLEX64: "complex64",
     tflite.TensorType.COMPLEX128: "complex128",
 }
@@ -68,9 +76,9 @@ def read_model(path: Path | str) -> Graph:
     """Read the `.tflite` file at `path`.
 
     Raises `ModelError` when the file is missing, is not a whole and consistent `.tflite`, uses
-    control flow or dynamic shapes (other than a batch dimension, which runs as 1), or is not
-    fully integer. Unknown operators are read: only executing them is refused. Weights of four bits
-    become int8.
+    control flow (other than to initialize variables) or dynamic shapes (other than a batch
+    dimension, which runs as 1), or is not fully integer. Unknown operators are read: only
+    executing them is refused. Weights of four bits become int8.
     """
     path = Path(path)
     try:
@@ -92,8 +100,10 @@ def read_model_bytes(data: bytes, name: str, *, origin: str = "the model") -> Gr
         )
     try:
         graph = _ModelReader(data).read(name)
-        check_fully_integer(graph)
-        check_shapes(graph)
+        for each in (graph, *graph.initializers.values()):
+            check_fully_integer(each)
+            check_shapes(each)
+        check_variables(graph)
     except ModelError as error:
         raise ModelError(f"{origin}: {error}") from None
     except _CORRUPTION_ERRORS as error:
@@ -115,22 +125,47 @@ class _ModelReader:
             raise ModelError(f"schema version {self._model.Version()}, 3 expected")
         if self._model.SubgraphsLength() < 1:
             raise ModelError("the model holds no subgraph")
-        subgraph = self._model.Subgraphs(0)
+        graph = self._subgraph(0, name)
+        initializers = {
+            op.options_as(CallOnceOptions).subgraph: self._initializer(graph, op)
+            for op in graph.operators
+            if op.kind == "CALL_ONCE"
+        }
+        return replace(graph, initializers=initializers)
+
+    def _initializer(self, graph: Graph, op: Operator) -> Graph:
+        where, index = f"operator {op.index} (CALL_ONCE)", op.options_as(CallOnceOptions).subgraph
+        if not 1 <= index < self._model.SubgraphsLength():
+            raise ModelError(
+                f"{where} calls subgraph {index}, one from 1 to "
+                f"{self._model.SubgraphsLength() - 1} expected"
+            )
+        called = self._subgraph(index, f"{graph.name}.{index}")
+        if called.inputs or called.outputs or any(o.kind == "CALL_ONCE" for o in called.operators):
+            raise ModelError(
+                f"{where} calls a subgraph with {len(called.inputs)} inputs, {len(called.outputs)} "
+                "outputs or calls of its own, none of these expected"
+            )
+        return called
+
+    def _subgraph(self, index: int, name: str) -> Graph:
+        subgraph = self._model.Subgraphs(index)
         operators = tuple(
             self._operator(i, subgraph.Operators(i)) for i in range(subgraph.OperatorsLength())
         )
         if self._model.SubgraphsLength() > 1:
-            _refuse_control_flow(operators, self._model.SubgraphsLength())
+            refuse_control_flow(operators, self._model.SubgraphsLength())
         count = subgraph.TensorsLength()
         inputs = tuple(subgraph.Inputs(i) for i in range(subgraph.InputsLength()))
         outputs = tuple(subgraph.Outputs(i) for i in range(subgraph.OutputsLength()))
-        _check_references(operators, inputs, outputs, count)
-        flat_tensors = [subgraph.Tensors(i) for i in range(count)]
-        tensors = tuple(self._tensor(i, t) for i, t in enumerate(flat_tensors))
-        variables = {i for i, t in enumerate(flat_tensors) if t.IsVariable()}
+        if index == 0:
+            check_something_to_run(operators, inputs, outputs)
+        used = check_references(operators, inputs, outputs, count)
+        self._int4.clear()
+        tensors = tuple(self._tensor(i, subgraph.Tensors(i), i in used) for i in range(count))
         graph = Graph(name, tensors, operators, inputs, outputs)
-        _check_order(graph, variables)
-        _check_int4(graph, self._int4)
+        check_order(graph)
+        check_int4(graph, self._int4)
         return graph
 
     def _operator(self, index: int, op: Any) -> Operator:
@@ -149,7 +184,7 @@ class _ModelReader:
             options=read_options(kind, index, op),
         )
 
-    def _tensor(self, index: int, tensor: Any) -> Tensor:
+    def _tensor(self, index: int, tensor: Any, used: bool) -> Tensor:
         name = self._text(tensor, _TENSOR_NAME) or f"tensor{index}"
         type_code = tensor.Type()
         if type_code == tflite.TensorType.INT4:
@@ -161,7 +196,9 @@ class _ModelReader:
             raise ModelError(f"tensor {name!r} is stored sparse, dense tensors expected")
         dtype = np.dtype(_NUMPY_TYPES[type_code])
         data = self._buffer(tensor.Buffer(), name)
-        shape = _static_shape(tensor, name, is_constant=data is not None)
+        # the converter leaves tensors without shape or size that nothing uses
+        empty = data is not None or not used or dtype == RESOURCE
+        shape = _static_shape(tensor, name, may_be_empty=empty)
         size = prod(shape) * dtype.itemsize
         if size > MAX_TENSOR_BYTES:
             raise ModelError(
@@ -177,13 +214,15 @@ class _ModelReader:
             # a copy, because a view into the file would be unaligned
             value = np.frombuffer(data, dtype).reshape(shape).copy()
             value.flags.writeable = False
-        return Tensor(index, name, shape, dtype, _quantization(tensor, name, shape), value)
+        quantization = _quantization(tensor, name, shape)
+        is_variable = bool(tensor.IsVariable()) and value is None
+        return Tensor(index, name, shape, dtype, quantization, value, is_variable)
 
     def _int4_tensor(self, index: int, tensor: Any, name: str) -> Tensor:
         data = self._buffer(tensor.Buffer(), name)
         if data is None or tensor.Sparsity() is not None:
             raise ModelError(f"the model is not fully integer: tensor {name!r} is INT4")
-        shape = _static_shape(tensor, name, is_constant=True)
+        shape = _static_shape(tensor, name, may_be_empty=True)
         try:
             value = unpack_int4(np.frombuffer(data, np.uint8), prod(shape)).reshape(shape)
         except ValueError as error:
@@ -236,10 +275,10 @@ class _ModelReader:
         return self._data[start:end].decode("utf-8", errors="replace")
 
 
-def _static_shape(tensor: Any, name: str, *, is_constant: bool) -> tuple[int, ...]:
+def _static_shape(tensor: Any, name: str, *, may_be_empty: bool) -> tuple[int, ...]:
     shape = tuple(tensor.Shape(i) for i in range(tensor.ShapeLength()))
     signature = tuple(tensor.ShapeSignature(i) for i in range(tensor.ShapeSignatureLength()))
-    if not shape and not is_constant and not tensor.HasRank():
+    if not shape and not may_be_empty and not tensor.HasRank():
         raise ModelError(f"tensor {name!r} has no shape, static shapes expected")
     # every converted network has a batch of unknown size: that one dimension runs as stored
     if any(n < 0 for n in (*shape, *signature[1:])):
@@ -248,7 +287,7 @@ def _static_shape(tensor: Any, name: str, *, is_constant: bool) -> tuple[int, ..
             f"tensor {name!r} has the dynamic shape {list(given)}, static shapes expected "
             "(only the batch may be -1)"
         )
-    if any(n == 0 for n in shape) and not is_constant:
+    if any(n == 0 for n in shape) and not may_be_empty:
         raise ModelError(f"tensor {name!r} of shape {list(shape)} is empty")
     return shape
 
@@ -275,64 +314,3 @@ def _quantization(tensor: Any, name: str, shape: tuple[int, ...]) -> Quantizatio
         raise ModelError(f"tensor {name!r} has a negative or infinite scale")
     scales.flags.writeable = zero_points.flags.writeable = False
     return Quantization(scales, zero_points, axis)
-
-
-def _refuse_control_flow(operators: tuple[Operator, ...], subgraphs: int) -> None:
-    for op in operators:
-        if op.kind in CONTROL_FLOW:
-            raise ModelError(
-                f"the model has {subgraphs} subgraphs and control flow (operator {op.index} is "
-                f"{op.kind}), one subgraph without control flow expected"
-            )
-
-
-def _check_references(
-    operators: tuple[Operator, ...], inputs: tuple[int, ...], outputs: tuple[int, ...], count: int
-) -> None:
-    if not operators or not inputs or not outputs:
-        raise ModelError(
-            f"the model has {len(operators)} operators, {len(inputs)} inputs and {len(outputs)} "
-            "outputs, at least one of each expected"
-        )
-    places = [("the network's inputs", inputs), ("the network's outputs", outputs)]
-    for op in operators:
-        where = f"operator {op.index} ({op.kind})"
-        places += [(where, op.present_inputs), (where, op.outputs)]
-    for where, indices in places:
-        for index in indices:
-            if not 0 <= index < count:
-                raise ModelError(f"{where}: tensor {index} is not one of the {count} tensors")
-
-
-def _check_int4(graph: Graph, tensors: set[int]) -> None:
-    for op in graph.operators:
-        for position, index in enumerate(op.inputs):
-            if index in tensors and (op.kind not in INT4_WEIGHTS or position != 1):
-                raise ModelError(
-                    f"operator {op.index} ({op.kind}) reads tensor "
-                    f"{graph.tensors[index].name!r}, which is INT4: only the weights of "
-                    f"{', '.join(sorted(INT4_WEIGHTS))} may be"
-                )
-
-
-def _check_order(graph: Graph, variables: set[int]) -> None:
-    known = {t.index for t in graph.tensors if t.is_constant} | set(graph.inputs) | variables
-    written: set[int] = set(graph.inputs)
-    for op in graph.operators:
-        for index in op.present_inputs:
-            if index not in known:
-                raise ModelError(
-                    f"operator {op.index} ({op.kind}) reads tensor "
-                    f"{graph.tensors[index].name!r} before anything writes it"
-                )
-        for index in op.outputs:
-            if index in written or graph.tensors[index].is_constant:
-                raise ModelError(
-                    f"operator {op.index} ({op.kind}) writes tensor "
-                    f"{graph.tensors[index].name!r}, which already has a value"
-                )
-        written.update(op.outputs)
-        known.update(op.outputs)
-    for index in graph.outputs:
-        if index not in known:
-            raise ModelError(f"nothing writes the output {graph.tensors[index].name!r}")

@@ -11,10 +11,10 @@ from kernels.requantize import Rounding
 from npu.compiler.shapes import is_map, map_extent, natural_extent
 from npu.compiler.tasks import ElementwiseTask, Extent, LoweredOperator, constant_source
 from npu.executors.common import Context
+from npu.executors.registry import run_operator
 from npu.graph import Graph, Operator, Tensor
 from npu.options import ElementwiseOptions
 from npu.quant_params import activation_range, blamed_on, scale_and_zero_point
-from npu.reference import run_operator
 from rtl.isa import Function
 
 FUNCTIONS = {

@@ -1,7 +1,7 @@
 """What the executors share: access to values and quantization by the position of an operand."""
 
 from collections.abc import Callable, Mapping, MutableMapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from numpy.typing import NDArray
@@ -9,6 +9,10 @@ from numpy.typing import NDArray
 from kernels.requantize import Rounding
 from npu.graph import Graph, Operator
 from npu.quant_params import scale_and_zero_point
+from npu.state import State
+
+NOTHING = "nothing"
+"""The type of the input or output of an operator that has none."""
 
 Values = MutableMapping[int, NDArray[Any]]
 """Tensor values by index; constants need not be among them."""
@@ -22,10 +26,12 @@ class Context:
     ----------
     values : every tensor known so far; the outputs of an operator are added to them.
     rounding : how the kernels round where they rescale by a quantized multiplier.
+    state : the network's variables.
     """
 
     values: Values
     rounding: Rounding = Rounding.DOUBLE
+    state: State = field(default_factory=State)
 
 
 Executor = Callable[[Graph, Operator, Context], NDArray[Any] | list[NDArray[Any]]]

@@ -5,22 +5,57 @@ shows.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from numpy.typing import NDArray
 
 from npu.errors import UnsupportedOperatorError
-from npu.executors import elementwise, int16, movement, weights
-from npu.executors.common import Kernel
+from npu.executors import elementwise, int16, movement, recurrent, variables, weights
+from npu.executors.common import NOTHING, Context, Kernel
 from npu.graph import Graph, Operator, Tensor
+from npu.options import CallOnceOptions
+from npu.quant_params import blamed_on
 
-DATA_OPERANDS = {"TRANSPOSE_CONV": 2, "SPLIT": 1}
+DATA_OPERANDS = {"TRANSPOSE_CONV": 2, "SPLIT": 1, "ASSIGN_VARIABLE": 1}
 """The position of the input whose type decides, where it is not the first."""
 
+
+def run_operator(graph: Graph, op: Operator, context: Context) -> None:
+    """Run one operator on the values of `context`, and add its outputs to them.
+
+    Raises `UnsupportedOperatorError` when it has no kernel, and `ModelError` for parameters that
+    no kernel accepts.
+    """
+    kernel = require_kernel(graph, op)
+    with blamed_on(op):
+        result = kernel.execute(graph, op, context)
+    outputs = result if isinstance(result, list) else [result]
+    for index, value in zip(op.outputs, outputs, strict=True):
+        context.values[index] = value.reshape(graph.tensors[index].shape)
+
+
+def _call_once(graph: Graph, op: Operator, context: Context) -> list[NDArray[Any]]:
+    if context.state.call_once(op.index):
+        called = graph.initializers[op.options_as(CallOnceOptions).subgraph]
+        inner = replace(context, values={})
+        for each in called.operators:
+            run_operator(called, each, inner)
+    return []
+
+
+_TABLES: tuple[Mapping[str, Kernel], ...] = (
+    weights.KERNELS,
+    recurrent.KERNELS,
+    elementwise.KERNELS,
+    movement.KERNELS,
+    int16.KERNELS,
+    variables.KERNELS,
+    {"CALL_ONCE": Kernel(_call_once, (NOTHING,), (NOTHING,))},
+)
 KERNELS: Mapping[str, tuple[Kernel, ...]] = {
-    kind: tuple(
-        table[kind]
-        for table in (weights.KERNELS, elementwise.KERNELS, movement.KERNELS, int16.KERNELS)
-        if kind in table
-    )
-    for kind in sorted({*weights.KERNELS, *elementwise.KERNELS, *movement.KERNELS, *int16.KERNELS})
+    kind: tuple(table[kind] for table in _TABLES if kind in table)
+    for kind in sorted({kind for table in _TABLES for kind in table})
 }
 """The kernels of each operator kind; no two of them take the same types."""
 
@@ -48,9 +83,15 @@ def require_kernel(graph: Graph, op: Operator) -> Kernel:
     given, result = _data_types(graph, op)
     supported = ", ".join(types for kernel in KERNELS[op.kind] for types in kernel.signatures())
     raise UnsupportedOperatorError(
-        f"{where} has no kernel from {given or 'nothing'} to {result or 'nothing'}; supported are "
-        f"{supported}"
+        f"{where} has no kernel from {given} to {result}; supported are {supported}"
     )
+
+
+def require_kernels(graph: Graph) -> None:
+    """`require_kernel` of every operator of `graph` and of what initializes its variables."""
+    for each in (graph, *graph.initializers.values()):
+        for op in each.operators:
+            require_kernel(each, op)
 
 
 def _data_types(graph: Graph, op: Operator) -> tuple[str, str]:
@@ -59,4 +100,4 @@ def _data_types(graph: Graph, op: Operator) -> tuple[str, str]:
 
 
 def _type_name(tensor: Tensor | None) -> str:
-    return "" if tensor is None else tensor.dtype.name
+    return NOTHING if tensor is None else tensor.type_name

@@ -1,4 +1,4 @@
-"""Executors of convolutions, pooling, matrix products and SVDF."""
+"""Executors of convolutions, pooling and matrix products."""
 
 from typing import Any
 
@@ -12,7 +12,6 @@ from kernels.depthwise import depthwise_conv2d
 from kernels.fully_connected import fully_connected
 from kernels.pooling import average_pool2d, max_pool2d
 from kernels.requantize import Rounding
-from kernels.svdf import svdf
 from kernels.transpose_conv import transpose_conv
 from npu.executors.common import (
     Context,
@@ -28,7 +27,6 @@ from npu.options import (
     DepthwiseConv2DOptions,
     FullyConnectedOptions,
     PoolOptions,
-    SvdfOptions,
     TransposeConvOptions,
 )
 from npu.quant_params import activation_range, output_stage, placement, transposed_padding
@@ -117,36 +115,6 @@ def _batch_matmul(graph: Graph, op: Operator, context: Context) -> NDArray[np.in
     )
 
 
-def _svdf(graph: Graph, op: Operator, context: Context) -> NDArray[np.int8]:
-    ifm_scale, ifm_zero_point = input_quantization(graph, op, 0)
-    feature_scale, _ = input_quantization(graph, op, 1)
-    time_scale, _ = input_quantization(graph, op, 2)
-    state_scale, state_zero_point = input_quantization(graph, op, 4)
-    ofm_scale, ofm_zero_point = output_quantization(graph, op)
-    memory = graph.tensors[op.inputs[4]]
-    ofm, _ = svdf(
-        operand(graph, op, 0, context),
-        # one inference starts where a freshly loaded TFLM does
-        np.full(memory.shape, state_zero_point, memory.dtype),
-        operand(graph, op, 1, context),
-        operand(graph, op, 2, context),
-        operand(graph, op, 3, context),
-        ifm_zero_point=ifm_zero_point,
-        state_zero_point=state_zero_point,
-        ofm_zero_point=ofm_zero_point,
-        parameters=formulas.svdf_parameters(
-            op.options_as(SvdfOptions).rank,
-            ifm_scale=ifm_scale,
-            feature_scale=feature_scale,
-            state_scale=state_scale,
-            time_scale=time_scale,
-            ofm_scale=ofm_scale,
-        ),
-        rounding=context.rounding,
-    )
-    return ofm
-
-
 def pool_arguments(graph: Graph, op: Operator) -> dict[str, Any]:
     """What AVERAGE_POOL_2D and MAX_POOL_2D take beside the IFM."""
     windows = placement(graph, op)
@@ -176,7 +144,6 @@ KERNELS = int8_kernels(
         "FULLY_CONNECTED": _fully_connected,
         "TRANSPOSE_CONV": _transpose_conv,
         "BATCH_MATMUL": _batch_matmul,
-        "SVDF": _svdf,
         "AVERAGE_POOL_2D": _average_pool_2d,
         "MAX_POOL_2D": _max_pool_2d,
     }

@@ -5,8 +5,8 @@ that contradicts itself is refused before anything runs. One function per operat
 without one are only refused when something has to execute them.
 """
 
-from npu.graph import Graph
-from npu.shape_rules import elementwise, movement, weights
+from npu.graph import Graph, Operator
+from npu.shape_rules import elementwise, movement, state, weights
 from npu.shape_rules.common import Rule, constant_operand, operator_error, same_shape
 from npu.shape_rules.elementwise import reduced_axes
 from npu.shape_rules.movement import operator_slices
@@ -25,17 +25,7 @@ def check_shapes(graph: Graph) -> None:
     for op in graph.operators:
         if op.kind not in _RULES:
             continue
-        low, high = OPERANDS[op.kind]
-        outputs = "1 output" if op.kind not in SEVERAL_OUTPUTS else "1 or more outputs"
-        bad_outputs = len(op.outputs) != 1 if op.kind not in SEVERAL_OUTPUTS else not op.outputs
-        if not low <= len(op.inputs) <= high or bad_outputs:
-            raise operator_error(
-                op,
-                f"{len(op.inputs)} inputs and {len(op.outputs)} outputs, {low} to {high} inputs "
-                f"and {outputs} expected",
-            )
-        if any(i < 0 for i in op.inputs[:low]):
-            raise operator_error(op, "a required input is left out")
+        _check_operands(op)
         result = _RULES[op.kind](graph, op)
         shapes = result if isinstance(result, list) else [result]
         given = [graph.tensors[i].shape for i in op.outputs]
@@ -48,9 +38,30 @@ def check_shapes(graph: Graph) -> None:
                 )
 
 
-SEVERAL_OUTPUTS = frozenset({"SPLIT", "SPLIT_V", "UNPACK"})
+def _check_operands(op: Operator) -> None:
+    low, high = OPERANDS[op.kind]
+    fewest, most = OUTPUTS.get(op.kind, (1, 1))
+    if not (low <= len(op.inputs) <= high and fewest <= len(op.outputs) <= most):
+        outputs = {0: "no output", 1: "1 output"}.get(most, "1 or more outputs")
+        raise operator_error(
+            op,
+            f"{len(op.inputs)} inputs and {len(op.outputs)} outputs, {low} to {high} inputs "
+            f"and {outputs} expected",
+        )
+    if op.kind not in NAMED_INPUTS and any(i < 0 for i in op.inputs[:low]):
+        raise operator_error(op, "a required input is left out")
+
 
 _MANY = 1 << 16
+
+OUTPUTS = {
+    **dict.fromkeys(("SPLIT", "SPLIT_V", "UNPACK"), (1, _MANY)),
+    **dict.fromkeys(("ASSIGN_VARIABLE", "CALL_ONCE"), (0, 0)),
+}
+"""The least and greatest number of outputs of each kind where it is not 1."""
+
+NAMED_INPUTS = frozenset({"UNIDIRECTIONAL_SEQUENCE_LSTM"})
+"""Kinds whose rule says itself which inputs may be left out."""
 
 OPERANDS: dict[str, tuple[int, int]] = {
     "CONV_2D": (2, 3),
@@ -59,6 +70,11 @@ OPERANDS: dict[str, tuple[int, int]] = {
     "TRANSPOSE_CONV": (3, 4),
     "BATCH_MATMUL": (2, 2),
     "SVDF": (5, 5),
+    "UNIDIRECTIONAL_SEQUENCE_LSTM": (24, 24),
+    "VAR_HANDLE": (0, 0),
+    "READ_VARIABLE": (1, 1),
+    "ASSIGN_VARIABLE": (2, 2),
+    "CALL_ONCE": (0, 0),
     "AVERAGE_POOL_2D": (1, 1),
     "MAX_POOL_2D": (1, 1),
     "ADD": (2, 2),
@@ -115,6 +131,11 @@ _RULES: dict[str, Rule] = {
     "TRANSPOSE_CONV": weights.transpose_conv,
     "BATCH_MATMUL": weights.batch_matmul,
     "SVDF": weights.svdf,
+    "UNIDIRECTIONAL_SEQUENCE_LSTM": state.lstm,
+    "VAR_HANDLE": state.var_handle,
+    "READ_VARIABLE": state.read_variable,
+    "ASSIGN_VARIABLE": state.assign_variable,
+    "CALL_ONCE": state.nothing,
     "AVERAGE_POOL_2D": weights.pool_2d,
     "MAX_POOL_2D": weights.pool_2d,
     "ADD": elementwise.elementwise,

@@ -142,6 +142,8 @@ def svdf(graph: Graph, op: Operator) -> Shape:
             f"state {state.name!r} is {state.dtype.name} of shape {list(state.shape)}, "
             f"{time.dtype.name} of shape {list(memory)} expected",
         )
+    if not state.is_variable:
+        raise operator_error(op, f"state {state.name!r} is not a variable")
     _check_bias(graph, op, filters // rank, 3)
     return (x.shape[0], filters // rank)
 

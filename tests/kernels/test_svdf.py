@@ -5,7 +5,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from tflite_micro import runtime
 
 from kernels.quantization import SvdfParameters, svdf_parameters
 from kernels.svdf import svdf
@@ -13,6 +12,7 @@ from tests.kernels.layers import seeds
 from tests.kernels.twins import multiply_by_quantized_multiplier, output
 from tests.support.random_layers import random_int8, random_scale, random_zero_point
 from tests.support.tflite_builder import ModelBuilder
+from tests.support.tflm import run_tflm_steps
 
 STEPS = 6
 
@@ -110,24 +110,16 @@ def random_steps(rng, layer: Layer) -> list[Any]:
     return [random_int8(rng, shape) for _ in range(STEPS)]
 
 
-def tflm_steps(model: bytes, inputs: list[Any]) -> list[Any]:
-    """One interpreter for all steps: it keeps the state."""
-    interpreter = runtime.Interpreter.from_bytes(model, arena_size=1 << 20)
-    found = []
-    for ifm in inputs:
-        interpreter.set_input(ifm, 0)
-        interpreter.invoke()
-        found.append(interpreter.get_output(0).copy())
-    return found
-
-
 @pytest.mark.parametrize("seed", seeds(20), ids="seed{}".format)
 @pytest.mark.parametrize("dtype", [np.int16, np.int8])
 def test_random_steps_match_tflm(dtype, seed):
     rng = np.random.default_rng(seed)
     layer = random_layer(rng, dtype)
     inputs = random_steps(rng, layer)
-    np.testing.assert_array_equal(layer.steps(inputs), tflm_steps(layer.model, inputs))
+    np.testing.assert_array_equal(
+        layer.steps(inputs),
+        [ofm for (ofm,) in run_tflm_steps(layer.model, [[ifm] for ifm in inputs])],
+    )
 
 
 def twin(ifm, state, feature, time, bias, arguments):

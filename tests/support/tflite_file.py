@@ -1,4 +1,4 @@
-"""The bytes of a `.tflite` file: tensors, constants and operators of one subgraph."""
+"""The bytes of a `.tflite` file: tensors, constants and operators of its subgraphs."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -51,7 +51,7 @@ class _AlignedBuffer(schema.BufferT):  # type: ignore[misc]
 
 
 class ModelFile:
-    """One subgraph, filled in execution order; `build` gives the bytes of the file."""
+    """The main subgraph, filled in execution order; `build` gives the bytes of the file."""
 
     def __init__(self, description: str = "built for a test") -> None:
         self._description = description
@@ -59,6 +59,7 @@ class ModelFile:
         self._buffers: list[Any] = [schema.BufferT()]
         self._operators: list[Any] = []
         self._codes: dict[tuple[str, int], int] = {}
+        self._initializers: list[ModelFile] = []
         self._inputs: list[int] = []
         self._handles: list[Tensor] = []
         self._produced: list[int] = []
@@ -131,6 +132,23 @@ class ModelFile:
         self._tensors[t.index].isVariable = True
         return t
 
+    def handle(self, name: str, container: str = "") -> Tensor:
+        """The handle of the variable `name`, by VAR_HANDLE."""
+        t = self.tensor((), np.int32)
+        self._tensors[t.index].type = schema.TensorType.RESOURCE
+        options = {"sharedName": name, "container": container}
+        self.operator("VAR_HANDLE", [], [t], options, options_type="VarHandleOptions")
+        return t
+
+    def initializer(self) -> "ModelFile":
+        """Another subgraph, which a CALL_ONCE here runs; to be filled like this one."""
+        called = ModelFile()
+        called._buffers, called._codes = self._buffers, self._codes
+        self._initializers.append(called)
+        options = {"initSubgraphIndex": len(self._initializers)}
+        self.operator("CALL_ONCE", [], [], options, options_type="CallOnceOptions")
+        return called
+
     def tensor(
         self,
         shape: Sequence[int],
@@ -196,21 +214,25 @@ class ModelFile:
         """The model; its outputs default to what no operator consumes, in order of creation."""
         if outputs is None:
             outputs = [self._handles[i] for i in self._produced if i not in self._consumed]
-        subgraph = schema.SubGraphT()
-        subgraph.name = "main"
-        subgraph.tensors = self._tensors
-        subgraph.operators = self._operators
-        subgraph.inputs = self._inputs
-        subgraph.outputs = [t.index for t in outputs]
+        called = [each._subgraph("initializer", []) for each in self._initializers]
         model = schema.ModelT()
         model.version = 3
         model.description = self._description
         model.operatorCodes = [_operator_code(*key) for key in self._codes]
-        model.subgraphs = [subgraph]
+        model.subgraphs = [self._subgraph("main", outputs), *called]
         model.buffers = self._buffers
         builder = flatbuffers.Builder(1 << 12)
         builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
         return bytes(builder.Output())
+
+    def _subgraph(self, name: str, outputs: Sequence[Tensor]) -> Any:
+        subgraph = schema.SubGraphT()
+        subgraph.name = name
+        subgraph.tensors = self._tensors
+        subgraph.operators = self._operators
+        subgraph.inputs = self._inputs
+        subgraph.outputs = [t.index for t in outputs]
+        return subgraph
 
 
 def _operator_code(code: str, version: int) -> Any:
