@@ -46,14 +46,18 @@ $(PEERS)/vela.stamp:
 	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check ethos-u-vela==5.2.0
 	@touch $@
 
+$(PEERS)/litert.stamp: $(PEERS)/vela.stamp
+	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check ai-edge-litert==2.3.0
+	@touch $@
+
 # only `python -m tests.bench area` needs yosys
 $(PEERS)/yosys.stamp: $(PEERS)/vela.stamp
 	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check pyosys==0.70
 	@touch $@
 
-# without Vela its column stays empty
+# without a peer its columns stay empty
 bench: $(VENV)/test.stamp
-	-@$(MAKE) --no-print-directory $(PEERS)/vela.stamp
+	-@$(MAKE) --no-print-directory $(PEERS)/litert.stamp
 	$(BIN)/python -m tests.bench
 
 clean:

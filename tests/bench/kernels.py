@@ -1,65 +1,97 @@
-"""The reference kernels beside TFLM's, both on whole networks, alternating in one process."""
+"""The kernels beside TFLM, LiteRT's reference kernels and XNNPACK, on whole networks.
 
+All on one thread, alternating in one run, each set up once and then given its inputs and run.
+"""
+
+from collections.abc import Callable
+from contextlib import ExitStack
+from functools import partial
 from typing import Any
 
 import numpy as np
 from rich.console import Console
 from tflite_micro import runtime
 
-from npu.reference import run_reference
+from kernels.isa import default
+from npu.reference import PreparedNetwork
 from npu.report import print_line
 from rtl.errors import NpuError
-from tests.bench.networks import networks
-from tests.bench.tables import factor, new_table
-from tests.bench.timing import repeat
+from tests.bench.litert import LitertError, LitertProcess
+from tests.bench.networks import Network, networks
+from tests.bench.tables import NONE_SIGN, factor, new_table
+from tests.bench.timing import Timing, alternate, cpu_ms
 
 _MIN_ARENA_BYTES = 4 << 20
+PEERS = {"tflm": "TFLM", "litert_reference": "LiteRT ref", "xnnpack": "XNNPACK"}
 
 
 def run(console: Console, *, quick: bool) -> list[dict[str, Any]]:
     """Measure every network; returns one record for each."""
     table = new_table(
-        "Reference backend and TFLM wheel: CPU ms per inference, one thread",
-        *("network", "ours, best", "median", "TFLM, best", "median", "TFLM / ours", "runs"),
+        f"Kernels ({default().name}) and peers: CPU ms per inference, best of runs, one thread",
+        *("network", "ours", *PEERS.values(), *(f"{name} / ours" for name in PEERS.values())),
+        "runs",
     )
     records: list[dict[str, Any]] = []
+    missing: list[str] = []
     for network in networks(quick=quick):
         try:
-            graph, inputs = network.graph, network.inputs
-            content = network.path.read_bytes()
-            interpreter = runtime.Interpreter.from_bytes(
-                content, arena_size=max(_MIN_ARENA_BYTES, 10 * len(content))
-            )
-
-            def tflm(interpreter: Any = interpreter, graph: Any = graph, x: Any = inputs) -> None:
-                for position, index in enumerate(graph.inputs):
-                    interpreter.set_input(np.ascontiguousarray(x[index]), position)
-                interpreter.invoke()
-
-            ours, theirs = repeat(
-                lambda graph=graph, x=inputs: run_reference(graph, x),  # type: ignore[misc]
-                tflm,
-                runs=3 if quick else 50,
-                seconds=6.0,
-            )
+            timings = _measure(network, missing, runs=3 if quick else 50)
         except NpuError as error:
             print_line(console, f"{network.name}: {error}", style="bold red")
             records.append({"network": network.name, "error": str(error)})
             continue
-        ratio = theirs.best_ms / ours.best_ms
+        ours = timings["reference"]
+        ratios = {name: timings[name].best_ms / ours.best_ms for name in PEERS if name in timings}
         table.add_row(
             network.name,
-            *(f"{ms:.2f}" for t in (ours, theirs) for ms in (t.best_ms, t.median_ms)),
-            factor(ratio),
+            *(_best(timings.get(name)) for name in ("reference", *PEERS)),
+            *(factor(ratios.get(name)) for name in PEERS),
             str(ours.runs),
         )
         records.append(
             {
                 "network": network.name,
-                "reference": ours.record(),
-                "tflm": theirs.record(),
-                "tflm_over_reference": ratio,
+                "isa": default().name,
+                **{name: timing.record() for name, timing in timings.items()},
+                **{f"{name}_over_reference": ratio for name, ratio in ratios.items()},
             }
         )
     console.print(table)
+    for message in dict.fromkeys(missing):
+        print_line(console, message)
     return records
+
+
+def _best(timing: Timing | None) -> str:
+    return NONE_SIGN if timing is None else f"{timing.best_ms:.3f}"
+
+
+def _measure(network: Network, missing: list[str], *, runs: int) -> dict[str, Timing]:
+    """Timings by name; what is not there for a peer is added to `missing`."""
+    graph, inputs = network.graph, network.inputs
+    values = [np.ascontiguousarray(inputs[index]) for index in graph.inputs]
+    prepared = PreparedNetwork(graph)
+    content = network.path.read_bytes()
+    arena_size = max(_MIN_ARENA_BYTES, 10 * len(content))
+    interpreter = runtime.Interpreter.from_bytes(content, arena_size=arena_size)
+
+    def tflm() -> None:
+        for position, value in enumerate(values):
+            interpreter.set_input(value, position)
+        interpreter.invoke()
+
+    samplers: dict[str, Callable[[], float]] = {
+        "reference": partial(cpu_ms, lambda: prepared.run(inputs)),
+        "tflm": partial(cpu_ms, tflm),
+    }
+    with ExitStack() as stack:
+        try:
+            litert = stack.enter_context(LitertProcess(network.path, values))
+            litert.milliseconds("xnnpack")
+            samplers["litert_reference"] = partial(litert.milliseconds, "reference")
+            samplers["xnnpack"] = partial(litert.milliseconds, "xnnpack")
+        except LitertError as error:
+            missing.append(str(error))
+        timings = alternate(*samplers.values(), runs=runs, seconds=12.0)
+    return dict(zip(samplers, timings, strict=True))

@@ -10,7 +10,7 @@ from rtl.isa import COMMANDS, HEADER, Command, Engine, Opcode, encode_all
 from sim.program import Program, ProgramLayer
 from sim.result import SimulationResult, TraceEvent
 from tests.bench import __main__ as command_line
-from tests.bench import area, readme, vela
+from tests.bench import area, litert, readme, vela
 from tests.bench.bounds import Bound, compute_needs, layer_bounds
 from tests.bench.measure import Layer, Measurement
 from tests.bench.networks import SHIPPED, networks
@@ -172,3 +172,47 @@ def test_unknown_table_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
         command_line.main(["speed"])
     assert stop.value.code == 2
     assert "unknown table speed: cycles, simulators" in capsys.readouterr().err
+
+
+def fake_python(folder: Path, script: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A shell script in place of the interpreter that has LiteRT."""
+    fake = folder / "python"
+    fake.write_text(f"#!/bin/sh\n{script}\n")
+    fake.chmod(0o755)
+    monkeypatch.setattr(litert, "PYTHON", fake)
+
+
+def test_litert_is_asked_for_one_inference_at_a_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = 'test -s "$3" || exit 1\necho ready\nwhile read name; do echo ${#name}.5; done'
+    fake_python(tmp_path, script, monkeypatch)
+    with litert.LitertProcess(tmp_path / "m.tflite", [np.zeros(3, np.int8)]) as process:
+        assert process.milliseconds("xnnpack") == 7.5
+        assert process.milliseconds("reference") == 9.5
+
+
+def test_a_litert_process_that_ends_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake_python(tmp_path, "echo ready", monkeypatch)
+    with (
+        litert.LitertProcess(tmp_path / "m.tflite", []) as process,
+        pytest.raises(litert.LitertError, match=r"LiteRT does not run m\.tflite"),
+    ):
+        process.milliseconds("xnnpack")
+    fake_python(tmp_path, "exit 1", monkeypatch)
+    with (
+        pytest.raises(litert.LitertError, match=r"or does not load m\.tflite"),
+        litert.LitertProcess(tmp_path / "m.tflite", []),
+    ):
+        pass
+
+
+def test_absent_litert_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(litert, "PYTHON", tmp_path / "python")
+    with (
+        pytest.raises(litert.LitertError, match="LiteRT is not installed; `make bench`"),
+        litert.LitertProcess(tmp_path / "m.tflite", []),
+    ):
+        pass

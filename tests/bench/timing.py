@@ -8,6 +8,7 @@ import statistics
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 
 
 @dataclass(frozen=True)
@@ -29,15 +30,26 @@ def repeat(*functions: Callable[[], object], runs: int, seconds: float = 4.0) ->
     Each is called once to warm up, then `runs` times, or fewer when `seconds` of CPU time are
     spent (at least three times).
     """
-    for function in functions:
-        function()
-    times: list[list[float]] = [[] for _ in functions]
-    begin = time.process_time()
+    return alternate(*(partial(cpu_ms, f) for f in functions), runs=runs, seconds=seconds)
+
+
+def cpu_ms(function: Callable[[], object]) -> float:
+    """CPU milliseconds of one call."""
+    before = time.process_time()
+    function()
+    return 1000 * (time.process_time() - before)
+
+
+def alternate(*samplers: Callable[[], float], runs: int, seconds: float = 4.0) -> list[Timing]:
+    """As `repeat`, of functions that measure themselves and return CPU milliseconds."""
+    for sampler in samplers:
+        sampler()
+    times: list[list[float]] = [[] for _ in samplers]
+    spent = 0.0
     for number in range(runs):
-        if number >= 3 and time.process_time() - begin > seconds:
+        if number >= 3 and spent > 1000 * seconds:
             break
-        for function, taken in zip(functions, times, strict=True):
-            before = time.process_time()
-            function()
-            taken.append(1000 * (time.process_time() - before))
+        for sampler, taken in zip(samplers, times, strict=True):
+            taken.append(sampler())
+            spent += taken[-1]
     return [Timing(min(taken), statistics.median(taken), len(taken)) for taken in times]
