@@ -9,7 +9,7 @@ import pytest
 
 from rtl.config import NpuConfig
 from rtl.errors import ConfigError
-from rtl.registers import Status
+from rtl.registers import ErrorCode, Status
 from sim.binding import make_arena
 from sim.errors import BuildError, SimulationError
 from sim.functional import FunctionalSimulator
@@ -140,6 +140,35 @@ def test_npu_beside_the_core(core: str, wait_states: int, tmp_path: Path) -> Non
         found = np.frombuffer(result.read(ARENA_BASE + binding.offset, binding.size), np.int8)
         expected = FunctionalSimulator(NPU).run(program, inputs).outputs[OUTPUT]
         np.testing.assert_array_equal(found, expected.ravel(), err_msg=f"seed {seed}")
+
+
+@pytest.mark.parametrize(
+    ("region", "base", "code"),
+    [
+        ("CONSTANTS", "0x40000000", ErrorCode.READ_BUS),
+        ("ARENA", "IMAGE_BASE + 0x800000", ErrorCode.WRITE_BUS),
+        ("ARENA", "CODE_BASE", ErrorCode.WRITE_BUS),
+    ],
+)
+def test_the_npu_gets_an_error_where_it_may_not_go(
+    region: str, base: str, code: ErrorCode, tmp_path: Path
+) -> None:
+    """Nothing is at the first address; image and code are read-only."""
+    text = (
+        programs.NPU_PROGRAM.replace(
+            "mark(1);",
+            f"WORD(NPU_BASE + NPU_REGION_BASE_{region}) = {base};\n    mark(1);",
+        )
+        .replace("mark(2);", "mark(WORD(NPU_BASE + NPU_ERROR_CODE));")
+        .replace("CODE_BASE", "0")
+    )
+    firmware = programs.compile_program("vexriscv", text, tmp_path)
+    program, inputs = random_program(NPU, 11, tuple(KINDS), size=6)
+    pieces = (program.commands, program.constants, make_arena(program, inputs))
+    image = programs.npu_image(*(piece.tobytes() for piece in pieces))
+    result = _runner("vexriscv", NPU).run(firmware, image, max_cycles=2_000_000)
+    assert Status(result.exit_code & 0xFF) == Status.ERROR
+    assert [marker.value for marker in result.markers] == [1, code]
 
 
 def test_what_does_not_fit_is_refused() -> None:
