@@ -25,12 +25,13 @@ from npu.result import LayerResult, RunResult
 from npu.state import State
 from rtl.config import NpuConfig
 from rtl.isa import Engine
+from sim.cycle import CycleSimulator, LayerAccount, account_layers, add_accounts, simulate
 from sim.memory import MemoryConfig
 from sim.program import Program
 from sim.result import SimulationResult, TraceEvent
 from sim.trace import write_trace
 
-BackendName = Literal["functional", "rtl"]
+BackendName = Literal["functional", "cycle", "rtl"]
 Progress = Callable[[int, int], None]
 Log = Callable[[str], None]
 Values = dict[int, NDArray[Any]]
@@ -134,8 +135,9 @@ class NetworkRunner:
     Parameters
     ----------
     graph : the network.
-    config : the hardware. memory : the external memory's timing (RTL).
-    backend : `functional` executes the command stream, `rtl` the hardware in Verilator.
+    config : the hardware. memory : the external memory's timing.
+    backend : `functional` executes the command stream, `cycle` also times it, `rtl` runs the
+        hardware in Verilator.
     keep_intermediates : also return every intermediate tensor. The NPU's are obtained by a second
         run of a program that stores them; cycles are those of the plain program.
     log : called with one line about each step of building the simulator.
@@ -159,13 +161,15 @@ class NetworkRunner:
         self.network = CompiledNetwork(graph, config)
         everything = replace(self.network.options, keep_intermediates=True)
         self._keeping = CompiledNetwork(graph, config, everything) if keep_intermediates else None
-        self._simulate = _simulator(config, backend, memory or MemoryConfig(), log)
+        self._memory = memory or MemoryConfig()
+        self._simulate = _simulator(config, backend, self._memory, log)
 
     def run(
         self,
         inputs: Mapping[int, NDArray[Any]],
         progress: Progress | None = None,
         trace: Path | None = None,
+        account: bool = False,
     ) -> RunResult:
         """Run once; compiles on the first call.
 
@@ -173,7 +177,9 @@ class NetworkRunner:
         ----------
         inputs : every input by tensor index.
         progress : called with commands done and commands in total.
-        trace : write a timeline of all commands there (RTL).
+        trace : write a timeline of all commands there (not `functional`).
+        account : also say what the cycles of each operator went to. The cycle model does, so there
+            is nothing to say about a memory with random stalls.
 
         Raises
         ------
@@ -187,10 +193,12 @@ class NetworkRunner:
             values = {**everything, **outputs}
         if trace is not None:
             write_trace(trace, [(self.network.programs[s], results[s]) for s in results])
+        accounts = _accounts(self.network, results, self._memory) if account else {}
         return RunResult(
             outputs=outputs,
             values=values,
-            layers=_layers(self.network, results),
+            layers=_layers(self.network, results, accounts),
+            account=add_accounts(accounts.values()) if accounts else None,
             cycles=_total_cycles(results),
             counters=_total_counters(results),
         )
@@ -206,6 +214,7 @@ def run_network(
     keep_intermediates: bool = False,
     progress: Progress | None = None,
     trace: Path | None = None,
+    account: bool = False,
     log: Log | None = None,
 ) -> RunResult:
     """Compile and run a network once; the arguments are those of `NetworkRunner` and its `run`.
@@ -222,7 +231,7 @@ def run_network(
         keep_intermediates=keep_intermediates,
         log=log,
     )
-    return runner.run(inputs, progress, trace)
+    return runner.run(inputs, progress, trace, account)
 
 
 def _simulator(
@@ -233,6 +242,9 @@ def _simulator(
 
         functional = FunctionalSimulator(config)
         return lambda program, inputs, progress: functional.run(program, inputs, progress)
+    if backend == "cycle":
+        cycle = CycleSimulator(config, memory)
+        return lambda program, inputs, progress: cycle.run(program, inputs, progress)
     from sim.rtl_runner.runner import RtlSimulator
 
     rtl = RtlSimulator(config, memory, log)
@@ -240,7 +252,9 @@ def _simulator(
 
 
 def _layers(
-    network: CompiledNetwork, results: Mapping[Segment, SimulationResult]
+    network: CompiledNetwork,
+    results: Mapping[Segment, SimulationResult],
+    accounts: Mapping[int, LayerAccount],
 ) -> tuple[LayerResult, ...]:
     cycles: dict[int, int] = {}
     for segment, result in results.items():
@@ -254,9 +268,21 @@ def _layers(
             reason=reasons.get(op.index, ""),
             macs=network.graph.macs(op),
             cycles=cycles.get(op.index),
+            account=accounts.get(op.index),
         )
         for op in network.graph.operators
     )
+
+
+def _accounts(
+    network: CompiledNetwork, results: Mapping[Segment, SimulationResult], memory: MemoryConfig
+) -> dict[int, LayerAccount]:
+    accounts: dict[int, LayerAccount] = {}
+    for segment, result in results.items():
+        if result.cycles is not None and not memory.stall_probability:
+            timing = simulate(network.programs[segment], memory)
+            accounts.update({a.operator_index: a for a in account_layers(timing)})
+    return accounts
 
 
 def layer_cycles(program: Program, result: SimulationResult) -> dict[int, int]:

@@ -4,7 +4,7 @@ import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 from npu.errors import OutputError
 from npu.graph import Graph
 from npu.result import LayerResult, RunResult, utilization
+
+if TYPE_CHECKING:
+    from sim.cycle.accounting import LayerAccount
 
 STDOUT = Path("-")
 
@@ -24,12 +27,14 @@ def run_record(
     config: str,
     backend: str,
     macs_per_cycle: int,
+    bus_bytes: int,
     bit_exact: bool | None,
 ) -> dict[str, Any]:
     """The record that `npu run --json` writes.
 
     `model` and `config` are what the user named; `bit_exact` is None when nothing was compared.
-    `cycles` and `utilization` (0 to 1) are None for a backend that has none.
+    `cycles` and `utilization` (0 to 1) are None for a backend that has none. `bound`, `roofline`
+    and `engines` (cycles of each engine by cause) are None where the cycle model was not asked.
     """
     return {
         "model": model,
@@ -41,8 +46,9 @@ def run_record(
         "utilization": result.utilization(macs_per_cycle),
         "bit_exact": bit_exact,
         "counters": dict(result.counters),
+        **_account_record(result.account, macs_per_cycle, bus_bytes),
         "outputs": [_output_record(graph, i, result.outputs) for i in graph.outputs],
-        "layers": [_layer_record(layer, macs_per_cycle) for layer in result.layers],
+        "layers": [_layer_record(layer, macs_per_cycle, bus_bytes) for layer in result.layers],
     }
 
 
@@ -88,7 +94,31 @@ def _output_record(graph: Graph, index: int, outputs: Mapping[int, NDArray[Any]]
     }
 
 
-def _layer_record(layer: LayerResult, macs_per_cycle: int) -> dict[str, Any]:
+def _account_record(
+    account: "LayerAccount | None", macs_per_cycle: int, bus_bytes: int
+) -> dict[str, Any]:
+    from npu.roofline import bound_by, roofline
+
+    if account is None or not account.cycles:
+        return {"bound": None, "roofline": None, "engines": None}
+    cause, share = bound_by(account)
+    place = roofline(account, macs_per_cycle=macs_per_cycle, bus_bytes=bus_bytes)
+    return {
+        "bound": {"by": cause, "share": share},
+        "roofline": None
+        if place is None
+        else {
+            "macs_per_byte": place.intensity,
+            "macs_per_cycle": place.attained,
+            "attainable_macs_per_cycle": place.attainable,
+            "read_bytes": account.read_bytes,
+            "written_bytes": account.written_bytes,
+        },
+        "engines": {name: getattr(account, name) for name in ("load", "compute", "store")},
+    }
+
+
+def _layer_record(layer: LayerResult, macs_per_cycle: int, bus_bytes: int) -> dict[str, Any]:
     return {
         "index": layer.index,
         "op": layer.kind,
@@ -97,4 +127,5 @@ def _layer_record(layer: LayerResult, macs_per_cycle: int) -> dict[str, Any]:
         "macs": layer.macs,
         "cycles": layer.cycles,
         "utilization": utilization(layer.macs, layer.cycles, macs_per_cycle),
+        **_account_record(layer.account, macs_per_cycle, bus_bytes),
     }

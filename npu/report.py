@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,9 @@ from rich.text import Text
 from npu.golden import Comparison
 from npu.graph import Graph
 from npu.result import LayerResult, RunResult, utilization
+
+if TYPE_CHECKING:
+    from sim.cycle.accounting import LayerAccount
 
 # what rich would take for 80 columns, which folds the reasons why operators stay on the CPU
 PIPE_COLUMNS = 120
@@ -39,18 +42,20 @@ def print_run(
     result: RunResult,
     *,
     macs_per_cycle: int,
+    bus_bytes: int,
     clock_mhz: float,
     setting: str,
     class_names: Sequence[str] | None = None,
 ) -> None:
-    """The whole report of one inference: operators, totals, prediction.
+    """The whole report of one inference: operators, totals, engines, prediction.
 
     `setting` names what ran it ("npu256, backend rtl, ..."), `clock_mhz` turns cycles into time,
     and `class_names` names the classes of the network's first output.
     """
-    console.print(layer_table(result, macs_per_cycle))
+    console.print(layer_table(result, macs_per_cycle, bus_bytes))
     for line in (
         totals_line(result, macs_per_cycle=macs_per_cycle, clock_mhz=clock_mhz, setting=setting),
+        *account_lines(result, macs_per_cycle=macs_per_cycle, bus_bytes=bus_bytes),
         *prediction_lines(graph, result.outputs, class_names),
     ):
         print_line(console, line)
@@ -71,8 +76,9 @@ def print_line(console: Console, line: str, style: str = "") -> None:
     console.print(Text(line, style=style), soft_wrap=True)
 
 
-def layer_table(result: RunResult, macs_per_cycle: int) -> Table:
-    """One row per operator, and their totals."""
+def layer_table(result: RunResult, macs_per_cycle: int, bus_bytes: int) -> Table:
+    """One row per operator, and their totals; with accounts also what bound each, and where it
+    stands under the roofline."""
     table = Table(box=SIMPLE, show_footer=True, pad_edge=False)
     total = result.utilization(macs_per_cycle)
     on_npu = sum(layer.placed == "NPU" for layer in result.layers)
@@ -82,6 +88,14 @@ def layer_table(result: RunResult, macs_per_cycle: int) -> Table:
     table.add_column("MACs", justify="right", footer=_count(result.macs), no_wrap=True)
     table.add_column("cycles", justify="right", footer=_count(result.cycles), no_wrap=True)
     table.add_column("utilization", justify="right", footer=_percent(total), no_wrap=True)
+    accounted = result.account is not None
+    if accounted:
+        table.add_column("bound by", no_wrap=True)
+        table.add_column("MACs/byte", justify="right", no_wrap=True)
+        table.add_column("of roof", justify="right", no_wrap=True)
+        limits = _limit_cells(result.account, macs_per_cycle, bus_bytes)
+        for column, footer in zip(table.columns[-3:], limits, strict=True):
+            column.footer = footer
     for layer in result.layers:
         used = utilization(layer.macs, layer.cycles, macs_per_cycle)
         table.add_row(
@@ -91,8 +105,48 @@ def layer_table(result: RunResult, macs_per_cycle: int) -> Table:
             _count(layer.macs),
             _count(layer.cycles),
             _percent(used if layer.macs else None),
+            *(_limit_cells(layer.account, macs_per_cycle, bus_bytes) if accounted else ()),
         )
     return table
+
+
+def _limit_cells(
+    account: "LayerAccount | None", macs_per_cycle: int, bus_bytes: int
+) -> tuple[str, str, str]:
+    """What bound a layer, its MACs per byte, and how much of the roofline it reaches."""
+    from npu.roofline import bound_by, roofline
+
+    if account is None or not account.cycles:
+        return NONE_SIGN, NONE_SIGN, NONE_SIGN
+    cause, share = bound_by(account)
+    place = roofline(account, macs_per_cycle=macs_per_cycle, bus_bytes=bus_bytes)
+    if place is None:
+        return f"{cause} {100 * share:.0f} %", NONE_SIGN, NONE_SIGN
+    intensity = NONE_SIGN if place.intensity is None else f"{place.intensity:,.1f}"
+    return f"{cause} {100 * share:.0f} %", intensity, _percent(place.share)
+
+
+def account_lines(result: RunResult, *, macs_per_cycle: int, bus_bytes: int) -> list[str]:
+    """What each engine did in all cycles, and the roofline position; none without accounts."""
+    from npu.roofline import roofline
+
+    account = result.account
+    if account is None or not account.cycles:
+        return []
+    lines = []
+    for name in ("load", "compute", "store"):
+        causes = sorted(getattr(account, name).items(), key=lambda item: -item[1])
+        parts = [f"{cause} {_percent(cycles / account.cycles)}" for cause, cycles in causes]
+        lines.append(f"{name} engine: {', '.join(parts)}")
+    place = roofline(account, macs_per_cycle=macs_per_cycle, bus_bytes=bus_bytes)
+    if place is not None:
+        intensity = NONE_SIGN if place.intensity is None else f"{place.intensity:,.1f}"
+        lines.append(
+            f"roofline: {intensity} MACs/byte of {account.read_bytes:,} bytes read and "
+            f"{account.written_bytes:,} written; {place.attained:.1f} of "
+            f"{place.attainable:.1f} attainable MACs/cycle"
+        )
+    return lines
 
 
 def totals_line(result: RunResult, *, macs_per_cycle: int, clock_mhz: float, setting: str) -> str:

@@ -2,9 +2,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from sim.cycle.accounting import LayerAccount
 
 Placement = Literal["NPU", "CPU"]
 
@@ -15,6 +18,7 @@ class LayerResult:
 
     `index` and `kind` are those of the graph; `reason` says why an operator is on the CPU and is
     empty for those on the NPU; `macs` are useful MACs; `cycles` is None where nothing was timed.
+    `account` says what the cycles went to, where the cycle model was asked.
     """
 
     index: int
@@ -23,6 +27,7 @@ class LayerResult:
     reason: str
     macs: int
     cycles: int | None = None
+    account: "LayerAccount | None" = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +36,7 @@ class RunResult:
 
     `outputs` holds the network's outputs by tensor index, and `values` every tensor that the
     backend knows, outputs included. `cycles` and the counter events are those of the NPU, None
-    and empty for a backend without time.
+    and empty for a backend without time. `account` adds up those of the layers.
     """
 
     outputs: Mapping[int, NDArray[Any]]
@@ -39,6 +44,7 @@ class RunResult:
     layers: tuple[LayerResult, ...]
     cycles: int | None = None
     counters: Mapping[str, int] = field(default_factory=dict)
+    account: "LayerAccount | None" = None
 
     @property
     def macs(self) -> int:

@@ -73,7 +73,7 @@ def demo(
 
     first = inferences[0].result
     setting = f"{config}, backend {backend.value}, one image"
-    console.print(layer_table(first, hardware.macs_per_cycle))
+    console.print(layer_table(first, hardware.macs_per_cycle, hardware.bus_bytes))
     print_line(
         console,
         totals_line(

@@ -32,6 +32,7 @@ class Backend(StrEnum):
 
     REFERENCE = "reference"
     FUNCTIONAL = "functional"
+    CYCLE = "cycle"
     RTL = "rtl"
 
 
@@ -51,7 +52,11 @@ def run(
     ] = None,
     config: ConfigOption = DEFAULT_CONFIG,
     backend: Annotated[
-        Backend, typer.Option(help="kernels only, command stream, or the hardware in Verilator.")
+        Backend,
+        typer.Option(
+            help="kernels only, command stream, command stream with its exact cycles, or the "
+            "hardware in Verilator."
+        ),
     ] = Backend.RTL,
     check: Annotated[
         bool,
@@ -67,7 +72,9 @@ def run(
     trace: Annotated[
         Path | None,
         typer.Option(
-            metavar="OUT", help="Write when each command started and ended (backend rtl only)."
+            metavar="OUT",
+            help="Write a timeline for Perfetto: engines, scratchpad, bandwidth (backends cycle "
+            "and rtl).",
         ),
     ] = None,
     clock_mhz: ClockOption = DEFAULT_CLOCK_MHZ,
@@ -88,8 +95,8 @@ def run(
     from rtl.config import load_config
     from sim.memory import MemoryConfig
 
-    if trace is not None and backend is not Backend.RTL:
-        raise OutputError(f"--trace needs --backend rtl, {backend.value} has no signals")
+    if trace is not None and backend not in (Backend.CYCLE, Backend.RTL):
+        raise OutputError(f"--trace needs --backend cycle or rtl, {backend.value} has no time")
     check_output_path(json, "--json")
     check_output_path(trace, "--trace")
     hardware = load_config(config)
@@ -108,6 +115,7 @@ def run(
         graph,
         result,
         macs_per_cycle=hardware.macs_per_cycle,
+        bus_bytes=hardware.bus_bytes,
         clock_mhz=clock_mhz,
         setting=_setting(config, backend, latency, stall_probability),
     )
@@ -121,6 +129,7 @@ def run(
             config=config,
             backend=backend.value,
             macs_per_cycle=hardware.macs_per_cycle,
+            bus_bytes=hardware.bus_bytes,
             bit_exact=None if comparison is None else comparison.bit_exact,
         )
         write_json(record, json)
@@ -143,18 +152,24 @@ def _execute(
         from npu.reference_backend import run_on_reference
 
         return run_on_reference(graph, inputs, Rounding.named(hardware.rounding))
-    from npu.delegate import run_network
+    from npu.delegate import BackendName, run_network
 
+    names: dict[Backend, BackendName] = {
+        Backend.FUNCTIONAL: "functional",
+        Backend.CYCLE: "cycle",
+        Backend.RTL: "rtl",
+    }
     with progress_bar(f"running on {backend.value}") as progress:
         return run_network(
             graph,
             inputs,
             config=hardware,
-            backend="rtl" if backend is Backend.RTL else "functional",
+            backend=names[backend],
             memory=memory,
             keep_intermediates=keep,
             progress=progress,
             trace=trace,
+            account=True,
             log=step_log("building the simulator"),
         )
 

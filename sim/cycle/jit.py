@@ -1,4 +1,8 @@
-"""How the model's functions are compiled."""
+"""How the model's functions are compiled.
+
+They allocate nothing, so they do without reference counts, which would cost more than the model
+itself. Arrays that they get must be kept alive by their caller.
+"""
 
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
@@ -7,9 +11,15 @@ from numba import njit
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
+_ENTRY: dict[str, Any] = {"nogil": True, "_nrt": False, "no_cfunc_wrapper": True, "cache": True}
+_INNER: dict[str, Any] = {**_ENTRY, "no_cpython_wrapper": True, "cache": False}
+
+
+def entry(function: Function) -> Function:
+    """Compile a function for Python to call, and keep the result on disk."""
+    return cast(Function, njit(**_ENTRY)(function))
+
 
 def jit(function: Function) -> Function:
-    """`njit` for functions that allocate nothing: without reference counts, which would cost more
-    than the model itself. Arrays that such a function gets must be kept alive by its caller."""
-    options: dict[str, Any] = {"cache": True, "nogil": True, "_nrt": False}
-    return cast(Function, njit(**options)(function))
+    """Compile a function for others to call, which contain it."""
+    return cast(Function, njit(**_INNER)(function))

@@ -5,7 +5,7 @@ from typing import Any
 from sim.cycle.bursts import start_transfer
 from sim.cycle.compute import step_compute, wants_window
 from sim.cycle.dispatch import END, step_dispatch
-from sim.cycle.jit import jit
+from sim.cycle.jit import entry, jit
 from sim.cycle.load import step_load
 from sim.cycle.reads import step_reads
 from sim.cycle.slots import busy_cycles, next_event, wake
@@ -71,7 +71,7 @@ def _note_counters(m: Any, note: Any, t: int) -> None:
     note.store_stalls = m.store.read_stalls
 
 
-@jit
+@entry
 def reset(machine: Any, beats: int) -> None:
     """Bring `machine`, zeros with `hardware` filled in, to where START leaves it.
 
@@ -101,7 +101,7 @@ def reset(machine: Any, beats: int) -> None:
     m.next[READS_UNIT] = m.fetch.offer_at
 
 
-@jit
+@entry
 def run(machine: Any, commands: Any, order: Any, times: Any) -> tuple[int, int]:
     """Run until the interrupt.
 

@@ -88,11 +88,7 @@ def simulate(program: Program, memory: MemoryConfig | None = None) -> CycleResul
         program deadlocks. Addresses are not checked: `sim.functional` does that.
     """
     memory = memory or MemoryConfig()
-    if memory.stall_probability:
-        raise ConfigError(
-            "the cycle model has no random stalls: stall_probability must be 0,"
-            f" got {memory.stall_probability}"
-        )
+    require_regular(memory)
     commands, order, _ = _prepared(program)
     machine = np.zeros(1, dtype=MACHINE)
     _describe(machine[0]["hardware"], program.config, memory)
@@ -104,6 +100,15 @@ def simulate(program: Program, memory: MemoryConfig | None = None) -> CycleResul
             ErrorCode.DEADLOCK, value, disassemble(decode_table(program.commands).command(value))
         )
     return CycleResult(program, memory, value, _counters(machine[0], value), times)
+
+
+def require_regular(memory: MemoryConfig) -> None:
+    """Refuse a memory with random stalls, with a `ConfigError`."""
+    if memory.stall_probability:
+        raise ConfigError(
+            "the cycle model has no random stalls: stall_probability must be 0,"
+            f" got {memory.stall_probability}"
+        )
 
 
 _PREPARED: WeakKeyDictionary[Program, Table] = WeakKeyDictionary()

@@ -154,7 +154,9 @@ def test_bad_inputs_and_options(
     assert "is a folder" in refusal(capsys, *run, "--json", tmp_path)
     assert "latency_cycles must be" in refusal(capsys, *run, "--latency", "0")
     assert "stall_probability must be" in refusal(capsys, *run, "--stall-probability", "2")
-    assert "--trace needs --backend rtl" in refusal(capsys, *run, "--trace", tmp_path / "t")
+    assert "--trace needs --backend cycle or rtl" in refusal(
+        capsys, *run, "--trace", tmp_path / "t"
+    )
 
 
 def test_unknown_key_in_configuration(
@@ -256,6 +258,30 @@ def test_functional_backend_places_operators_on_the_npu(model: Path, tmp_path: P
     assert placed["SOFTMAX"] == "CPU"
     reasons = [layer["reason"] for layer in record["layers"] if layer["placed"] == "CPU"]
     assert all(reasons)
+
+
+def test_cycle_backend_times_the_network(model: Path, tmp_path: Path) -> None:
+    """Bits as TFLM's, cycles that grow with the memory's latency, no Verilator."""
+    cycles = []
+    for latency in (1, 20, 200):
+        out = tmp_path / f"{latency}.json"
+        run = ("run", model, "--backend", "cycle", "--latency", latency, "--check", "--json", out)
+        assert npu(*run) == 0
+        record = json.loads(out.read_text())
+        assert record["bit_exact"] is True
+        assert record["counters"]["CYCLES"] == record["cycles"]
+        timed = [layer for layer in record["layers"] if layer["engines"] is not None]
+        assert sum(layer["cycles"] for layer in timed) == record["cycles"]
+        for layer in (record, *timed):
+            for causes in layer["engines"].values():
+                assert sum(causes.values()) == layer["cycles"]
+        cycles.append(record["cycles"])
+    assert cycles == sorted(set(cycles))
+
+
+def test_cycle_backend_refuses_stalls(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = ("run", model, "--backend", "cycle", "--stall-probability", "0.5")
+    assert "no random stalls" in refusal(capsys, *run)
 
 
 def test_disasm_lists_commands_and_reasons(model: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -2,6 +2,7 @@
 
 import io
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from npu.json_report import check_output_path, run_record, write_json
 from npu.report import make_console, prediction_lines, print_comparison, print_run
 from npu.result import LayerResult, RunResult
 from npu.tflite_reader import read_model_bytes
+from sim.cycle import LayerAccount, add_accounts
 from tests.npu.small_model import classifier
 from tests.support.tflite_builder import ModelBuilder
 
@@ -48,7 +50,12 @@ def result_fixture(graph: Graph) -> RunResult:
 
 def printed(graph: Graph, result: RunResult, **options: Any) -> str:
     console = Console(file=io.StringIO(), width=100)
-    settings = {"macs_per_cycle": 256, "clock_mhz": 100.0, "setting": "npu256, backend rtl"}
+    settings = {
+        "macs_per_cycle": 256,
+        "bus_bytes": 8,
+        "clock_mhz": 100.0,
+        "setting": "npu256, backend rtl",
+    }
     print_run(console, graph, result, **{**settings, **options})
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
@@ -89,6 +96,78 @@ def test_clock_and_class_names(graph: Graph, result: RunResult) -> None:
     text = printed(graph, result, clock_mhz=62.5, class_names=["a", "b", "cat"])
     assert "600 cycles, 0.010 ms at 62.5 MHz" in text
     assert "predicted class: 2 (cat), score 0.750" in text
+
+
+def accounted(result: RunResult) -> RunResult:
+    """The same run, with accounts of its NPU operators."""
+    conv = LayerAccount(
+        operator_index=0,
+        macs=64_000,
+        cycles=500,
+        load={"busy": 100, "compute": 400},
+        compute={"weights": 249, "busy": 251},
+        store={"commands": 500},
+        read_bytes=3000,
+        written_bytes=200,
+    )
+    add = LayerAccount(
+        operator_index=1,
+        macs=0,
+        cycles=100,
+        load={"finished": 100},
+        compute={"busy": 30, "finished": 70},
+        store={"busy": 60, "bus": 40},
+    )
+    layers = (
+        replace(LAYERS[0], account=conv),
+        replace(LAYERS[1], account=add),
+        LAYERS[2],
+    )
+    return replace(result, layers=layers, account=add_accounts([conv, add]))
+
+
+def test_accounts_are_shown(graph: Graph, result: RunResult) -> None:
+    text = printed(graph, accounted(result))
+    rows = {line.split()[1]: line for line in text.splitlines() if len(line.split()) > 3}
+    # 20 MACs per byte at 8 bytes per cycle allow 160 MACs per cycle, of which 128 are attained
+    assert rows["CONV_2D"].split()[-6:] == ["MACs", "50", "%", "20.0", "80.0", "%"]
+    assert rows["ADD"].split()[-5:] == ["stores", "70", "%", "-", "-"]
+    assert rows["CUSTOM:[bold]x"].split()[-3:] == ["-", "-", "-"]
+    assert "load engine: compute 66.7 %, busy 16.7 %, finished 16.7 %" in text
+    assert "compute engine: busy 46.8 %, weights 41.5 %, finished 11.7 %" in text
+    assert "store engine: commands 83.3 %, busy 10.0 %, bus 6.7 %" in text
+    assert (
+        "roofline: 20.0 MACs/byte of 3,000 bytes read and 200 written;"
+        " 106.7 of 160.0 attainable MACs/cycle" in text
+    )
+
+
+def test_accounts_as_json(graph: Graph, result: RunResult) -> None:
+    record = run_record(
+        graph,
+        accounted(result),
+        model="m.tflite",
+        config="npu256",
+        backend="cycle",
+        macs_per_cycle=256,
+        bus_bytes=8,
+        bit_exact=None,
+    )
+    record = json.loads(json.dumps(record))
+    conv, add, custom = record["layers"]
+    assert conv["bound"] == {"by": "MACs", "share": 0.502}
+    assert conv["roofline"] == {
+        "macs_per_byte": 20.0,
+        "macs_per_cycle": 128.0,
+        "attainable_macs_per_cycle": 160.0,
+        "read_bytes": 3000,
+        "written_bytes": 200,
+    }
+    assert conv["engines"]["compute"] == {"weights": 249, "busy": 251}
+    assert (add["bound"]["by"], add["roofline"]) == ("stores", None)
+    assert (custom["bound"], custom["roofline"], custom["engines"]) == (None, None, None)
+    assert record["engines"]["store"] == {"commands": 500, "busy": 60, "bus": 40}
+    assert record["roofline"]["attainable_macs_per_cycle"] == 160.0
 
 
 def test_without_cycles(graph: Graph, result: RunResult) -> None:
@@ -132,6 +211,7 @@ def test_json_record(graph: Graph, result: RunResult) -> None:
         config="npu256",
         backend="rtl",
         macs_per_cycle=256,
+        bus_bytes=8,
         bit_exact=True,
     )
     record = json.loads(json.dumps(record))
@@ -160,6 +240,9 @@ def test_json_record(graph: Graph, result: RunResult) -> None:
         "macs": 64_000,
         "cycles": 500,
         "utilization": 0.5,
+        "bound": None,
+        "roofline": None,
+        "engines": None,
     }
     assert record["layers"][2]["cycles"] is None
     assert record["layers"][2]["reason"] == "the NPU has no command for it"
