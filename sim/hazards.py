@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from rtl.config import BIAS_BYTES, PARAMETER_BYTES, NpuConfig
 from rtl.isa import ADDRESS_BITS, WAIT_BITS, Destination, Engine, Function, Opcode, Region
 from rtl.registers import ErrorCode
+from sim.accesses import Runs, make_runs, plane_runs, scratchpad_reads, scratchpad_writes
 from sim.command_table import CommandTable, decode_table
 from sim.errors import HazardError, ProgramError
 from sim.legality import illegal_commands
@@ -39,9 +40,6 @@ _BUFFER_ROLES = ((Engine.LOAD, True), (Engine.COMPUTE, False))
 _BUFFER_READS = 1
 _REGION_ROLES = ((Engine.LOAD, False), (Engine.STORE, True))
 _REGION_READS, _REGION_WRITES = range(2)
-
-Runs = NDArray[np.int64]
-"""Address intervals, int64 `[runs, 2]`: first address and length."""
 
 
 @dataclass
@@ -192,7 +190,9 @@ class _Checker:
 
     def _load(self, index: int, c: Any, complete: NDArray[np.int64]) -> None:
         rows = np.arange(c["rows"]) * c["row_stride"] + c["offset"]
-        self._check(index, self._region(c), _REGION_READS, _runs(rows, c["row_bytes"]), complete)
+        self._check(
+            index, self._region(c), _REGION_READS, make_runs(rows, c["row_bytes"]), complete
+        )
         resource, runs = self._loaded(c)
         self._check(index, resource, _LOAD_WRITES, runs, complete)
 
@@ -200,19 +200,19 @@ class _Checker:
         """What a LOAD writes."""
         match c["destination"]:
             case Destination.SCRATCHPAD:
-                return self.scratchpad, _planes(c)
+                return self.scratchpad, plane_runs(c)
             case Destination.WEIGHTS:
-                return self.weights, _planes(c)
+                return self.weights, plane_runs(c)
             case Destination.TABLE:
-                return self.lookup, _planes(c)
+                return self.lookup, plane_runs(c)
         planes = BIAS_BYTES if c["destination"] == Destination.BIASES else PARAMETER_BYTES
-        return self.parameters, _runs(c["base"], -(-int(c["pixels"]) // planes))
+        return self.parameters, make_runs(c["base"], -(-int(c["pixels"]) // planes))
 
     def _store(self, index: int, c: Any, complete: NDArray[np.int64]) -> None:
-        self._check(index, self.scratchpad, _STORE_READS, _planes(c), complete)
+        self._read_scratchpad(index, _STORE_READS, Opcode.STORE, c, complete)
         rows = np.arange(c["rows"]) * c["row_stride"] + c["offset"]
         length = c["pixels"] * c["pixel_bytes"]
-        self._check(index, self._region(c), _REGION_WRITES, _runs(rows, length), complete)
+        self._check(index, self._region(c), _REGION_WRITES, make_runs(rows, length), complete)
 
     def _elementwise(self, index: int, c: Any, complete: NDArray[np.int64]) -> None:
         words = int(c["words"])
@@ -228,36 +228,34 @@ class _Checker:
                     f"{self._name(index)} writes {words} words at {c['ofm_base']} of the"
                     f" scratchpad, which overlap its own input at {c[name]}",
                 )
-            self._check(index, self.scratchpad, _COMPUTE_READS, _runs(c[name], reads), complete)
+        self._read_scratchpad(index, _COMPUTE_READS, Opcode.ELEMENTWISE, c, complete)
         if c["function"] == Function.TABLE:
-            whole = _runs(0, self.config.table_rows)
+            whole = make_runs(0, self.config.table_rows)
             self._check(index, self.lookup, _BUFFER_READS, whole, complete)
-        self._check(index, self.scratchpad, _COMPUTE_WRITES, _runs(c["ofm_base"], words), complete)
+        written = scratchpad_writes(self.config, Opcode.ELEMENTWISE, c)
+        self._check(index, self.scratchpad, _COMPUTE_WRITES, written, complete)
 
     def _grid(self, index: int, opcode: Opcode, c: Any, complete: NDArray[np.int64]) -> None:
         config = self.config
         words = int(c["blocks"] * c["depth"]) // config.groups_per_word
         steps = int(c["kernel_height"] * c["kernel_width"] * c["blocks"])
-        planes = int(c["blocks"])
         if opcode == Opcode.CONV:
             steps *= int(c["channel_steps"] * c["depth"])
-            planes = int(c["channel_steps"])
         if opcode != Opcode.MAX_POOL:
-            units = _runs(c["weight_base"] * config.channels, steps * config.channels)
+            units = make_runs(c["weight_base"] * config.channels, steps * config.channels)
             self._check(index, self.weights, _BUFFER_READS, units, complete)
         if not (c["shared_scale"] and c["no_bias"]):
-            blocks = _runs(c["parameter_base"], words)
+            blocks = make_runs(c["parameter_base"], words)
             self._check(index, self.parameters, _BUFFER_READS, blocks, complete)
-        taps = config.taps_per_step(int(c["window_stride"])) if opcode == Opcode.DEPTHWISE else 1
-        taps = min(taps, int(c["tap_step"]))
-        self._check(index, self.scratchpad, _COMPUTE_READS, _image_rows(c, planes, taps), complete)
-        starts = (
-            c["ofm_base"]
-            + np.arange(words)[:, None] * c["ofm_plane_pitch"]
-            + np.arange(c["ofm_height"]) * c["ofm_row_pitch"]
-        )
-        runs = _runs(starts, c["ofm_width"])
-        self._check(index, self.scratchpad, _COMPUTE_WRITES, runs, complete, own_reads=True)
+        self._read_scratchpad(index, _COMPUTE_READS, opcode, c, complete)
+        written = scratchpad_writes(config, opcode, c)
+        self._check(index, self.scratchpad, _COMPUTE_WRITES, written, complete, own_reads=True)
+
+    def _read_scratchpad(
+        self, index: int, role: int, opcode: Opcode, c: Any, complete: NDArray[np.int64]
+    ) -> None:
+        for read in scratchpad_reads(self.config, opcode, c):
+            self._check(index, self.scratchpad, role, read, complete)
 
     def _region(self, c: Any) -> _Resource:
         region = int(c["region"])
@@ -301,35 +299,3 @@ class _Checker:
 
     def _name(self, index: int) -> str:
         return f"command {index} ({self.table.command(index).opcode.name})"
-
-
-def _runs(starts: Any, length: int) -> Runs:
-    """Intervals of one length, at a start or an array of starts."""
-    starts = np.atleast_1d(np.asarray(starts, dtype=np.int64)).ravel()
-    return np.stack([starts, np.full(len(starts), length, dtype=np.int64)], axis=1)
-
-
-def _planes(c: Any) -> Runs:
-    """Scratchpad words of a LOAD or STORE."""
-    words = np.arange(c["pixel_words"])[:, None] * c["plane_pitch"]
-    return _runs(c["base"] + words + np.arange(c["rows"]) * c["row_pitch"], c["pixels"])
-
-
-def _image_rows(c: Any, planes: int, taps: int) -> Runs:
-    """Scratchpad words that a grid command uses, as one interval per row and plane.
-
-    Columns between two that are used count as used.
-    """
-    groups = -(-c["ofm_width"] // c["group_pixels"])
-    pixels = min(int(c["group_pixels"]), int(c["ofm_width"]))
-    left = -int(c["pad_left"])
-    right = left + (groups - 1) * c["group_step"] + (pixels - 1) * c["window_stride"]
-    right += (c["kernel_width"] - 1) * c["tap_step"] + taps
-    first, last = max(0, left), min(int(right), int(c["ifm_width"]))
-    oy = np.arange(c["ofm_height"])[:, None]
-    ky = np.arange(c["kernel_height"])
-    iy = oy * c["stride_y"] - c["pad_top"] + ky * c["dilation_y"]
-    inside = (iy >= 0) & (iy < c["ifm_height"])
-    rows = (c["ifm_origin"] + oy * c["ifm_row_step"] + ky * c["ifm_tap_row_step"])[inside]
-    starts = np.unique(rows)[:, None] + np.arange(planes) * c["ifm_plane_pitch"] + first - left
-    return _runs(starts, max(0, last - first))
