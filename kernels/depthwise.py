@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from kernels.checks import (
     Pair,
+    Placement,
     check_array,
     check_bias,
     check_output_stage,
@@ -108,16 +109,19 @@ def prepare_depthwise_conv2d(
     kernel = kernel_h, kernel_w
     placement = check_placement((height, width), kernel, stride, dilation, padding, ofm_hw)
     isa = isa or default()
+    merged = _merged_pixels(isa, channels, placement)
+    width = merged * channels
     image = plan_image(
         isa,
         ifm_shape,
         kernel,
         placement,
         # a block is read whole, beyond the last channel where there are too few
-        reach=max(isa.block - channels, 0),
-        exact=channels >= isa.block,
+        reach=max(isa.block - width, 0),
+        exact=width >= isa.block,
         repeats=channels // ifm_channels,
     )
+    origins = image.origins.reshape(-1, placement.ofm_hw[1])[:, ::merged]
     taps = kernel_h * kernel_w
     steps = -(-taps // isa.taps)
     offsets = np.zeros(steps * isa.taps, np.int32)
@@ -126,13 +130,13 @@ def prepare_depthwise_conv2d(
     offsets[:taps] = (rows + columns).reshape(-1)
     matrix = weights.reshape(taps, channels)
     stages = output_rows(folded_bias(bias, matrix.T, ifm_zero_point, isa), stage)
-    panels, stages = pack_depthwise(isa, matrix, stages)
+    panels, stages = pack_depthwise(isa, np.tile(matrix, merged), np.tile(stages, merged))
     step = new_step(
         Kind.DEPTHWISE_CONV_2D,
-        **image.fields,
-        ofm_channels=channels,
+        **{**image.fields, "ofm_width": placement.ofm_hw[1] // merged},
+        ofm_channels=width,
         steps=steps,
-        tiles=-(-channels // isa.block),
+        tiles=-(-width // isa.block),
         taps=isa.taps,
         block=isa.block,
         pixels=isa.depthwise_pixels,
@@ -146,12 +150,24 @@ def prepare_depthwise_conv2d(
         ifm_shape,
         (batches, *placement.ofm_hw, channels),
         run_depthwise_conv2d,
-        np.concatenate([offsets, image.origins]),
+        np.concatenate([offsets, origins.reshape(-1)]),
         stages,
         isa,
         panels,
         image.size,
     )
+
+
+def _merged_pixels(isa: Isa, channels: int, placement: Placement) -> int:
+    """Output pixels side by side that count as one with as many more channels.
+
+    Without a horizontal stride they read and write adjacent memory, so that few channels fill a
+    block nevertheless.
+    """
+    fitting = isa.block // channels
+    width = placement.ofm_hw[1]
+    merges = placement.stride[1] == 1 and isa.block % channels == 0 and width % fitting == 0
+    return fitting if merges else 1
 
 
 @njit(cache=True, nogil=True)

@@ -23,6 +23,10 @@ class OutputError(NpuError):
     """A result file that cannot be written."""
 
 
+class EnvironmentVariableError(NpuError):
+    """An environment variable with a value that is not allowed."""
+
+
 class ExploreError(NpuError):
     """A sweep that is asked for wrongly, or whose processes died."""
 

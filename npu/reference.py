@@ -8,21 +8,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kernels.isa import Isa, default
+from kernels.isa import VARIABLE, Isa, default
 from kernels.program import Call, Program
 from kernels.requantize import Rounding
-from npu.errors import ModelError
+from npu.arena import VIEWS, operands_in_arena, place_tensors
+from npu.errors import EnvironmentVariableError, ModelError
 from npu.executors.common import Context, Values
 from npu.executors.prepare import prepare
 from npu.executors.registry import require_kernels, run_operator
 from npu.graph import Graph, Operator
 from npu.state import State
-
-# tensors begin at cache lines, so that vectors seldom straddle two
-ALIGNMENT = 64
-# operators whose output has the values of their first input, in the same order
-VIEWS = frozenset({"RESHAPE", "SQUEEZE", "EXPAND_DIMS"})
-SUMS = frozenset({"ADD", "SUB"})
 
 
 def run_reference(
@@ -36,16 +31,23 @@ def run_reference(
 
     Returns the value of every input and of every tensor that an operator writes.
     """
-    network = PreparedNetwork(graph, rounding=rounding, state=state)
+    network = PreparedNetwork(graph, rounding=rounding, state=state, keep_intermediates=True)
     network.run(inputs)
     return network.values
+
+
+def _default_isa() -> Isa:
+    try:
+        return default()
+    except ValueError as error:
+        raise EnvironmentVariableError(f"{VARIABLE}: {error}") from None
 
 
 class PreparedNetwork:
     """A network whose parameters are derived and whose weights are packed, for many inferences.
 
-    int8 tensors lie in one arena, none on top of another. Operators with a prepared kernel run as
-    one compiled program; the others are executed between such programs.
+    int8 tensors lie in one arena. Operators with a prepared kernel run as one compiled program; the
+    others are executed between such programs.
 
     Parameters
     ----------
@@ -54,10 +56,12 @@ class PreparedNetwork:
     isa : the instruction set of the kernels, by default `kernels.isa.default()`.
     state : the network's variables, by default those of a network just loaded. `run` changes them;
         `state.reset()` starts anew.
+    keep_intermediates : give every tensor memory of its own, for `values`.
 
     Raises
     ------
     UnsupportedOperatorError : an operator has no kernel.
+    EnvironmentVariableError : an instruction set is asked for that this machine has not.
     ModelError : parameters that no kernel accepts; also raised by `run`, for operators without a
         prepared kernel.
     """
@@ -69,15 +73,16 @@ class PreparedNetwork:
         rounding: Rounding = Rounding.DOUBLE,
         isa: Isa | None = None,
         state: State | None = None,
+        keep_intermediates: bool = False,
     ) -> None:
         require_kernels(graph)
         self._graph = graph
-        self._isa = isa or default()
+        self._isa = isa or _default_isa()
         self._values: Values = {}
         self.state = state or State()
         self._context = Context(self._values, rounding, self.state)
-        self._places: dict[int, int] = {}
-        self._arena = np.zeros(self._place_tensors(), np.int8)
+        self._places, size = place_tensors(graph, keep_all=keep_intermediates)
+        self._arena = np.zeros(size, np.int8)
         self._views = {
             index: self._arena[place : place + graph.tensors[index].size].reshape(
                 graph.tensors[index].shape
@@ -92,7 +97,10 @@ class PreparedNetwork:
 
     @property
     def values(self) -> dict[int, NDArray[Any]]:
-        """Every input and every tensor that an operator writes; the next `run` overwrites them."""
+        """Every input and every tensor that an operator writes, after a run that keeps them.
+
+        The next `run` overwrites them. Without `keep_intermediates` only outputs are valid.
+        """
         return dict(self._values)
 
     def run(self, inputs: Mapping[int, NDArray[Any]]) -> dict[int, NDArray[Any]]:
@@ -120,28 +128,6 @@ class PreparedNetwork:
             )
         view[...] = value
         self._values[index] = view
-
-    def _place_tensors(self) -> int:
-        """Give int8 tensors their places in the arena; returns its size."""
-        end = 0
-        for index in self._resident():
-            tensor, producer = self._graph.tensors[index], self._graph.producer(index)
-            if producer is not None and producer.kind in VIEWS:
-                source = self._places.get(producer.inputs[0])
-                if source is not None:
-                    self._places[index] = source
-                    continue
-            self._places[index] = end
-            end += -(-tensor.size // ALIGNMENT) * ALIGNMENT
-        return end
-
-    def _resident(self) -> list[int]:
-        """The int8 tensors that belong in the arena, in the order in which they come into being."""
-        found = dict.fromkeys(self._graph.inputs)
-        for op in self._graph.operators:
-            found.update(dict.fromkeys(op.present_inputs[: 2 if op.kind in SUMS else 1]))
-            found.update(dict.fromkeys(op.outputs))
-        return [index for index in found if self._graph.tensors[index].dtype == np.int8]
 
     def _prepare(self) -> list[Callable[[], None]]:
         """What a run does, in order."""
@@ -172,7 +158,7 @@ class PreparedNetwork:
         return place is not None and place == self._places.get(op.inputs[0])
 
     def _call(self, op: Operator) -> Call | None:
-        operands = op.inputs[: 2 if op.kind in SUMS else 1]
+        operands = operands_in_arena(op.kind, op.inputs)
         indices = (*operands, *op.outputs)
         if not operands or not all(index in self._places for index in indices):
             return None
