@@ -1,4 +1,4 @@
-"""The command line: `npu run`, `npu demo`, `npu speedup`, `npu explore` and their helpers.
+"""The command line: `npu run`, `npu demo`, `npu speedup`, `npu explore`, `npu ops` and their helpers.
 
 Exit codes: 0 done, 1 a `--check` failed, 2 bad usage or bad input (one line on standard error),
 130 interrupted. `npu explore` exits with 1 when no point of the sweep worked.
@@ -13,6 +13,7 @@ from npu.commands.configs import configs
 from npu.commands.demo import demo
 from npu.commands.disasm import disasm
 from npu.commands.explore import explore
+from npu.commands.ops import ops
 from npu.commands.run import run
 from npu.commands.speedup import speedup
 from npu.commands.verilog import verilog
@@ -31,7 +32,7 @@ app = typer.Typer(
     # a bug shows Python's own traceback, not one with every local array in it
     pretty_exceptions_enable=False,
 )
-for _command in (run, demo, speedup, explore, disasm, verilog, configs):
+for _command in (run, demo, speedup, explore, ops, disasm, verilog, configs):
     app.command()(_command)
 
 

@@ -60,13 +60,10 @@ class Kernel:
         """Whether the kernel computes a `result` from a `given` type."""
         return given in self.inputs and result in (self.outputs or (given,))
 
-    def signatures(self) -> list[str]:
-        """What the kernel takes: `int8` for int8 to int8, `int8 -> int16` otherwise."""
-        return [
-            given if given == result else f"{given} -> {result}"
-            for given in self.inputs
-            for result in self.outputs or (given,)
-        ]
+    def summary(self) -> str:
+        """What the kernel takes: `int8, int16`, or `int8 -> int8, int16` with other outputs."""
+        given = ", ".join(self.inputs)
+        return given if self.outputs is None else f"{given} -> {', '.join(self.outputs)}"
 
 
 def int8_kernels(executors: Mapping[str, Executor]) -> dict[str, Kernel]:

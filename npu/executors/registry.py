@@ -51,7 +51,7 @@ _TABLES: tuple[Mapping[str, Kernel], ...] = (
     movement.KERNELS,
     int16.KERNELS,
     variables.KERNELS,
-    {"CALL_ONCE": Kernel(_call_once, (NOTHING,), (NOTHING,))},
+    {"CALL_ONCE": Kernel(_call_once, (NOTHING,))},
 )
 KERNELS: Mapping[str, tuple[Kernel, ...]] = {
     kind: tuple(table[kind] for table in _TABLES if kind in table)
@@ -81,7 +81,7 @@ def require_kernel(graph: Graph, op: Operator) -> Kernel:
     if op.kind not in KERNELS:
         raise UnsupportedOperatorError(f"{where} has no kernel; supported are {', '.join(KERNELS)}")
     given, result = _data_types(graph, op)
-    supported = ", ".join(types for kernel in KERNELS[op.kind] for types in kernel.signatures())
+    supported = "; ".join(kernel.summary() for kernel in KERNELS[op.kind])
     raise UnsupportedOperatorError(
         f"{where} has no kernel from {given} to {result}; supported are {supported}"
     )
