@@ -1,7 +1,7 @@
 """The command line: `npu run`, `npu demo`, `npu speedup`, `npu explore`, `npu ops` and helpers.
 
-Exit codes: 0 done, 1 a `--check` failed, 2 bad usage or bad input (one line on standard error),
-130 interrupted. `npu explore` exits with 1 when no point of the sweep worked.
+Exit codes: 0 done, 1 a `--check` failed or no point of a sweep worked, 2 bad usage or bad input
+(one line on standard error), 130 interrupted.
 """
 
 import sys
