@@ -108,7 +108,7 @@ def _arena(
     # the operators of a group interleave, so that a tensor is needed during whole groups
     for number, group in enumerate(plan.groups):
         for member in group.members:
-            for tensor in (*member.op.sources, member.op.target):
+            for tensor in (*member.op.sources, *member.op.read_in_arena, member.op.target):
                 if tensor in others and tensor not in kept:
                     lives[tensor] = (lives.get(tensor, (number, number))[0], number)
     requests = [Request(tensor, sizes[tensor], *life) for tensor, life in lives.items()]

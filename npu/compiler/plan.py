@@ -205,6 +205,8 @@ class _Planner:
         written = self._members[position].op.ofm
         if not self._members[position].op.target_at.is_all(written):
             return False
+        if any(target in member.op.read_in_arena for member in self._members):
+            return False
         readers = [
             extent == written and place.is_all(written)
             for member in self._members

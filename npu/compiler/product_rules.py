@@ -6,12 +6,10 @@ import numpy as np
 
 from npu.compiler.lower_upsample import lower_transpose_conv
 from npu.compiler.normalize import FIELD_LIMIT
-from npu.compiler.shapes import natural_extent
+from npu.compiler.shapes import CHANNEL_LIMIT, EXTENT_LIMIT, natural_extent
 from npu.graph import Graph, Operator
 from npu.options import Activation, BatchMatMulOptions, TransposeConvOptions
 
-ROW_LIMIT = (1 << 16) - 1
-DEPTH_LIMIT = 4 * ((1 << 12) - 1)
 BATCH_LIMIT = 256
 """Products of one operator at most: each takes several commands."""
 
@@ -27,7 +25,11 @@ def matrices_in_range(graph: Graph, op: Operator) -> bool:
     options = op.options_as(BatchMatMulOptions)
     *batches, rows, columns = graph.output_tensor(op).shape
     depth = graph.tensors[op.inputs[0]].shape[-2 if options.adj_x else -1]
-    return rows <= ROW_LIMIT and max(columns, depth) <= DEPTH_LIMIT and prod(batches) <= BATCH_LIMIT
+    return (
+        rows <= EXTENT_LIMIT
+        and max(columns, depth) <= CHANNEL_LIMIT
+        and prod(batches) <= BATCH_LIMIT
+    )
 
 
 def one_map_to_another(graph: Graph, op: Operator) -> bool:
@@ -57,6 +59,8 @@ def phases_in_range(graph: Graph, op: Operator) -> bool:
     sides = ifm.height, ifm.width, ofm.height, ofm.width
     channels = max(ifm.channels, ofm.channels * options.stride_w)
     kernel = graph.tensors[op.inputs[1]].shape[1:3]
-    in_range = max(kernel) <= FIELD_LIMIT and max(sides) <= ROW_LIMIT and channels <= DEPTH_LIMIT
+    in_range = (
+        max(kernel) <= FIELD_LIMIT and max(sides) <= EXTENT_LIMIT and channels <= CHANNEL_LIMIT
+    )
     # also refuses parameters that no kernel accepts
     return in_range and any(True for _ in lower_transpose_conv(graph, op))

@@ -32,7 +32,7 @@ from npu.compiler.product_rules import (
     one_map_to_another,
     phases_in_range,
 )
-from npu.compiler.shapes import is_map, natural_extent
+from npu.compiler.shapes import CHANNEL_LIMIT, EXTENT_LIMIT, is_map, natural_extent
 from npu.errors import ModelError
 from npu.graph import Graph, Operator, Tensor
 from npu.options import (
@@ -46,10 +46,6 @@ from npu.options import (
 from npu.quant_params import placement, scale_and_zero_point
 
 Rule = Callable[[Graph, Operator], bool]
-
-EXTENT_LIMIT = (1 << 16) - 1
-CHANNEL_LIMIT = 4 * ((1 << 12) - 1)
-"""Channels of a map at most: commands count them in words of at least four, in 12 bits."""
 
 
 def reason_against(graph: Graph, op: Operator, rounding: Rounding) -> str:

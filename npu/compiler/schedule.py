@@ -1,12 +1,14 @@
 """From a plan to steps: what is loaded, computed and stored, in an order that is right serially."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from math import isqrt
 
-from npu.compiler.commands import View, load_folded, load_rows, store_rows
+from npu.compiler.commands import View
 from npu.compiler.direct import DirectContext
 from npu.compiler.elementwise import elementwise
 from npu.compiler.estimate import COMPUTE_OVERHEAD
+from npu.compiler.map_transfers import load_folded, load_rows, store_rows
 from npu.compiler.pieces import Piece, PieceKey, constant_size, cut, tapered
 from npu.compiler.plan import WORKSPACE, SegmentPlan
 from npu.compiler.steps import CommandStep, GridStep, Step
@@ -171,16 +173,22 @@ class _GroupSteps:
             self._loaded[position, number] = max(first, needed[1])
         if first >= needed[1]:
             return
-        offset, rows = self._offsets[operand.tensor], (first, needed[1])
+        rows = (first, needed[1])
         task = member.op.tasks[0]
         if operand.fold is None:
             region = MemoryRegion.ARENA
             if operand.tensor in member.op.constants:
                 region = MemoryRegion.CONSTANTS
-            for command in load_rows(
-                view, operand.external, operand.place, region, offset, rows, self._config
-            ):
-                yield CommandStep(position, command)
+            plane = 0
+            for part in operand.parts:
+                extent = replace(operand.external, channels=part.channels)
+                planes = view.part(plane, extent.planes(self._config.lanes))
+                offset = self._offsets[part.tensor]
+                for command in load_rows(
+                    planes, extent, part.place, region, offset, rows, self._config
+                ):
+                    yield CommandStep(position, command)
+                plane += planes.planes
         else:
             assert isinstance(task, GridTask)
             command = load_folded(
@@ -189,7 +197,7 @@ class _GroupSteps:
                 operand.place,
                 operand.fold,
                 task.ifm_zero_point,
-                offset,
+                self._offsets[operand.tensor],
                 rows,
                 self._config,
             )

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from kernels.requantize import Rounding
 from npu.compiler.copies import Block, Copy
 from npu.compiler.direct import DirectWork
-from npu.compiler.lower import lower_operator
+from npu.compiler.lower import COMPUTE_KINDS, lower_operator
 from npu.compiler.lower_matmul import has_dense_rows, lower_matmul, matrices_of
-from npu.compiler.lower_upsample import lower_transpose_conv
+from npu.compiler.lower_upsample import grid_enlarges, lower_enlargement, lower_transpose_conv
 from npu.compiler.movement import (
     JOINING_KINDS,
     MOVING_KINDS,
@@ -21,10 +21,11 @@ from npu.compiler.movement import (
 )
 from npu.compiler.normalize import FIELD_LIMIT
 from npu.compiler.padding import folds, paddings
+from npu.compiler.parting import find_parts, part_operator
 from npu.compiler.placing import IN_ARENA, place_map
 from npu.compiler.shapes import natural_extent
 from npu.compiler.strided import Change, Strided
-from npu.compiler.tasks import ElementwiseTask, Extent, LoweredOperator, Place
+from npu.compiler.tasks import ElementwiseTask, Extent, LoweredOperator, Place, PlacePart
 from npu.compiler.views import CopyNeeded, Views
 from npu.graph import Graph, Operator
 from rtl.config import NpuConfig
@@ -64,12 +65,7 @@ class LoweredSegment:
     @property
     def read_in_arena(self) -> frozenset[int]:
         """Roots that some operator cannot read in the scratchpad."""
-        return frozenset(
-            tensor
-            for op in self.operators
-            for tensor, place in zip(op.sources, op.sources_at, strict=True)
-            if not place.on_chip
-        )
+        return frozenset().union(*(op.read_in_arena for op in self.operators))
 
 
 def make_segment(graph: Graph, operators: tuple[int, ...]) -> Segment:
@@ -113,6 +109,8 @@ class _Lowering:
     operators: list[LoweredOperator] = field(default_factory=list)
     maps: dict[int, Extent] = field(default_factory=dict)
     """Roots that the segment writes, as maps."""
+    gathered: dict[int, tuple[int, ...]] = field(default_factory=dict)
+    """Concatenations that exist only where they are read, and their inputs."""
     scratch: dict[int, int] = field(default_factory=dict)
     """Bytes of roots that are no tensor of the graph."""
     pads: dict[int, tuple[int, int]] = field(default_factory=dict)
@@ -125,6 +123,8 @@ class _Lowering:
         for op in chosen:
             if folds(graph, op, segment.operators):
                 self.views.add_padded(op)
+            elif self._gathers(op):
+                self.gathered[op.outputs[0]] = op.inputs
             else:
                 self.views.add(op)
         for tensor in segment.outputs:
@@ -132,12 +132,17 @@ class _Lowering:
                 raise self.views.separately(tensor)
         for op in chosen:
             self._lower(op)
-        tensors = [*segment.inputs, *(t for op in chosen for t in op.outputs)]
+        produced = (t for op in chosen for t in op.outputs)
+        tensors = [t for t in (*segment.inputs, *produced) if t not in self.gathered]
         roots = {t: self.views.root(t) for t in tensors}
         sizes = {root: graph.tensors[root].size for root in roots.values()}
-        layouts = {t: self.views.view(t) for t in tensors if t not in self.pads}
+        ends = {roots[t] for t in (*segment.inputs, *segment.outputs)}
+        parts = find_parts(self.operators, ends)
+        layouts = {
+            t: self.views.view(t) for t in tensors if t not in self.pads and roots[t] not in parts
+        }
         return LoweredSegment(
-            tuple(self.operators),
+            tuple(part_operator(op, parts) for op in self.operators),
             roots,
             sizes | self.scratch,
             {t: layout.offset for t, layout in layouts.items() if layout.is_dense},
@@ -148,6 +153,10 @@ class _Lowering:
         if folds(self.graph, op, self.segment.operators):
             amounts = paddings(self.graph, op)
             self.pads[op.outputs[0]] = amounts[1][0], amounts[2][0]
+        elif self._enlarges(op):
+            self.operators.append(self._placed(lower_enlargement(self.graph, op)))
+        elif op.outputs[0] in self.gathered:
+            pass
         elif op.kind in MOVING_KINDS:
             self._copy(op)
         elif op.kind == "BATCH_MATMUL":
@@ -174,6 +183,41 @@ class _Lowering:
             return None
         return whole if max(whole.height, whole.width) <= FIELD_LIMIT else None
 
+    def _gathers(self, op: Operator) -> bool:
+        """Whether a concatenation need not be made: its readers load its inputs side by side.
+
+        That is better than writing them side by side if one comes from the arena anyway.
+        """
+        output = self.graph.output_tensor(op)
+        if op.kind != "CONCATENATION" or output.index in (*self.separate, *self.segment.outputs):
+            return False
+        inputs = [self.graph.tensors[i] for i in op.inputs]
+        maps = [natural_extent(t.shape) for t in inputs]
+        whole = natural_extent(output.shape)
+        if any((e.height, e.width) != (whole.height, whole.width) for e in maps):
+            return False
+        if any(e.channels % self.config.lanes for e in maps[:-1]):
+            return False
+        computing = all(
+            c.kind in COMPUTE_KINDS and c.kind != "FULLY_CONNECTED"
+            for c in self.graph.consumers(output.index)
+        )
+        return computing and any(self._comes_from_arena(t.index) for t in inputs)
+
+    def _comes_from_arena(self, tensor: int) -> bool:
+        producer = self.graph.producer(tensor)
+        if producer is None or tensor in self.segment.inputs:
+            return True
+        return producer.kind in ("TRANSPOSE_CONV", "RESIZE_NEAREST_NEIGHBOR")
+
+    def _enlarges(self, op: Operator) -> bool:
+        """Whether the grid enlarges a map: the output must be in one piece."""
+        return (
+            op.kind == "RESIZE_NEAREST_NEIGHBOR"
+            and grid_enlarges(self.graph, op, self.config)
+            and self.views.view(op.outputs[0]).is_dense
+        )
+
     def _placed(self, work: LoweredOperator) -> LoweredOperator:
         """`work` on roots instead of tensors."""
         joined_rows = isinstance(work.tasks[0], ElementwiseTask)
@@ -184,7 +228,7 @@ class _Lowering:
                 whole = work.ofm
             self.maps[target] = whole
         places = tuple(
-            self._place(tensor, extent, joined_rows, None)
+            self._place(tensor, extent, joined_rows)
             for tensor, extent in zip(work.sources, work.source_extents, strict=True)
         )
         return replace(
@@ -192,21 +236,47 @@ class _Lowering:
             sources=tuple(t if t in work.constants else self.views.root(t) for t in work.sources),
             target=target,
             source_places=places,
-            target_place=self._place(work.target, work.ofm, joined_rows, work.part),
+            target_place=self._place(work.target, work.ofm, joined_rows)
+            if work.part is None
+            else self._place_part(work, self.maps[target]),
         )
 
-    def _place(self, tensor: int, extent: Extent, joined_rows: bool, part: Change | None) -> Place:
+    def _place(self, tensor: int, extent: Extent, joined_rows: bool) -> Place:
         if tensor < 0:
             return Place.of_all(extent)
+        if tensor in self.gathered:
+            return self._place_gathered(tensor, extent)
         root = self.views.root(tensor)
         whole = self.maps.get(root) or natural_extent(self.graph.tensors[root].shape)
         layout = self.views.view(tensor)
-        if part is not None:
-            layout = self._changed(tensor, part)
         place = place_map(layout, extent, whole, self.config.lanes, joined_rows)
         if place is None:
             raise self.views.separately(tensor)
         return place
+
+    def _place_gathered(self, tensor: int, extent: Extent) -> Place:
+        """A concatenation, as the places of its inputs."""
+        if extent != natural_extent(self.graph.tensors[tensor].shape):
+            raise CopyNeeded(tensor)
+        parts = []
+        for one in self.gathered[tensor]:
+            channels = self.graph.tensors[one].shape[-1]
+            place = self._place(one, replace(extent, channels=channels), joined_rows=False)
+            parts.append(PlacePart(self.views.root(one), channels, place))
+        return replace(Place.of_all(extent), on_chip=False, parts=tuple(parts))
+
+    def _place_part(self, work: LoweredOperator, whole: Extent) -> Place:
+        """Where the part of its target lies that `work` computes."""
+        assert work.part is not None
+        layout, stride = self._changed(work.target, work.part), 0
+        if work.repeats > 1:
+            stride = layout.strides[0]
+            layout = layout.apply(lambda array: array[0])
+        place = place_map(layout, work.ofm, whole, self.config.lanes, joined_rows=False)
+        if place is None:
+            raise self.views.separately(work.target)
+        on_chip = place.on_chip and work.repeats == 1
+        return replace(place, repeats=work.repeats, repeat_stride=stride, on_chip=on_chip)
 
     def _copy(self, op: Operator) -> None:
         """Copies what an operator moves and what is not where it belongs already."""

@@ -4,6 +4,12 @@ import numpy as np
 
 from npu.compiler.tasks import Extent
 
+EXTENT_LIMIT = (1 << 16) - 1
+"""Rows and columns of a map at most."""
+
+CHANNEL_LIMIT = 4 * ((1 << 12) - 1)
+"""Channels of a map at most: commands count them in words of at least four, in 12 bits."""
+
 
 def natural_extent(shape: tuple[int, ...]) -> Extent:
     """The map that a tensor's shape suggests: `[1, H, W, C]`, or rows of the last dimension."""

@@ -18,6 +18,7 @@ from npu.compiler.tasks import (
     GridTask,
     LoweredOperator,
     Place,
+    PlacePart,
     Rows,
     ceil_div,
 )
@@ -67,6 +68,11 @@ class Operand:
     def in_arena(self) -> bool:
         """Whether it is loaded or stored rather than accessed where it lies."""
         return self.residence in (Residence.WHOLE, Residence.STRIPES)
+
+    @property
+    def parts(self) -> tuple[PlacePart, ...]:
+        """The maps that it consists of in the arena."""
+        return self.place.parts or (PlacePart(self.tensor, self.external.channels, self.place),)
 
     def streamed(self, streamed: frozenset[int]) -> bool:
         """Whether it is reached in the arena, where the tensors `streamed` lie."""
@@ -135,6 +141,7 @@ def make_member(op: LoweredOperator, external: frozenset[int], config: NpuConfig
         return Member(op, (), Operand(op.target, NO_MAP, NO_MAP, op.target_at))
     task, places = op.tasks[0], op.sources_at
     dense = places[0].pixel_stride == held[0].channels or held[0].width == 1
+    dense = dense and not places[0].parts
     loaded = op.sources[0] in external or not places[0].on_chip
     if len(op.tasks) == 1 and isinstance(task, GridTask) and loaded and dense:
         fold = choose_fold(task, config)

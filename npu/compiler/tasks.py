@@ -69,6 +69,9 @@ class Place:
     pixel, row_pitch, channel : in the scratchpad: the first pixel, pixels from one row to the
         next, the first channel.
     on_chip : whether the map can be used where the tensor lies in the scratchpad.
+    repeats, repeat_stride : in the arena: how often rows that are written are repeated, and the
+        bytes from one to the next.
+    parts : in the arena: ranges of channels that lie apart.
     """
 
     whole: Extent
@@ -79,6 +82,9 @@ class Place:
     row_pitch: int
     channel: int
     on_chip: bool
+    repeats: int = 1
+    repeat_stride: int = 0
+    parts: "tuple[PlacePart, ...]" = ()
 
     @classmethod
     def of_all(cls, extent: Extent) -> "Place":
@@ -97,6 +103,15 @@ class Place:
     def is_all(self, extent: Extent) -> bool:
         """Whether a map of `extent` here is all of its tensor, as that lies in the scratchpad."""
         return self.on_chip and extent.size == self.whole.size
+
+
+@dataclass(frozen=True, slots=True)
+class PlacePart:
+    """`channels` channels of a map, as a map of their own at `place` in `tensor`."""
+
+    tensor: int
+    channels: int
+    place: Place
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -283,6 +298,7 @@ class LoweredOperator:
     constants : the maps that are constants, int8 `[height, width, channels]`, by source.
     source_places, target_place : where the maps lie in their tensors; None: they are all of them.
     part : which part of the target it computes, None: all of it.
+    repeats : how often the target has each row; it is the first dimension of `part`.
     direct : what it does instead of tasks, from arena to arena.
     """
 
@@ -296,6 +312,7 @@ class LoweredOperator:
     source_places: tuple[Place, ...] | None = None
     target_place: Place | None = None
     part: Change | None = field(repr=False, default=None)
+    repeats: int = 1
     direct: "DirectWork | None" = None
 
     @property
@@ -316,6 +333,16 @@ class LoweredOperator:
         if self.source_places is not None:
             return self.source_places
         return tuple(Place.of_all(extent) for extent in self.source_extents)
+
+    @property
+    def read_in_arena(self) -> frozenset[int]:
+        """Tensors that it cannot read in the scratchpad."""
+        found: set[int] = set()
+        for tensor, place in zip(self.sources, self.sources_at, strict=True):
+            if not place.on_chip:
+                parts = tuple(part.tensor for part in place.parts)
+                found.update(parts or (tensor,))
+        return frozenset(found)
 
     @property
     def target_at(self) -> Place:
