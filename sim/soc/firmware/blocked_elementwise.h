@@ -22,9 +22,7 @@ ALWAYS_INLINE void add_or_sub_some(const struct elementwise *p, int32_t sign, in
         const int32_t b = rescale(shift_left(input2[i] - p->input2_zero_point, 20), &r[1]);
         value[i] = rescale(a + sign * b, &r[2]) + p->output_zero_point;
     }
-#pragma GCC unroll 4
-    for (int32_t i = 0; i < count; i++)
-        output[i] = (int8_t)clamped(value[i], p->activation_min, p->activation_max);
+    store_clamped(value, count, p->activation_min, p->activation_max, output, 1);
 }
 
 ALWAYS_INLINE void add_or_sub(const struct elementwise *shared, int32_t sign)

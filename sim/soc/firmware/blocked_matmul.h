@@ -34,8 +34,11 @@ ALWAYS_INLINE void multiply_pixels(const struct product *p, int32_t pixels,
     for (int32_t c = 0; c < p->channels; c += CHANNEL_BLOCK) {
         const int32_t left = p->channels - c, valid = left < CHANNEL_BLOCK ? left : CHANNEL_BLOCK;
         multiply(p->columns, weights, p->words, acc);
-        store_block(acc, pixels, p->stage, p->first_channel + c, valid, p->output + c,
-                    p->pixel_step);
+        if (pixels == 1 && valid == CHANNEL_BLOCK)
+            store_four(acc, p->stage, p->first_channel + c, p->output + c);
+        else
+            store_block(acc, pixels, p->stage, p->first_channel + c, valid, p->output + c,
+                        p->pixel_step);
         weights += 4 * CHANNEL_BLOCK * p->words;
     }
 }

@@ -7,6 +7,8 @@
 #include "runtime.h"
 
 #define ALWAYS_INLINE static inline __attribute__((always_inline))
+/* keeps registers of a loop apart from those of the code around it */
+#define NEVER_INLINE static __attribute__((noinline))
 
 struct stage {
     const int32_t *bias;
@@ -34,14 +36,9 @@ struct rescaling {
 
 static inline struct rescaling rescaling_of(int32_t multiplier, int32_t shift)
 {
-    struct rescaling r = {multiplier, shift, 0, 0, 0};
-
-    if (__builtin_expect(shift < 0, 1)) {
-        r.left = 0;
-        r.right = -shift;
-        r.half = 1 << ~shift;
-        r.mask = -1;
-    }
+    const int32_t mask = shift >> 31, right = -shift & mask;
+    const struct rescaling r = {multiplier, shift & ~mask, right, (int32_t)((1u << right) >> 1),
+                                mask};
     return r;
 }
 
@@ -52,9 +49,21 @@ static inline int32_t rescale(int32_t x, const struct rescaling *r)
     return (high + r->half + (high >> 31 & r->mask)) >> r->right;
 }
 
-/* acc[pixel][4] to `channels` consecutive int8 of each pixel; `pixels` is known to the compiler,
- * whose schedule then overlaps them.
+/* Up to 4 values, clamped, to every `step`-th output. Before the first branch all of them are
+ * computed, so that the compiler's schedule overlaps their latencies; `count` is known to it.
  */
+ALWAYS_INLINE void store_clamped(int32_t *value, int32_t count, int32_t low, int32_t high,
+                                 int8_t *output, int32_t step)
+{
+#pragma GCC unroll 4
+    for (int32_t i = 0; i < count; i++)
+        __asm__ volatile("" : "+r"(value[i]));
+#pragma GCC unroll 4
+    for (int32_t i = 0; i < count; i++)
+        output[i * step] = (int8_t)clamped(value[i], low, high);
+}
+
+/* acc[pixel][4] to `channels` consecutive int8 of each pixel; `pixels` is known to the compiler. */
 ALWAYS_INLINE void store_block(const int32_t *acc, int32_t pixels, const struct stage *stage,
                                int32_t first_channel, int32_t channels, int8_t *output,
                                int32_t pixel_step)
@@ -70,10 +79,25 @@ ALWAYS_INLINE void store_block(const int32_t *acc, int32_t pixels, const struct 
 #pragma GCC unroll 4
         for (int32_t p = 0; p < pixels; p++)
             value[p] = rescale(acc[4 * p + c] + bias[c], &r) + zero_point;
-#pragma GCC unroll 4
-        for (int32_t p = 0; p < pixels; p++)
-            output[p * pixel_step + c] = (int8_t)clamped(value[p], low, high);
+        store_clamped(value, pixels, low, high, output + c, pixel_step);
     }
+}
+
+/* acc[4] to four consecutive int8: here it is the channels that overlap. */
+ALWAYS_INLINE void store_four(const int32_t *acc, const struct stage *stage, int32_t first_channel,
+                              int8_t *output)
+{
+    const int32_t *bias = stage->bias + first_channel;
+    const int32_t *multipliers = stage->multipliers + first_channel;
+    const int32_t *shifts = stage->shifts + first_channel;
+    int32_t value[4];
+
+#pragma GCC unroll 4
+    for (int32_t c = 0; c < 4; c++) {
+        const struct rescaling r = rescaling_of(multipliers[c], shifts[c]);
+        value[c] = rescale(acc[c] + bias[c], &r) + stage->zero_point;
+    }
+    store_clamped(value, 4, stage->low, stage->high, output, 1);
 }
 
 /* The output stage of one channel, bias apart. */
@@ -98,14 +122,12 @@ ALWAYS_INLINE void store_some(const int32_t *acc, int32_t count, const struct ch
 #pragma GCC unroll 4
     for (int32_t i = 0; i < count; i++)
         value[i] = rescale(acc[i], &stage->rescaling) + stage->zero_point;
-#pragma GCC unroll 4
-    for (int32_t i = 0; i < count; i++)
-        output[i * step] = (int8_t)clamped(value[i], stage->low, stage->high);
+    store_clamped(value, count, stage->low, stage->high, output, step);
 }
 
 /* Consecutive sums of one channel to every `step`-th output. */
-static void store_row(const int32_t *acc, int32_t count, const struct channel_stage *shared,
-                      int8_t *output, int32_t step)
+NEVER_INLINE void store_row(const int32_t *acc, int32_t count, const struct channel_stage *shared,
+                            int8_t *output, int32_t step)
 {
     const struct channel_stage stage = *shared;
 

@@ -41,8 +41,8 @@ static bool slides_3x3(const struct depthwise *p)
            p->dilation_y == 1 && p->dilation_x == 1 && (p->stride_x == 1 || p->stride_x == 2);
 }
 
-static void gather_row(const int8_t *input, int32_t channels, int32_t count, int32_t plane_bytes,
-                       int32_t planes, int8_t *target)
+NEVER_INLINE void gather_row(const int8_t *input, int32_t channels, int32_t count,
+                             int32_t plane_bytes, int32_t planes, int8_t *target)
 {
     int8_t *plane1 = target + plane_bytes, *plane2 = plane1 + plane_bytes;
     int8_t *plane3 = plane2 + plane_bytes;
@@ -128,7 +128,8 @@ struct sliding {
     int32_t width, rows;
 };
 
-static int32_t *sum_rows_by_1(const struct taps_3x3 *taps, const struct sliding *s, int32_t *sums)
+NEVER_INLINE int32_t *sum_rows_by_1(const struct taps_3x3 *taps, const struct sliding *s,
+                                    int32_t *sums)
 {
     /* a copy that nothing points to: what it holds stays in registers */
     const struct taps_3x3 k = *taps;
@@ -153,7 +154,8 @@ static int32_t *sum_rows_by_1(const struct taps_3x3 *taps, const struct sliding 
     return sums;
 }
 
-static int32_t *sum_rows_by_2(const struct taps_3x3 *taps, const struct sliding *s, int32_t *sums)
+NEVER_INLINE int32_t *sum_rows_by_2(const struct taps_3x3 *taps, const struct sliding *s,
+                                    int32_t *sums)
 {
     const struct taps_3x3 k = *taps;
     const int8_t *input = s->input;

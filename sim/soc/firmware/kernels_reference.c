@@ -32,39 +32,45 @@ void conv_2d(const struct convolution *p)
     const int32_t *multipliers = resolve(p->multipliers);
     const int32_t *shifts = resolve(p->shifts);
     int8_t *output = resolve(p->output);
-    const struct shape ifm = {{p->batches, p->input_height, p->input_width, p->channels}};
-    const struct shape ofm = {{p->batches, p->output_height, p->output_width, p->output_channels}};
-    const struct shape filter = {
-        {p->output_channels, p->filter_height, p->filter_width, p->filter_channels}};
-    const int32_t input_offset = -p->input_zero_point;
-    const int32_t groups = p->channels / p->filter_channels;
-    const int32_t filters_per_group = p->output_channels / groups;
+    const int32_t batches = p->batches, input_height = p->input_height;
+    const int32_t input_width = p->input_width, output_height = p->output_height;
+    const int32_t output_width = p->output_width, output_channels = p->output_channels;
+    const int32_t filter_height = p->filter_height, filter_width = p->filter_width;
+    const int32_t filter_channels = p->filter_channels;
+    const int32_t stride_y = p->stride_y, stride_x = p->stride_x;
+    const int32_t dilation_y = p->dilation_y, dilation_x = p->dilation_x;
+    const int32_t pad_top = p->pad_top, pad_left = p->pad_left;
+    const int32_t input_offset = -p->input_zero_point, output_offset = p->output_zero_point;
+    const int32_t low = p->activation_min, high = p->activation_max;
+    const struct shape ifm = {{batches, input_height, input_width, p->channels}};
+    const struct shape ofm = {{batches, output_height, output_width, output_channels}};
+    const struct shape filter = {{output_channels, filter_height, filter_width, filter_channels}};
+    const int32_t filters_per_group = output_channels / (p->channels / filter_channels);
 
-    for (int32_t n = 0; n < p->batches; n++)
-        for (int32_t oy = 0; oy < p->output_height; oy++) {
-            const int32_t top = oy * p->stride_y - p->pad_top;
-            for (int32_t ox = 0; ox < p->output_width; ox++) {
-                const int32_t left = ox * p->stride_x - p->pad_left;
-                for (int32_t o = 0; o < p->output_channels; o++) {
+    for (int32_t n = 0; n < batches; n++)
+        for (int32_t oy = 0; oy < output_height; oy++) {
+            const int32_t top = oy * stride_y - pad_top;
+            for (int32_t ox = 0; ox < output_width; ox++) {
+                const int32_t left = ox * stride_x - pad_left;
+                for (int32_t o = 0; o < output_channels; o++) {
                     const int32_t group = o / filters_per_group;
                     int32_t acc = 0;
-                    for (int32_t fy = 0; fy < p->filter_height; fy++) {
-                        const int32_t y = top + p->dilation_y * fy;
-                        for (int32_t fx = 0; fx < p->filter_width; fx++) {
-                            const int32_t x = left + p->dilation_x * fx;
-                            if (x < 0 || x >= p->input_width || y < 0 || y >= p->input_height)
+                    for (int32_t fy = 0; fy < filter_height; fy++) {
+                        const int32_t y = top + dilation_y * fy;
+                        for (int32_t fx = 0; fx < filter_width; fx++) {
+                            const int32_t x = left + dilation_x * fx;
+                            if (x < 0 || x >= input_width || y < 0 || y >= input_height)
                                 continue;
-                            for (int32_t c = 0; c < p->filter_channels; c++) {
+                            for (int32_t c = 0; c < filter_channels; c++) {
                                 const int32_t value =
-                                    input[offset(&ifm, n, y, x, c + group * p->filter_channels)];
+                                    input[offset(&ifm, n, y, x, c + group * filter_channels)];
                                 const int32_t weight = weights[offset(&filter, o, fy, fx, c)];
                                 acc += weight * (value + input_offset);
                             }
                         }
                     }
-                    output[offset(&ofm, n, oy, ox, o)] =
-                        output_stage(acc + bias[o], multipliers[o], shifts[o], p->output_zero_point,
-                                     p->activation_min, p->activation_max);
+                    output[offset(&ofm, n, oy, ox, o)] = output_stage(
+                        acc + bias[o], multipliers[o], shifts[o], output_offset, low, high);
                 }
             }
         }
@@ -78,34 +84,41 @@ void depthwise_conv_2d(const struct depthwise *p)
     const int32_t *multipliers = resolve(p->multipliers);
     const int32_t *shifts = resolve(p->shifts);
     int8_t *output = resolve(p->output);
-    const int32_t output_channels = p->channels * p->depth_multiplier;
-    const struct shape ifm = {{p->batches, p->input_height, p->input_width, p->channels}};
-    const struct shape ofm = {{p->batches, p->output_height, p->output_width, output_channels}};
-    const struct shape filter = {{1, p->filter_height, p->filter_width, output_channels}};
-    const int32_t input_offset = -p->input_zero_point;
+    const int32_t batches = p->batches, input_height = p->input_height;
+    const int32_t input_width = p->input_width, output_height = p->output_height;
+    const int32_t output_width = p->output_width, channels = p->channels;
+    const int32_t filter_height = p->filter_height, filter_width = p->filter_width;
+    const int32_t multiplier = p->depth_multiplier, output_channels = channels * multiplier;
+    const int32_t stride_y = p->stride_y, stride_x = p->stride_x;
+    const int32_t dilation_y = p->dilation_y, dilation_x = p->dilation_x;
+    const int32_t pad_top = p->pad_top, pad_left = p->pad_left;
+    const int32_t input_offset = -p->input_zero_point, output_offset = p->output_zero_point;
+    const int32_t low = p->activation_min, high = p->activation_max;
+    const struct shape ifm = {{batches, input_height, input_width, channels}};
+    const struct shape ofm = {{batches, output_height, output_width, output_channels}};
+    const struct shape filter = {{1, filter_height, filter_width, output_channels}};
 
-    for (int32_t n = 0; n < p->batches; n++)
-        for (int32_t oy = 0; oy < p->output_height; oy++)
-            for (int32_t ox = 0; ox < p->output_width; ox++)
-                for (int32_t c = 0; c < p->channels; c++)
-                    for (int32_t m = 0; m < p->depth_multiplier; m++) {
-                        const int32_t o = m + c * p->depth_multiplier;
-                        const int32_t top = oy * p->stride_y - p->pad_top;
-                        const int32_t left = ox * p->stride_x - p->pad_left;
+    for (int32_t n = 0; n < batches; n++)
+        for (int32_t oy = 0; oy < output_height; oy++)
+            for (int32_t ox = 0; ox < output_width; ox++)
+                for (int32_t c = 0; c < channels; c++)
+                    for (int32_t m = 0; m < multiplier; m++) {
+                        const int32_t o = m + c * multiplier;
+                        const int32_t top = oy * stride_y - pad_top;
+                        const int32_t left = ox * stride_x - pad_left;
                         int32_t acc = 0;
-                        for (int32_t fy = 0; fy < p->filter_height; fy++)
-                            for (int32_t fx = 0; fx < p->filter_width; fx++) {
-                                const int32_t y = top + p->dilation_y * fy;
-                                const int32_t x = left + p->dilation_x * fx;
-                                if (x < 0 || x >= p->input_width || y < 0 || y >= p->input_height)
+                        for (int32_t fy = 0; fy < filter_height; fy++)
+                            for (int32_t fx = 0; fx < filter_width; fx++) {
+                                const int32_t y = top + dilation_y * fy;
+                                const int32_t x = left + dilation_x * fx;
+                                if (x < 0 || x >= input_width || y < 0 || y >= input_height)
                                     continue;
                                 const int32_t value = input[offset(&ifm, n, y, x, c)];
                                 const int32_t weight = weights[offset(&filter, 0, fy, fx, o)];
                                 acc += weight * (value + input_offset);
                             }
                         output[offset(&ofm, n, oy, ox, o)] = output_stage(
-                            acc + bias[o], multipliers[o], shifts[o], p->output_zero_point,
-                            p->activation_min, p->activation_max);
+                            acc + bias[o], multipliers[o], shifts[o], output_offset, low, high);
                     }
 }
 
@@ -117,19 +130,20 @@ void fully_connected(const struct fully_connected *p)
     const int32_t *multipliers = resolve(p->multipliers);
     const int32_t *shifts = resolve(p->shifts);
     int8_t *output = resolve(p->output);
-    const int32_t input_offset = -p->input_zero_point;
+    const int32_t rows = p->rows, inputs = p->inputs, outputs = p->outputs;
+    const int32_t input_offset = -p->input_zero_point, output_offset = p->output_zero_point;
+    const int32_t low = p->activation_min, high = p->activation_max;
 
-    for (int32_t row = 0; row < p->rows; row++)
-        for (int32_t o = 0; o < p->outputs; o++) {
+    for (int32_t row = 0; row < rows; row++)
+        for (int32_t o = 0; o < outputs; o++) {
             int32_t acc = 0;
-            for (int32_t i = 0; i < p->inputs; i++) {
-                const int32_t value = input[row * p->inputs + i];
-                const int32_t weight = weights[o * p->inputs + i];
+            for (int32_t i = 0; i < inputs; i++) {
+                const int32_t value = input[row * inputs + i];
+                const int32_t weight = weights[o * inputs + i];
                 acc += weight * (value + input_offset);
             }
-            output[row * p->outputs + o] =
-                output_stage(acc + bias[o], multipliers[o], shifts[o], p->output_zero_point,
-                             p->activation_min, p->activation_max);
+            output[row * outputs + o] = output_stage(acc + bias[o], multipliers[o], shifts[o],
+                                                     output_offset, low, high);
         }
 }
 
