@@ -23,7 +23,8 @@ START_FILES = (FIRMWARE / "start.S", FIRMWARE / "link.ld")
 
 _GCC = "riscv64-unknown-elf-gcc"
 _FLAGS = (
-    *("-O2", "-ffreestanding", "-fno-builtin", "-ffunction-sections", "-fdata-sections"),
+    *("-O2", "-fomit-frame-pointer", "-ffreestanding", "-fno-builtin"),
+    *("-ffunction-sections", "-fdata-sections"),
     *("-std=c11", "-Wall", "-Wextra", "-Werror"),
 )
 _LINK_FLAGS = ("-nostartfiles", "-Wl,--gc-sections")
