@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 from llvmlite import binding  # type: ignore[import-untyped]
+from numba import config
 
 VARIABLE = "NPU_KERNELS_ISA"
 """The environment variable that overrides the choice."""
@@ -116,9 +117,21 @@ def tagged(dtype: np.dtype[Any]) -> Isa:
 
 @cache
 def available() -> tuple[Isa, ...]:
-    """What this machine has, the fastest first; never empty."""
-    present = {name for name, there in binding.get_host_cpu_features().items() if there}
+    """What this machine has and Numba compiles for, the fastest first; never empty."""
+    present = _features()
     return tuple(isa for isa in ISAS.values() if present.issuperset(isa.features))
+
+
+def _features() -> set[str]:
+    wanted: str | None = getattr(config, "CPU_FEATURES", None)
+    if wanted or getattr(config, "CPU_NAME", None):
+        return {flag[1:] for flag in (wanted or "").split(",") if flag[:1] == "+"}
+    try:
+        host = binding.get_host_cpu_features()
+    except RuntimeError:
+        # LLVM does not know this machine's
+        return set()
+    return {name for name, there in host.items() if there and getattr(config, "ENABLE_AVX", True)}
 
 
 def named(name: str) -> Isa:

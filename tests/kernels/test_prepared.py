@@ -312,6 +312,23 @@ def test_choice_of_the_instruction_set(monkeypatch):
         isas.default()
 
 
+def test_only_what_numba_compiles_for_is_chosen(monkeypatch):
+    find = isas.available.__wrapped__
+    monkeypatch.setattr(isas.config, "CPU_FEATURES", "+sse2,+avx,+avx2,-avxvnni")
+    assert [isa.name for isa in find()] == ["avx2", "portable"]
+    monkeypatch.setattr(isas.config, "CPU_FEATURES", None)
+    monkeypatch.setattr(isas.config, "CPU_NAME", None)
+    monkeypatch.setattr(isas.config, "ENABLE_AVX", 0)
+    assert [isa.name for isa in find()] == ["portable"]
+    monkeypatch.setattr(isas.config, "ENABLE_AVX", 1)
+
+    def unknown():
+        raise RuntimeError("no features")
+
+    monkeypatch.setattr(isas.binding, "get_host_cpu_features", unknown)
+    assert [isa.name for isa in find()] == ["portable"]
+
+
 def test_each_instruction_set_has_packed_weights_of_its_own():
     tags = [isa.tag for isa in isas.ISAS.values()]
     assert len(set(tags)) == len(tags)
