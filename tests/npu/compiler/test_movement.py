@@ -6,8 +6,12 @@ import numpy as np
 import pytest
 
 from npu.compiler.compile import CompilerOptions
+from npu.compiler.partition import partition
+from npu.compiler.segment import lower_segment
+from npu.tflite_reader import read_model_bytes
+from rtl.isa import Opcode
 from tests.npu.compiler import movements as move
-from tests.npu.compiler.support import CONFIGS, check_model
+from tests.npu.compiler.support import CONFIGS, check_model, compile_model
 from tests.support.random_layers import (
     random_add,
     random_conv2d,
@@ -246,3 +250,121 @@ def test_movement_equals_tflm(shape: tuple[int, ...], net: Net, config: str) -> 
     options = CompilerOptions(keep_intermediates=config in ("npu256", "narrow"))
     parts = check_model(build(shape, net, seed=3), CONFIGS[config], 3, options)
     assert not parts.reasons
+
+
+COPIED = {
+    "concatenation with the input": 2,
+    "concatenation of concatenations": 1,
+    "concatenation, and a part handed out": 1,
+    "channel shuffle": 1,
+    "transpose to planes": 1,
+    "transpose from planes": 1,
+    "transpose within rows": 1,
+    "uneven split of channels": 1,
+    "uneven split of columns": 1,
+    "strided slice, backwards": 1,
+    "pack behind": 2,
+    "space to depth": 1,
+    "depth to space": 1,
+    "copy at the end": 1,
+    "planes to pixels": 1,
+    "planes to pixels, aligned": 1,
+    "two planes to pixels": 1,
+    "matrix to its transpose": 1,
+    "matrix to its transpose, tall": 1,
+}
+"""How many copies these networks take; all others take none."""
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_what_can_be_a_view_is_not_copied(name: str) -> None:
+    graph = read_model_bytes(build(*NETS[name], seed=3), "test")
+    config = CONFIGS["npu256"]
+    (segment,) = partition(graph, config).segments
+    lowered = lower_segment(graph, segment, config)
+    copies = [op for op in lowered.operators if op.direct is not None]
+    assert len(copies) == COPIED.get(name, 0)
+
+
+def test_joined_words_stay_on_chip() -> None:
+    model = build(*NETS["concatenation of whole words"], seed=3)
+    _, _, (program,) = compile_model(model, CONFIGS["npu256"])
+    stores = [c for c in program.decode() if c.opcode == Opcode.STORE]
+    assert len(stores) == 1
+
+
+def test_spilled_parts_are_dense_in_the_arena() -> None:
+    def net(m: ModelBuilder, rng: Rng, x: Tensor) -> None:
+        a = conv(m, rng, x, 16)
+        b = conv(m, rng, a, 8, a)
+        conv(m, rng, move.concatenation(m, [a, b], 3), 4)
+
+    model = build((1, 40, 40, 8), net, seed=6)
+    config = CONFIGS["tiny"]
+    _, _, (program,) = compile_model(model, config)
+    transfers = [c for c in program.decode() if c.opcode in (Opcode.LOAD, Opcode.STORE)]
+    assert all(c["rows"] == 1 for c in transfers), "no pixel is moved on its own"
+    check_model(model, config)
+    check_model(model, config, options=CompilerOptions(keep_intermediates=True))
+
+
+@pytest.mark.parametrize("config", ["npu256", "tiny", "narrow"])
+def test_concatenation_that_exists_only_where_it_is_read(config: str) -> None:
+    def net(m: ModelBuilder, rng: Rng, x: Tensor) -> None:
+        y = conv(m, rng, x, 16, x)
+        wide = move.resize_nearest(m, conv(m, rng, x, 8, x), x.shape[1:3])
+        both = move.concatenation(m, [x, y, wide], 3)
+        random_add(m, rng, conv(m, rng, both, both.shape[3]), both)
+
+    model = build((1, 9, 12, 8), net, seed=8)
+    graph = read_model_bytes(model, "test")
+    (segment,) = partition(graph, CONFIGS[config]).segments
+    lowered = lower_segment(graph, segment, CONFIGS[config])
+    joined = next(op for op in graph.operators if op.kind == "CONCATENATION")
+    assert joined.outputs[0] not in lowered.roots
+    for keep in (False, True):
+        options = CompilerOptions(keep_intermediates=keep)
+        assert not check_model(model, CONFIGS[config], 8, options).reasons
+
+
+def test_movement_alone_stays_on_the_cpu() -> None:
+    m = ModelBuilder()
+    x = m.input((1, 6, 4, 8), scale=0.5)
+    y = move.transpose(m, m.reshape(x, (1, 4, 6, 8)), (0, 2, 1, 3))
+    move.split(m, y, 2, 1)
+    parts = check_model(m.build(), CONFIGS["npu256"])
+    assert not parts.segments
+    assert set(parts.reasons.values()) == {"nothing to compute beside it on the NPU"}
+
+
+def scattered(m: ModelBuilder, x: Tensor) -> Tensor:
+    """Every row backwards: a command moves bytes in one direction only."""
+    return move.strided(m, x, (0, -1, -1, -1), (1, -99, -999, -99), (1, -1, -1, -1))
+
+
+REFUSED = {
+    "constant": (
+        lambda m, x: move.concatenation(
+            m, [x, m.constant(np.ones((1, 60, 60, 8), np.int8), scale=x.scale, zero_point=0)], 3
+        ),
+        "what is moved must not be a constant",
+    ),
+    "scattered": (
+        scattered,
+        "the data must not be so scattered that moving it takes more than 2048 commands",
+    ),
+    "uneven resize": (
+        lambda m, x: move.resize_nearest(m, x, (61, 60)),
+        "RESIZE_NEAREST_NEIGHBOR must take evenly spaced pixels and repeat all of them alike",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_movement_that_the_npu_refuses(name: str) -> None:
+    operator, reason = REFUSED[name]
+    m = ModelBuilder()
+    x = m.input((1, 60, 60, 8), scale=0.5, zero_point=0)
+    conv(m, np.random.default_rng(0), operator(m, x), 4)
+    parts = partition(read_model_bytes(m.build(), "test"), CONFIGS["npu256"])
+    assert set(parts.reasons.values()) == {reason}
