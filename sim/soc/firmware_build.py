@@ -3,6 +3,7 @@
 import importlib.metadata
 import importlib.util
 import json
+import re
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
@@ -27,6 +28,7 @@ _FLAGS = (
     *("-ffunction-sections", "-fdata-sections"),
     *("-std=c11", "-Wall", "-Wextra", "-Werror"),
 )
+_INCLUDE = re.compile(r'^\s*#\s*include\s+"([^"]+)"', re.M)
 _LINK_FLAGS = ("-nostartfiles", "-Wl,--gc-sections")
 
 
@@ -184,7 +186,7 @@ def network_firmware(core: Core, kernel_set: str, compiler: str | None = None) -
     return build_firmware(
         core,
         network_sources(kernel_set),
-        headers=sorted(FIRMWARE.glob("*.h")),
+        headers=_included(network_sources(kernel_set)),
         generated=generated_headers(),
         compiler=compiler,
     )
@@ -192,10 +194,24 @@ def network_firmware(core: Core, kernel_set: str, compiler: str | None = None) -
 
 def network_firmware_key(core: Core, kernel_set: str, compiler: str) -> str:
     """Identifies the sources and flags of `network_firmware`; needs no compiler."""
-    files = [*network_sources(kernel_set), *sorted(FIRMWARE.glob("*.h")), *START_FILES]
+    sources = network_sources(kernel_set)
+    files = [*sources, *_included(sources), *START_FILES]
     contents = [part for path in files for part in (path.name.encode(), path.read_bytes())]
     generated = [text for pair in sorted(generated_headers().items()) for text in pair]
     return content_key(compile_flags(core, compiler), generated, *contents)
+
+
+def _included(sources: Sequence[Path]) -> list[Path]:
+    """The headers beside the sources that they include, directly or not."""
+    found: dict[str, Path] = {}
+    waiting = list(sources)
+    while waiting:
+        for name in _INCLUDE.findall(waiting.pop().read_text(encoding="utf-8")):
+            path = FIRMWARE / name
+            if name not in found and path.is_file():
+                found[name] = path
+                waiting.append(path)
+    return [found[name] for name in sorted(found)]
 
 
 def _variables(tool: Compiler) -> dict[str, str]:

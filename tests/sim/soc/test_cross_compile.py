@@ -127,9 +127,16 @@ def test_keys_need_no_compiler_and_tell_everything_apart(
         for compiler in ("zig", "gcc")
     }
     assert len(keys) == 12
-    before = network_firmware_key(VEXRISCV, "optimized", "zig")
+    sets = ("reference", "optimized")
+    before, other = (network_firmware_key(VEXRISCV, name, "zig") for name in sets)
+    real = Path.read_bytes
+    monkeypatch.setattr(
+        Path, "read_bytes", lambda path: b"new" if path.name == "columns.h" else real(path)
+    )
+    assert network_firmware_key(VEXRISCV, "reference", "zig") == before
+    assert network_firmware_key(VEXRISCV, "optimized", "zig") != other
     monkeypatch.setattr("sim.soc.firmware_build._FLAGS", ("-O3",))
-    assert network_firmware_key(VEXRISCV, "optimized", "zig") != before
+    assert network_firmware_key(VEXRISCV, "reference", "zig") != before
 
 
 def test_linker_script_start_code_and_hardware_have_the_memory_map() -> None:
