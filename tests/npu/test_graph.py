@@ -5,6 +5,7 @@ import pytest
 
 from npu.graph import Graph
 from npu.tflite_reader import read_model, read_model_bytes
+from tests.npu.operator_models import batch_matmul, transpose_conv
 from tests.npu.small_model import classifier
 from tests.support.shared_models import shared_model
 from tests.support.tflite_builder import ModelBuilder
@@ -83,3 +84,17 @@ def test_macs_of_a_grouped_convolution() -> None:
 )
 def test_published_mac_counts(name: str, macs: int) -> None:
     assert read_model(shared_model(name)).total_macs == macs
+
+
+def test_macs_of_a_transposed_convolution() -> None:
+    model = transpose_conv(np.random.default_rng(0), (1, 5, 6, 3), (4, 3, 2, 3))
+    # each of the inputs meets the whole kernel
+    assert read_model_bytes(model, "m").total_macs == 5 * 6 * 3 * (4 * 3 * 2)
+
+
+@pytest.mark.parametrize("adjoint", [False, True])
+def test_macs_of_a_matrix_product(adjoint: bool) -> None:
+    shapes = ((3, 7, 5), (3, 8, 7)) if adjoint else ((3, 5, 7), (3, 7, 8))
+    options = {"adj_x": adjoint, "adj_y": adjoint}
+    model = batch_matmul(np.random.default_rng(0), *shapes, **options)
+    assert read_model_bytes(model, "m").total_macs == 3 * 5 * 7 * 8
