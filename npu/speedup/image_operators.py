@@ -137,7 +137,8 @@ def _depthwise(w: Writer, op: Operator) -> None:
         (n - 1) * stride + kernel
         for n, stride, kernel in zip(windows.ofm_hw, windows.stride, windows.kernel, strict=True)
     )
-    sums = max(windows.ofm_hw[1], SUMS_AT_ONCE)
+    # the packed kernel writes whole words of columns: up to 3 sums more
+    sums = max(windows.ofm_hw[1], SUMS_AT_ONCE) + REDUCTION_BLOCK
     w.add(
         op,
         Kind.DEPTHWISE_CONV_2D,

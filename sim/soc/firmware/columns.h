@@ -49,6 +49,15 @@ static inline void put_values(struct column *column, const int8_t *values, int32
     } else {
         int8_t *target = column->bytes;
         column->bytes += count;
+        for (; count >= 4; count -= 4) {
+            const int8_t a = values[0], b = values[1], c = values[2], d = values[3];
+            values += 4;
+            target[0] = a;
+            target[1] = b;
+            target[2] = c;
+            target[3] = d;
+            target += 4;
+        }
         while (count-- > 0)
             *target++ = *values++;
     }
