@@ -25,11 +25,11 @@ from kernels.checks import (
     check_zero_point,
 )
 from kernels.image import fill_image, plan_image
-from kernels.isa import Isa, default
+from kernels.isa import SINGLE, Isa, default
 from kernels.panels import OUTPUT_ROWS, folded_bias, output_rows, pack_matrix, widths
 from kernels.requantize import Rounding
 from kernels.step import Kind, Prepared, new_step
-from kernels.tiles import matrix_tile
+from kernels.tiles import Tile, matrix_tile
 
 # a tile of channels: its form, that form's pixels, the first channel of its IFM, channels packed
 # before it, its first channel, and how many it has
@@ -249,84 +249,33 @@ def _multiply(
     origins = taps + steps
     table = origins + step["band"] * step["ofm_width"]
     elements = step["taps"] * steps
-    pitch, zero_point = step["ofm_channels"], step["ofm_zero_point"]
-    low, high = step["low"], step["high"]
     for number in range(step["tiles"]):
-        tile = offsets[table + number * TILE : table + (number + 1) * TILE]
-        form, pixels = tile[0], tile[1]
-        start = base + tile[2]
-        panel = step["panels"] + tile[3] * elements
-        channel = step["channels"] + tile[3] * OUTPUT_ROWS
-        place, valid = target + tile[4], tile[5]
-        if form == 0:
+        row = offsets[table + number * TILE : table + (number + 1) * TILE]
+        form, pixels = row[0], row[1]
+        tile = Tile(
+            base + row[2],
+            taps,
+            steps,
+            origins,
+            step["panels"] + row[3] * elements,
+            step["channels"] + row[3] * OUTPUT_ROWS,
+            target + row[4],
+            count,
+            step["ofm_channels"],
+            min(row[5], step["ofm_channels"]),
+            step["ofm_zero_point"],
+            step["low"],
+            step["high"],
+        )
+        # the form has to be a constant in each call
+        if form == 0 and count == 1:
+            matrix_tile(SINGLE, x, offsets, panels, channels, ofm, tile, 0)
+        elif form == 0:
             for first in range(0, count, pixels):
-                matrix_tile(
-                    0,
-                    x,
-                    start,
-                    offsets,
-                    taps,
-                    steps,
-                    origins,
-                    panels,
-                    panel,
-                    channels,
-                    channel,
-                    ofm,
-                    place,
-                    first,
-                    count,
-                    pitch,
-                    valid,
-                    zero_point,
-                    low,
-                    high,
-                )
+                matrix_tile(0, x, offsets, panels, channels, ofm, tile, first)
         elif form == 1:
             for first in range(0, count, pixels):
-                matrix_tile(
-                    1,
-                    x,
-                    start,
-                    offsets,
-                    taps,
-                    steps,
-                    origins,
-                    panels,
-                    panel,
-                    channels,
-                    channel,
-                    ofm,
-                    place,
-                    first,
-                    count,
-                    pitch,
-                    valid,
-                    zero_point,
-                    low,
-                    high,
-                )
+                matrix_tile(1, x, offsets, panels, channels, ofm, tile, first)
         else:
             for first in range(0, count, pixels):
-                matrix_tile(
-                    2,
-                    x,
-                    start,
-                    offsets,
-                    taps,
-                    steps,
-                    origins,
-                    panels,
-                    panel,
-                    channels,
-                    channel,
-                    ofm,
-                    place,
-                    first,
-                    count,
-                    pitch,
-                    valid,
-                    zero_point,
-                    low,
-                    high,
-                )
+                matrix_tile(2, x, offsets, panels, channels, ofm, tile, first)

@@ -25,7 +25,7 @@ from kernels.isa import Isa, default
 from kernels.panels import OUTPUT_ROWS, folded_bias, output_rows, pack_depthwise
 from kernels.requantize import Rounding
 from kernels.step import Kind, Prepared, new_step
-from kernels.tiles import depthwise_tile
+from kernels.tiles import Tile, depthwise_tile
 
 
 def depthwise_conv2d(
@@ -201,27 +201,23 @@ def run_depthwise_conv2d(
             row = batch * step["ofm_height"] + first
             target = step["ofm"] + row * step["ofm_width"] * step["ofm_channels"]
             count = rows * step["ofm_width"]
-            for tile in range(step["tiles"]):
-                start = min(tile * block, last)
+            for number_of_block in range(step["tiles"]):
+                start = min(number_of_block * block, last)
+                packed = number_of_block * block
+                tile = Tile(
+                    base + start,
+                    taps,
+                    steps,
+                    origins,
+                    step["panels"] + packed * steps * step["taps"],
+                    step["channels"] + packed * OUTPUT_ROWS,
+                    target + start,
+                    count,
+                    step["ofm_channels"],
+                    step["ofm_channels"] - start,
+                    step["ofm_zero_point"],
+                    step["low"],
+                    step["high"],
+                )
                 for pixel in range(0, count, step["pixels"]):
-                    depthwise_tile(
-                        x,
-                        base + start,
-                        offsets,
-                        taps,
-                        steps,
-                        origins,
-                        panels,
-                        step["panels"] + tile * block * steps * step["taps"],
-                        channels,
-                        step["channels"] + tile * block * OUTPUT_ROWS,
-                        ofm,
-                        target + start,
-                        pixel,
-                        count,
-                        step["ofm_channels"],
-                        step["ofm_channels"] - start,
-                        step["ofm_zero_point"],
-                        step["low"],
-                        step["high"],
-                    )
+                    depthwise_tile(x, offsets, panels, channels, ofm, tile, pixel)

@@ -18,6 +18,9 @@ from numba import config
 VARIABLE = "NPU_KERNELS_ISA"
 """The environment variable that overrides the choice."""
 
+SINGLE = 3
+"""The form for one pixel by itself, as wide as the widest."""
+
 
 @dataclass(frozen=True)
 class Isa:
@@ -54,6 +57,12 @@ class Isa:
     def element(self) -> np.dtype[Any]:
         """Element type of images and, apart from its sign, of packed weights."""
         return np.dtype(np.int8 if self.vnni else np.int16)
+
+    def tile(self, form: int) -> tuple[int, int]:
+        """(Pixels, vectors) of a tile: `forms[form]`, the last of them, or SINGLE, one pixel."""
+        if form == SINGLE:
+            return 1, self.forms[0][1]
+        return self.forms[min(form, len(self.forms) - 1)]
 
     @property
     def block(self) -> int:

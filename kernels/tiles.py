@@ -5,7 +5,7 @@ does not find dot products of bytes, by itself. A tile begins with the bias, sum
 stores its outputs requantized, so that no accumulator ever reaches memory.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import config
@@ -21,18 +21,50 @@ from kernels.panels import OUTPUT_ROWS, OutputRow, depthwise_order
 from kernels.sum_tile import interpreted_rescale
 
 
+class Tile(NamedTuple):
+    """Where a tile reads and writes; positions are elements of flat arrays, and int64.
+
+    Pixel p of `pixels` reads `x` at `base`, plus the p-th offset from `origins` on, plus those of
+    its taps: `steps` entries from `taps` on. The packed weights begin at `panel`, the output stage
+    at `channel` (see `kernels.panels`). Its outputs, `valid` channels of them at most, go to
+    `target + p * pitch`.
+    """
+
+    base: int
+    taps: int
+    steps: int
+    origins: int
+    panel: int
+    channel: int
+    target: int
+    pixels: int
+    pitch: int
+    valid: int
+    zero_point: int
+    low: int
+    high: int
+
+
+FIELDS = len(Tile._fields)
+
+
+def _fields(builder: Any, value: Any) -> Tile:
+    return Tile(*(builder.extract_value(value, i) for i in range(FIELDS)))
+
+
 def _pixels(
-    builder: Any, offsets: Any, origins: Any, first: Any, count: Any, pixels: int
+    builder: Any, offsets: Any, tile: Tile, first: Any, pixels: int
 ) -> tuple[list[Any], list[Any]]:
-    """(Numbers, origins) of `pixels` pixels from `first` on; the last pixel stands in for more."""
-    last = builder.sub(count, constant(1))
+    """(Numbers, addresses in x) of `pixels` pixels; the last pixel stands in for what follows."""
+    last = builder.sub(tile.pixels, constant(1))
     numbers, places = [], []
     for p in range(pixels):
         number = builder.add(first, constant(p))
         inside = builder.icmp_signed("<", number, last)
         numbers.append(builder.select(inside, number, last))
-        entry = builder.gep(offsets, [builder.add(origins, numbers[-1])])
-        places.append(builder.sext(builder.load(entry), I64))
+        entry = builder.gep(offsets, [builder.add(tile.origins, numbers[-1])])
+        origin = builder.sext(builder.load(entry), I64)
+        places.append(builder.add(tile.base, origin))
     return numbers, places
 
 
@@ -55,24 +87,28 @@ def _scales(row: Any, vector: int) -> emit.Scales:
     return emit.Scales(*(row(which, vector) for which in OutputRow if which != OutputRow.BIAS))
 
 
+def _range(builder: Any, tile: Tile) -> emit.Range:
+    limits = tile.zero_point, tile.low, tile.high
+    return emit.Range(*(builder.trunc(value, I32) for value in limits))
+
+
 def _matrix_codegen(isa: Isa, pixels: int, vectors: int) -> Codegen:
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         x, offsets, panels, channels, ofm = (
-            emit.data(context, builder, signature, arguments, i) for i in (1, 3, 7, 9, 11)
+            emit.data(context, builder, signature, arguments, i) for i in range(1, 6)
         )
-        _, _, base, _, taps, steps, origins, _, panel, _, channel = arguments[:11]
-        _, target, first, count, pitch, valid, *limits = arguments[11:]
-        output = emit.Range(*(builder.trunc(v, I32) for v in limits))
+        tile, first = _fields(builder, arguments[6]), arguments[7]
+        output = _range(builder, tile)
         width = isa.lanes * vectors
         vector = emit.ints(isa.lanes)
-        numbers, places = _pixels(builder, offsets, origins, first, count, pixels)
-        sources = [builder.gep(x, [builder.add(base, place)]) for place in places]
-        weights = builder.gep(panels, [panel])
-        row = _rows(builder, isa, channels, channel, width, isa.lanes)
+        numbers, places = _pixels(builder, offsets, tile, first, pixels)
+        sources = [builder.gep(x, [place]) for place in places]
+        weights = builder.gep(panels, [tile.panel])
+        row = _rows(builder, isa, channels, tile.channel, width, isa.lanes)
         biases = [row(OutputRow.BIAS, v) for v in range(vectors)]
         signs = emit.sign_bits(builder, isa.lanes) if isa.vnni else None
-        with emit.loop(builder, steps, biases * pixels) as (step, sums, following):
-            offset = _offset(builder, offsets, builder.add(taps, step))
+        with emit.loop(builder, tile.steps, biases * pixels) as (step, sums, following):
+            offset = _offset(builder, offsets, builder.add(tile.taps, step))
             line = builder.gep(weights, [builder.mul(step, constant(width * isa.taps))])
             w = [
                 emit.load(builder, builder.gep(line, [constant(v * isa.lanes * isa.taps)]), vector)
@@ -88,9 +124,9 @@ def _matrix_codegen(isa: Isa, pixels: int, vectors: int) -> Codegen:
                     following.append(emit.dot(builder, isa, acc, values, w[v]))
         for v in range(vectors):
             scales = _scales(row, v)
-            rest = builder.sub(valid, constant(v * isa.lanes))
+            rest = builder.sub(tile.valid, constant(v * isa.lanes))
             for p in range(pixels):
-                place = builder.add(target, builder.mul(numbers[p], pitch))
+                place = builder.add(tile.target, builder.mul(numbers[p], tile.pitch))
                 place = builder.add(place, constant(v * isa.lanes))
                 value = emit.requantize(builder, following[p * vectors + v], scales, output)
                 value = builder.trunc(value, emit.bytes_of(isa.lanes))
@@ -105,20 +141,19 @@ def _depthwise_codegen(isa: Isa) -> Codegen:
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         x, offsets, panels, channels, ofm = (
-            emit.data(context, builder, signature, arguments, i) for i in (0, 2, 6, 8, 10)
+            emit.data(context, builder, signature, arguments, i) for i in range(5)
         )
-        _, base, _, taps, steps, origins, _, panel, _, channel = arguments[:10]
-        _, target, first, count, pitch, valid, *limits = arguments[10:]
-        output = emit.Range(*(builder.trunc(v, I32) for v in limits))
+        tile, first = _fields(builder, arguments[5]), arguments[6]
+        output = _range(builder, tile)
         vector = emit.ints(lanes)
-        numbers, places = _pixels(builder, offsets, origins, first, count, pixels)
-        sources = [builder.gep(x, [builder.add(base, place)]) for place in places]
-        weights = builder.gep(panels, [panel])
-        row = _rows(builder, isa, channels, channel, isa.block, lanes)
+        numbers, places = _pixels(builder, offsets, tile, first, pixels)
+        sources = [builder.gep(x, [place]) for place in places]
+        weights = builder.gep(panels, [tile.panel])
+        row = _rows(builder, isa, channels, tile.channel, isa.block, lanes)
         biases = [row(OutputRow.BIAS, v) for v in range(group)]
         signs = emit.sign_bits(builder, lanes) if isa.vnni else None
-        with emit.loop(builder, steps, biases * pixels) as (step, sums, following):
-            entry = builder.add(taps, builder.mul(step, constant(group)))
+        with emit.loop(builder, tile.steps, biases * pixels) as (step, sums, following):
+            entry = builder.add(tile.taps, builder.mul(step, constant(group)))
             near = [
                 _offset(builder, offsets, builder.add(entry, constant(t))) for t in range(group)
             ]
@@ -142,9 +177,9 @@ def _depthwise_codegen(isa: Isa) -> Codegen:
                 emit.requantize(builder, following[p * group + j], all_scales[j], output)
                 for j in range(group)
             ]
-            place = builder.add(target, builder.mul(numbers[p], pitch))
+            place = builder.add(tile.target, builder.mul(numbers[p], tile.pitch))
             packed = emit.pack(builder, isa, results)
-            emit.store_part(builder, packed, builder.gep(ofm, [place]), valid)
+            emit.store_part(builder, packed, builder.gep(ofm, [place]), tile.valid)
         return context.get_dummy_value()
 
     return codegen
@@ -155,149 +190,99 @@ def _compiled_matrix_tile(
     typing: Any,
     form: Any,
     x: Any,
-    base: Any,
     offsets: Any,
-    taps: Any,
-    steps: Any,
-    origins: Any,
     panels: Any,
-    panel: Any,
     channels: Any,
-    channel: Any,
     ofm: Any,
-    target: Any,
+    tile: Any,
     first: Any,
-    count: Any,
-    pitch: Any,
-    valid: Any,
-    zero_point: Any,
-    low: Any,
-    high: Any,
 ) -> tuple[Any, Codegen]:
-    isa, n = tagged(as_dtype(panels.dtype)), types.int64
-    shape = isa.forms[min(form.literal_value, len(isa.forms) - 1)]
-    arrays = offsets, n, n, n, panels, n, channels, n, ofm, n, n, n, n, n, n, n, n
-    return types.void(form, x, n, *arrays), _matrix_codegen(isa, *shape)
+    isa = tagged(as_dtype(panels.dtype))
+    arrays = x, offsets, panels, channels, ofm
+    shape = isa.tile(form.literal_value)
+    return types.void(form, *arrays, tile, types.int64), _matrix_codegen(isa, *shape)
 
 
 @intrinsic
 def _compiled_depthwise_tile(
     typing: Any,
     x: Any,
-    base: Any,
     offsets: Any,
-    taps: Any,
-    steps: Any,
-    origins: Any,
     panels: Any,
-    panel: Any,
     channels: Any,
-    channel: Any,
     ofm: Any,
-    target: Any,
+    tile: Any,
     first: Any,
-    count: Any,
-    pitch: Any,
-    valid: Any,
-    zero_point: Any,
-    low: Any,
-    high: Any,
 ) -> tuple[Any, Codegen]:
-    isa, n = tagged(as_dtype(panels.dtype)), types.int64
-    arrays = offsets, n, n, n, panels, n, channels, n, ofm, n, n, n, n, n, n, n, n
-    return types.void(x, n, *arrays), _depthwise_codegen(isa)
+    arrays = x, offsets, panels, channels, ofm
+    codegen = _depthwise_codegen(tagged(as_dtype(panels.dtype)))
+    return types.void(*arrays, tile, types.int64), codegen
 
 
 def _interpreted_matrix_tile(
     form: int,
     x: NDArray[np.int8],
-    base: int,
     offsets: NDArray[np.int32],
-    taps: int,
-    steps: int,
-    origins: int,
     panels: NDArray[np.generic],
-    panel: int,
     channels: NDArray[np.int32],
-    channel: int,
     ofm: NDArray[np.int8],
-    target: int,
+    tile: Tile,
     first: int,
-    count: int,
-    pitch: int,
-    valid: int,
-    zero_point: int,
-    low: int,
-    high: int,
 ) -> None:
     isa = tagged(panels.dtype)
-    pixels, vectors = isa.forms[min(form, len(isa.forms) - 1)]
+    pixels, vectors = isa.tile(form)
     width, group = isa.lanes * vectors, isa.taps
-    weights = panels[panel : panel + steps * width * group].view(isa.element)
-    stage = channels[channel : channel + OUTPUT_ROWS * width].reshape(OUTPUT_ROWS, width)
-    places = base + offsets[taps : taps + steps, np.newaxis] + np.arange(group)
-    for number in range(first, min(first + pixels, count)):
-        values = x[offsets[origins + number] + places].astype(np.int64) + (128 if isa.vnni else 0)
-        products = values[:, np.newaxis, :] * weights.reshape(steps, width, group)
-        results = _interpreted_output(products.sum((0, 2)), stage, zero_point, low, high)
-        begin = target + number * pitch
-        ofm[begin : begin + min(valid, width)] = results[:valid]
+    weights = panels[tile.panel : tile.panel + tile.steps * width * group].view(isa.element)
+    stage = channels[tile.channel : tile.channel + OUTPUT_ROWS * width].reshape(OUTPUT_ROWS, width)
+    taps = offsets[tile.taps : tile.taps + tile.steps, np.newaxis]
+    for number in range(first, min(first + pixels, tile.pixels)):
+        places = tile.base + offsets[tile.origins + number] + taps + np.arange(group)
+        values = x[places].astype(np.int64) + (128 if isa.vnni else 0)
+        products = values[:, np.newaxis, :] * weights.reshape(tile.steps, width, group)
+        results = _interpreted_output(products.sum((0, 2)), stage, tile)
+        begin = tile.target + number * tile.pitch
+        ofm[begin : begin + min(tile.valid, width)] = results[: tile.valid]
 
 
 def _interpreted_depthwise_tile(
     x: NDArray[np.int8],
-    base: int,
     offsets: NDArray[np.int32],
-    taps: int,
-    steps: int,
-    origins: int,
     panels: NDArray[np.generic],
-    panel: int,
     channels: NDArray[np.int32],
-    channel: int,
     ofm: NDArray[np.int8],
-    target: int,
+    tile: Tile,
     first: int,
-    count: int,
-    pitch: int,
-    valid: int,
-    zero_point: int,
-    low: int,
-    high: int,
 ) -> None:
     isa = tagged(panels.dtype)
     block, group = isa.block, isa.taps
     order = depthwise_order(isa)
-    weights = panels[panel : panel + steps * block * group].view(isa.element)
-    stage = channels[channel : channel + OUTPUT_ROWS * block].reshape(OUTPUT_ROWS, block)
-    places = base + offsets[taps : taps + steps * group].reshape(steps, 1, group)
-    for number in range(first, min(first + isa.depthwise_pixels, count)):
-        values = x[offsets[origins + number] + places + order[:, np.newaxis]].astype(np.int64)
-        products = (values + (128 if isa.vnni else 0)) * weights.reshape(steps, block, group)
+    weights = panels[tile.panel : tile.panel + tile.steps * block * group].view(isa.element)
+    stage = channels[tile.channel : tile.channel + OUTPUT_ROWS * block].reshape(OUTPUT_ROWS, block)
+    taps = offsets[tile.taps : tile.taps + tile.steps * group].reshape(tile.steps, 1, group)
+    for number in range(first, min(first + isa.depthwise_pixels, tile.pixels)):
+        places = tile.base + offsets[tile.origins + number] + taps + order[:, np.newaxis]
+        values = x[places].astype(np.int64) + (128 if isa.vnni else 0)
+        products = values * weights.reshape(tile.steps, block, group)
         results = np.empty(block, np.int8)
-        results[order] = _interpreted_output(products.sum((0, 2)), stage, zero_point, low, high)
-        begin = target + number * pitch
-        ofm[begin : begin + min(valid, block)] = results[:valid]
+        results[order] = _interpreted_output(products.sum((0, 2)), stage, tile)
+        begin = tile.target + number * tile.pitch
+        ofm[begin : begin + min(tile.valid, block)] = results[: tile.valid]
 
 
 def _interpreted_output(
-    sums: NDArray[np.int64], stage: NDArray[np.int32], zero_point: int, low: int, high: int
+    sums: NDArray[np.int64], stage: NDArray[np.int32], tile: Tile
 ) -> NDArray[np.int8]:
     exact = stage.astype(np.int64)
-    value = interpreted_rescale(sums + exact[OutputRow.BIAS], exact)
-    outputs: NDArray[np.int8] = np.clip((value + zero_point).astype(np.int32), low, high)
+    value = interpreted_rescale(sums + exact[OutputRow.BIAS], exact) + tile.zero_point
+    outputs: NDArray[np.int32] = np.clip(value.astype(np.int32), tile.low, tile.high)
     return outputs.astype(np.int8)
 
 
-# Both tiles read `x` at `base + origin of a pixel + offset of a tap`, in elements; `offsets` holds
-# the `steps` offsets of the taps from `taps` on and the origins from `origins` on. The packed
-# weights begin at `panel`, the output stage at `channel` (see `kernels.panels`). Pixel number p of
-# `count` is written to `ofm[target + p * pitch]` on, `valid` channels of it at most; a tile begins
-# at pixel `first`, and has fewer pixels at the end.
-#
-# matrix_tile: the isa.taps elements from an offset on meet the weights of one step; `form` is the
-#   (constant) index in isa.forms, where the last stands in for those behind it.
-# depthwise_tile: isa.taps offsets for each step, and isa.block channels from each on.
+# matrix_tile(form, x, offsets, panels, channels, ofm, tile, first): the outputs of the pixels from
+#   number `first` on, as many as the (constant) `form` has, see `Isa.tile`. The isa.taps elements
+#   from an offset on meet the weights of one step.
+# depthwise_tile(x, offsets, panels, channels, ofm, tile, first): isa.taps offsets for each step,
+#   and isa.block channels from each on.
 matrix_tile: Any = _compiled_matrix_tile
 depthwise_tile: Any = _compiled_depthwise_tile
 if getattr(config, "DISABLE_JIT", False):

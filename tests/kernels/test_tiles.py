@@ -5,7 +5,7 @@ import pytest
 from numba import njit
 
 from kernels import tiles
-from kernels.isa import available
+from kernels.isa import SINGLE, available
 from kernels.panels import OUTPUT_ROWS, OutputRow
 from tests.kernels.layers import INTERPRETED
 
@@ -15,76 +15,20 @@ ISAS = [pytest.param(isa, id=isa.name) for isa in available()]
 
 
 @njit
-def call_matrix(
-    form,
-    x,
-    offsets,
-    steps,
-    panels,
-    channels,
-    ofm,
-    first,
-    count,
-    pitch,
-    valid,
-    zero_point,
-    low,
-    high,
-):
-    operands = x, 2, offsets, 0, steps, steps, panels, 0, channels, 0, ofm, 1, first, count, pitch
-    a, b, c, d, e, f, g, h, i, j, k, m, n, o, p = operands
+def call_matrix(form, x, offsets, panels, channels, ofm, tile, first):
     if form == 0:
-        tiles.matrix_tile(
-            0, a, b, c, d, e, f, g, h, i, j, k, m, n, o, p, valid, zero_point, low, high
-        )
+        tiles.matrix_tile(0, x, offsets, panels, channels, ofm, tile, first)
     elif form == 1:
-        tiles.matrix_tile(
-            1, a, b, c, d, e, f, g, h, i, j, k, m, n, o, p, valid, zero_point, low, high
-        )
+        tiles.matrix_tile(1, x, offsets, panels, channels, ofm, tile, first)
+    elif form == 2:
+        tiles.matrix_tile(2, x, offsets, panels, channels, ofm, tile, first)
     else:
-        tiles.matrix_tile(
-            2, a, b, c, d, e, f, g, h, i, j, k, m, n, o, p, valid, zero_point, low, high
-        )
+        tiles.matrix_tile(SINGLE, x, offsets, panels, channels, ofm, tile, first)
 
 
 @njit
-def call_depthwise(
-    x,
-    offsets,
-    taps,
-    steps,
-    panels,
-    channels,
-    ofm,
-    first,
-    count,
-    pitch,
-    valid,
-    zero_point,
-    low,
-    high,
-):
-    tiles.depthwise_tile(
-        x,
-        2,
-        offsets,
-        0,
-        steps,
-        taps,
-        panels,
-        0,
-        channels,
-        0,
-        ofm,
-        1,
-        first,
-        count,
-        pitch,
-        valid,
-        zero_point,
-        low,
-        high,
-    )
+def call_depthwise(x, offsets, panels, channels, ofm, tile, first):
+    tiles.depthwise_tile(x, offsets, panels, channels, ofm, tile, first)
 
 
 def output_stage(rng, width):
@@ -106,11 +50,11 @@ def weights(rng, isa, steps, width):
 
 
 @pytest.mark.parametrize("seed", range(8), ids="seed{}".format)
-@pytest.mark.parametrize("form", [0, 1, 2])
+@pytest.mark.parametrize("form", [0, 1, 2, SINGLE])
 @pytest.mark.parametrize("isa", ISAS)
 def test_matrix_tiles(isa, form, seed):
     rng = np.random.default_rng(seed)
-    pixels, vectors = isa.forms[min(form, len(isa.forms) - 1)]
+    pixels, vectors = isa.tile(form)
     width, steps = vectors * isa.lanes, int(rng.integers(1, 40))
     count = int(rng.integers(1, 2 * pixels))
     first = int(rng.integers(0, count))
@@ -121,11 +65,10 @@ def test_matrix_tiles(isa, form, seed):
     pitch = width + 5
     expected = np.full(count * pitch + width, 55, np.int8)
     computed = expected.copy()
-    rest = first, count, pitch, valid, int(rng.integers(-128, 128)), -100, 90
-    call_matrix(form, x, offsets, steps, panels, channels, computed, *rest)
-    tiles._interpreted_matrix_tile(
-        form, x, 2, offsets, 0, steps, steps, panels, 0, channels, 0, expected, 1, *rest
-    )
+    zero_point = int(rng.integers(-128, 128))
+    tile = tiles.Tile(2, 0, steps, steps, 0, 0, 1, count, pitch, valid, zero_point, -100, 90)
+    call_matrix(form, x, offsets, panels, channels, computed, tile, first)
+    tiles._interpreted_matrix_tile(form, x, offsets, panels, channels, expected, tile, first)
     np.testing.assert_array_equal(computed, expected)
 
 
@@ -143,9 +86,8 @@ def test_depthwise_tile(isa, seed):
     pitch = isa.block + 5
     expected = np.full(count * pitch + isa.block, 55, np.int8)
     computed = expected.copy()
-    rest = first, count, pitch, valid, int(rng.integers(-128, 128)), -100, 90
-    call_depthwise(x, offsets, taps, steps, panels, channels, computed, *rest)
-    tiles._interpreted_depthwise_tile(
-        x, 2, offsets, 0, steps, taps, panels, 0, channels, 0, expected, 1, *rest
-    )
+    zero_point = int(rng.integers(-128, 128))
+    tile = tiles.Tile(2, 0, steps, taps, 0, 0, 1, count, pitch, valid, zero_point, -100, 90)
+    call_depthwise(x, offsets, panels, channels, computed, tile, first)
+    tiles._interpreted_depthwise_tile(x, offsets, panels, channels, expected, tile, first)
     np.testing.assert_array_equal(computed, expected)
