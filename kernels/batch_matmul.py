@@ -12,7 +12,7 @@ from kernels.checks import (
     check_zero_point,
 )
 from kernels.quantization import INT8_MAX, INT8_MIN
-from kernels.requantize import Rounding, requantize_to_int8
+from kernels.requantize import Rounding, requantize_and_clamp
 
 
 def batch_matmul(
@@ -92,6 +92,6 @@ def _multiply(
                 acc = np.int32(0)
                 for i in range(depth):
                     acc = np.int32(acc + np.int32(x[r, i]) * np.int32(y[c, i]))
-                ofm[n, r, c] = requantize_to_int8(
+                ofm[n, r, c] = requantize_and_clamp(
                     acc, multiplier, shift, ofm_zero_point, INT8_MIN, INT8_MAX, rounding
                 )

@@ -24,7 +24,7 @@ from kernels.quantization import (
     AddParameters,
     PreluParameters,
 )
-from kernels.requantize import Rounding, multiply_by_quantized_multiplier, requantize_to_int8
+from kernels.requantize import Rounding, multiply_by_quantized_multiplier, requantize_and_clamp
 
 Value = TypeVar("Value", np.int8, np.int16)
 
@@ -249,7 +249,7 @@ def add_by_table(
 ) -> None:
     for i in range(ofm.size):
         total = table_a[np.int64(a[i]) + 128] + table_b[np.int64(b[i]) + 128]
-        ofm[i] = requantize_to_int8(total, multiplier, shift, ofm_zero_point, low, high, rounding)
+        ofm[i] = requantize_and_clamp(total, multiplier, shift, ofm_zero_point, low, high, rounding)
 
 
 @njit(cache=True, nogil=True)
@@ -276,7 +276,7 @@ def _add(
         ) + sign * multiply_by_quantized_multiplier(
             wide_b, to_common_b[1], to_common_b[2], rounding
         )
-        ofm[i] = requantize_to_int8(total, multiplier, shift, ofm_zero_point, low, high, rounding)
+        ofm[i] = requantize_and_clamp(total, multiplier, shift, ofm_zero_point, low, high, rounding)
 
 
 @njit(cache=True, nogil=True)
@@ -295,7 +295,9 @@ def _mul(
 ) -> None:
     for i in range(ofm.size):
         product = (np.int64(a[i]) - a_zero_point) * (np.int64(b[i]) - b_zero_point)
-        ofm[i] = requantize_to_int8(product, multiplier, shift, ofm_zero_point, low, high, rounding)
+        ofm[i] = requantize_and_clamp(
+            product, multiplier, shift, ofm_zero_point, low, high, rounding
+        )
 
 
 @njit(cache=True, nogil=True)
@@ -315,11 +317,11 @@ def _prelu(
     for i in range(ofm.size):
         value = np.int64(ifm[i]) - ifm_zero_point
         if value >= 0:
-            ofm[i] = requantize_to_int8(
+            ofm[i] = requantize_and_clamp(
                 value, multiplier, shift, ofm_zero_point, INT8_MIN, INT8_MAX, rounding
             )
         else:
             product = value * (np.int64(alpha[i]) - alpha_zero_point)
-            ofm[i] = requantize_to_int8(
+            ofm[i] = requantize_and_clamp(
                 product, multiplier_alpha, shift_alpha, ofm_zero_point, INT8_MIN, INT8_MAX, rounding
             )

@@ -16,7 +16,7 @@ from kernels.checks import (
     check_zero_point,
 )
 from kernels.quantization import scale_float32
-from kernels.requantize import Rounding, requantize_to_int8
+from kernels.requantize import Rounding, requantize_and_clamp
 
 
 def requantize(
@@ -95,7 +95,7 @@ def _requantize(
     ofm: NDArray[Any],
 ) -> None:
     for i in range(ifm.size):
-        ofm[i] = requantize_to_int8(
+        ofm[i] = requantize_and_clamp(
             np.int64(ifm[i]) - ifm_zero_point,
             multiplier,
             shift,

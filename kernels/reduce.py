@@ -18,7 +18,7 @@ from kernels.checks import (
     check_zero_point,
 )
 from kernels.quantization import resolve_axes
-from kernels.requantize import Rounding, requantize_to_int8
+from kernels.requantize import Rounding, requantize_and_clamp
 
 Value = TypeVar("Value", np.int8, np.int16)
 
@@ -147,6 +147,6 @@ def mean_groups(
             for c in range(inner):
                 acc[c] = np.int32(acc[c] + np.int32(grouped[n, i, c]))
         for c in range(inner):
-            ofm[n, c] = requantize_to_int8(
+            ofm[n, c] = requantize_and_clamp(
                 acc[c], multiplier, shift, ofm_zero_point, low, high, rounding
             )

@@ -100,7 +100,7 @@ def multiply_by_quantized_multiplier(
 
 
 @njit(cache=True, nogil=True)
-def requantize_to_int8(
+def requantize_and_clamp(
     acc: Integer,
     multiplier: Integer,
     shift: Integer,
@@ -109,7 +109,7 @@ def requantize_to_int8(
     high: Integer,
     rounding: int = DOUBLE,
 ) -> np.int64:
-    """The int8 output of an accumulator: multiply, add `zero_point`, clamp to [low, high].
+    """The output of an accumulator: multiply, add `zero_point`, clamp to [low, high].
 
     The addition wraps at 32 bits, as in the C code; only a left shift gets anywhere near.
     """

@@ -15,7 +15,7 @@ from kernels.checks import (
     check_zero_point,
 )
 from kernels.quantization import INT8_MAX, INT8_MIN, SvdfParameters
-from kernels.requantize import Rounding, multiply_by_quantized_multiplier, requantize_to_int8
+from kernels.requantize import Rounding, multiply_by_quantized_multiplier, requantize_and_clamp
 
 State = TypeVar("State", np.int8, np.int16)
 
@@ -126,7 +126,7 @@ def _svdf(
                 for j in range(memory):
                     past = np.int32(state[n, f, j]) - np.int32(state_zero_point)
                     acc = np.int32(acc + past * np.int32(weights_time[f, j]))
-            ofm[n, unit] = requantize_to_int8(
+            ofm[n, unit] = requantize_and_clamp(
                 acc,
                 multiplier_time,
                 shift_time,

@@ -14,7 +14,7 @@ from kernels.checks import (
     check_pair,
     check_zero_point,
 )
-from kernels.requantize import Rounding, requantize_to_int8
+from kernels.requantize import Rounding, requantize_and_clamp
 
 
 def transpose_conv(
@@ -102,7 +102,7 @@ def _transpose_conv(
         for y in range(height):
             for x in range(width):
                 for k in range(channels):
-                    ofm[n, y, x, k] = requantize_to_int8(
+                    ofm[n, y, x, k] = requantize_and_clamp(
                         acc[y, x, k],
                         stage.multiplier[k],
                         stage.shift[k],

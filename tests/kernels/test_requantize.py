@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from tflite_micro.python.tflite_micro import _runtime
 
-from kernels.requantize import quantize_multiplier, requantize_array, requantize_to_int8
+from kernels.requantize import quantize_multiplier, requantize_and_clamp, requantize_array
 from tests.kernels import twins
 from tests.kernels.layers import seeds
 
@@ -59,8 +59,8 @@ def test_the_twin_matches_the_c_function(seed):
 
 
 def test_the_zero_point_is_added_in_32_bits():
-    assert requantize_to_int8(2**31 - 1, 2**31 - 1, 0, 127, -128, 127) == -128
-    assert requantize_to_int8(2**31 - 1, 2**31 - 1, 0, 0, -128, 127) == 127
+    assert requantize_and_clamp(2**31 - 1, 2**31 - 1, 0, 127, -128, 127) == -128
+    assert requantize_and_clamp(2**31 - 1, 2**31 - 1, 0, 0, -128, 127) == 127
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from kernels import (
     transpose_conv,
 )
 from kernels.quantization import AddParameters, PreluParameters, SvdfParameters
-from kernels.requantize import Rounding, requantize_array, requantize_to_int8
+from kernels.requantize import Rounding, requantize_and_clamp, requantize_array
 from tests.kernels import test_svdf as svdf_twin
 from tests.kernels import twins, twins_elementwise, twins_geometry
 from tests.kernels.layers import seeds
@@ -72,7 +72,7 @@ def test_extreme_accumulators_and_left_shifts(shift, rounding):
 def test_saturation(rounding):
     for acc in (-(2**31), -600, -514, 0, 506, 600, 2**31 - 1):
         scaled = rescale(acc, ALMOST_ONE, -2, rounding) + 3
-        value = requantize_to_int8(acc, ALMOST_ONE, -2, 3, -128, 127, int(rounding))
+        value = requantize_and_clamp(acc, ALMOST_ONE, -2, 3, -128, 127, int(rounding))
         assert value == min(max(scaled, -128), 127)
 
 
