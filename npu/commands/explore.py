@@ -77,7 +77,7 @@ def explore(
     points = list(space.points(len(models)))
     with progress_bar("exploring") as progress:
         results = sweep(
-            [(str(path), path.read_bytes()) for path in models],
+            models,
             points,
             jobs=jobs or os.cpu_count() or 1,
             progress=progress,

@@ -6,6 +6,7 @@ import signal
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
 from typing import Any
 
 from npu.errors import ExploreError
@@ -13,21 +14,19 @@ from npu.explore.evaluate import evaluate
 from npu.explore.journal import Journal
 from npu.explore.space import Point
 from npu.graph import Graph
-from npu.tflite_reader import read_model_bytes
+from npu.tflite_reader import read_model
 
 WAITING_PER_WORKER = 4
 """Points handed to the pool ahead of time: enough to keep it busy, few to cancel."""
 
 Progress = Callable[[int, int], None]
 Results = list[dict[str, Any]]
-Models = Sequence[tuple[str, bytes]]
-"""Networks: a name for messages, and the file's content."""
 
 _graphs: list[Graph] = []
 
 
 def sweep(
-    models: Models,
+    models: Sequence[Path],
     points: Sequence[Point],
     *,
     jobs: int,
@@ -41,7 +40,7 @@ def sweep(
 
     Parameters
     ----------
-    models : the networks that the points refer to.
+    models : files of the networks that the points refer to.
     jobs : parallel processes; 1 runs in this process.
     progress : called with points done and points in total.
 
@@ -49,7 +48,7 @@ def sweep(
     ------
     ExploreError : a process died, for example because memory ran out.
     """
-    journals = [Journal(content) for _, content in models]
+    journals = [Journal(model.read_bytes()) for model in models]
     results: list[dict[str, Any] | None] = [None] * len(points)
     if resume:
         results = [journals[point.model].get(point) for point in points]
@@ -65,16 +64,17 @@ def sweep(
 
 
 def _evaluate_all(
-    models: Models, todo: Sequence[tuple[int, Point]], jobs: int
+    models: Sequence[Path], todo: Sequence[tuple[int, Point]], jobs: int
 ) -> Iterator[tuple[int, dict[str, Any]]]:
     if jobs == 1:
-        graphs = _read(models)
+        graphs = [read_model(model) for model in models]
         for index, point in todo:
             yield index, evaluate(graphs[point.model], point)
         return
-    # a fresh interpreter: a forked one inherits locks of threads that it does not have
+    # a fresh interpreter: a forked one inherits locks of threads that it does not have; it gets
+    # little when it starts, since whoever writes more than a pipe holds to one that died hangs
     context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(jobs, context, initializer=_start_worker, initargs=(list(models),))
+    pool = ProcessPoolExecutor(jobs, context, initializer=_start_worker, initargs=(tuple(models),))
     try:
         remaining = iter(todo)
         waiting: dict[Future[dict[str, Any]], int] = {}
@@ -97,14 +97,10 @@ def _evaluate_all(
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _read(models: Models) -> list[Graph]:
-    return [read_model_bytes(content, name) for name, content in models]
-
-
-def _start_worker(models: Models) -> None:
+def _start_worker(models: Sequence[Path]) -> None:
     # an interrupt goes to the whole process group; the parent decides what it means
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _graphs.extend(_read(models))
+    _graphs.extend(read_model(model) for model in models)
 
 
 def _evaluate_in_worker(point: Point) -> dict[str, Any]:

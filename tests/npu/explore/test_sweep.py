@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from npu import cli
 from npu.delegate import run_network
+from npu.errors import ExploreError
 from npu.explore import sweep as sweep_module
 from npu.explore.evaluate import evaluate
 from npu.explore.journal import Journal
@@ -28,6 +30,13 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
 
 
+@pytest.fixture(name="model")
+def model_fixture(tmp_path: Path) -> Path:
+    path = tmp_path / "classifier.tflite"
+    path.write_bytes(classifier())
+    return path
+
+
 def make_points() -> list[Point]:
     base = NpuConfig(requant_lanes=8)
     return list(Space(base, 20, parse_vary(VARY)).points(1))
@@ -37,10 +46,10 @@ def ignore(done: int, total: int) -> None:
     pass
 
 
-def test_parallel_equals_serial() -> None:
-    model, points = classifier(), make_points()
-    serial = sweep([("classifier", model)], points, jobs=1, progress=ignore, resume=False)
-    parallel = sweep([("classifier", model)], points, jobs=2, progress=ignore, resume=False)
+def test_parallel_equals_serial(model: Path) -> None:
+    points = make_points()
+    serial = sweep([model], points, jobs=1, progress=ignore, resume=False)
+    parallel = sweep([model], points, jobs=2, progress=ignore, resume=False)
     assert serial == parallel
     assert [result["status"] for result in serial[:4]] == ["ok"] * 4
     assert [result["reason"] for result in serial[4:]] == [
@@ -58,8 +67,8 @@ def test_cycles_are_those_of_a_run() -> None:
     assert result["read_bytes"] + result["write_bytes"] == moved * point.config().bus_bytes
 
 
-def test_an_interrupted_sweep_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    model, points = classifier(), make_points()
+def test_an_interrupted_sweep_goes_on(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    points = make_points()
     evaluated: list[Point] = []
 
     def counting(graph: Any, point: Point) -> dict[str, Any]:
@@ -70,13 +79,13 @@ def test_an_interrupted_sweep_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(sweep_module, "evaluate", counting)
     with pytest.raises(KeyboardInterrupt):
-        sweep([("classifier", model)], points, jobs=1, progress=ignore)
+        sweep([model], points, jobs=1, progress=ignore)
     monkeypatch.setattr(sweep_module, "evaluate", evaluate)
     seen: list[tuple[int, int]] = []
-    resumed = sweep([("classifier", model)], points, jobs=1, progress=lambda *at: seen.append(at))
+    resumed = sweep([model], points, jobs=1, progress=lambda *at: seen.append(at))
     assert seen[0] == (2, len(points))
     assert seen[-1] == (len(points), len(points))
-    assert resumed == sweep([("classifier", model)], points, jobs=1, progress=ignore, resume=False)
+    assert resumed == sweep([model], points, jobs=1, progress=ignore, resume=False)
 
 
 def test_a_torn_line_is_not_a_result(tmp_path: Path) -> None:
@@ -97,9 +106,8 @@ def npu(*arguments: object) -> int:
     return caught.value.code
 
 
-def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    model, out = tmp_path / "classifier.tflite", tmp_path / "rows.csv"
-    model.write_bytes(classifier())
+def test_command(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = tmp_path / "rows.csv"
     options = [f"--vary={text}" for text in (*VARY, "requant_lanes=8")]
     assert npu("explore", model, *options, "--out", out, "--jobs", 1) == 0
     text = capsys.readouterr().out
@@ -112,17 +120,13 @@ def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert (tmp_path / "again.csv").read_bytes() == out.read_bytes()
 
 
-def test_nothing_worked(tmp_path: Path) -> None:
-    model = tmp_path / "classifier.tflite"
-    model.write_bytes(classifier())
+def test_nothing_worked(model: Path) -> None:
     assert npu("explore", model, "--vary", "pixels=5", "--jobs", 1) == 1
 
 
 def test_bad_requests_end_before_anything_runs(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    model = tmp_path / "classifier.tflite"
-    model.write_bytes(classifier())
     broken = tmp_path / "broken.tflite"
     broken.write_text(json.dumps({}))
     cases = [
@@ -138,3 +142,13 @@ def test_bad_requests_end_before_anything_runs(
         assert captured.out == ""
         assert message in captured.err
         assert len(captured.err.splitlines()) == 1
+
+
+def test_a_worker_that_dies_ends_the_sweep(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What was found until then is kept; nothing hangs."""
+    points = make_points()
+    kept = sweep([model], points[:1], jobs=1, progress=ignore)
+    monkeypatch.setattr(sweep_module, "_start_worker", os.abort)
+    with pytest.raises(ExploreError, match="finished points are kept"):
+        sweep([model], points, jobs=2, progress=ignore)
+    assert Journal(model.read_bytes()).get(points[0]) == kept[0]
