@@ -4,16 +4,16 @@ This is TensorFlow Lite Micro's way of offloading, done ahead of time: runs of s
 become programs, and the interpreter's loop calls a program where it would have called operators.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from kernels.requantize import Rounding
+from npu.backends import BackendName, Log, Progress, Simulator, make_simulator
 from npu.compiler.compile import CompilerOptions, compile_segment
 from npu.compiler.errors import CompileError
 from npu.compiler.partition import Partition, partition
@@ -25,24 +25,14 @@ from npu.result import LayerResult, RunResult
 from npu.state import State
 from rtl.config import NpuConfig
 from rtl.isa import Engine
-from sim.cycle import CycleSimulator, LayerAccount, account_layers, add_accounts, simulate
+from sim.cycle import LayerAccount, account_layers, add_accounts, simulate
 from sim.memory import MemoryConfig
 from sim.program import Program
 from sim.result import SimulationResult, TraceEvent
 from sim.trace import write_trace
+from sim.waves import Waves
 
-BackendName = Literal["functional", "cycle", "rtl"]
-Progress = Callable[[int, int], None]
-Log = Callable[[str], None]
 Values = dict[int, NDArray[Any]]
-
-
-class Simulator(Protocol):
-    """What a backend offers: run one program."""
-
-    def __call__(
-        self, program: Program, inputs: Mapping[int, NDArray[np.int8]], progress: Progress | None
-    ) -> SimulationResult: ...
 
 
 @dataclass(frozen=True)
@@ -162,7 +152,8 @@ class NetworkRunner:
         everything = replace(self.network.options, keep_intermediates=True)
         self._keeping = CompiledNetwork(graph, config, everything) if keep_intermediates else None
         self._memory = memory or MemoryConfig()
-        self._simulate = _simulator(config, backend, self._memory, log)
+        self._make_simulator = partial(make_simulator, config, backend, self._memory, log)
+        self._simulate = self._make_simulator()
 
     def run(
         self,
@@ -170,6 +161,7 @@ class NetworkRunner:
         progress: Progress | None = None,
         trace: Path | None = None,
         account: bool = False,
+        waves: Waves | None = None,
     ) -> RunResult:
         """Run once; compiles on the first call.
 
@@ -180,13 +172,16 @@ class NetworkRunner:
         trace : write a timeline of all commands there (not `functional`).
         account : also say what the cycles of each operator went to. The cycle model does, so there
             is nothing to say about a memory with random stalls.
+        waves : write the values of all signals there (`rtl`); of several segments, the first one
+            that reaches into the window.
 
         Raises
         ------
         NpuError : the network cannot be run; the message says why.
         """
         before = self.state.copy()
-        values, results = self.network.run(inputs, self._simulate, progress, self.state)
+        simulator = self._simulate if waves is None else self._make_simulator(waves)
+        values, results = self.network.run(inputs, simulator, progress, self.state)
         outputs = {index: values[index] for index in self.network.graph.outputs}
         if self._keeping is not None:
             everything, _ = self._keeping.run(inputs, self._simulate, progress, before)
@@ -215,6 +210,7 @@ def run_network(
     progress: Progress | None = None,
     trace: Path | None = None,
     account: bool = False,
+    waves: Waves | None = None,
     log: Log | None = None,
 ) -> RunResult:
     """Compile and run a network once; the arguments are those of `NetworkRunner` and its `run`.
@@ -231,24 +227,7 @@ def run_network(
         keep_intermediates=keep_intermediates,
         log=log,
     )
-    return runner.run(inputs, progress, trace, account)
-
-
-def _simulator(
-    config: NpuConfig, backend: BackendName, memory: MemoryConfig, log: Log | None
-) -> Simulator:
-    if backend == "functional":
-        from sim.functional.simulator import FunctionalSimulator
-
-        functional = FunctionalSimulator(config)
-        return lambda program, inputs, progress: functional.run(program, inputs, progress)
-    if backend == "cycle":
-        cycle = CycleSimulator(config, memory)
-        return lambda program, inputs, progress: cycle.run(program, inputs, progress)
-    from sim.rtl_runner.runner import RtlSimulator
-
-    rtl = RtlSimulator(config, memory, log)
-    return lambda program, inputs, progress: rtl.run(program, inputs, progress, trace=True)
+    return runner.run(inputs, progress, trace, account, waves)
 
 
 def _layers(

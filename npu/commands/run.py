@@ -23,8 +23,10 @@ if TYPE_CHECKING:
     from npu.result import RunResult
     from rtl.config import NpuConfig
     from sim.memory import MemoryConfig
+    from sim.waves import Waves
 
 EXIT_NOT_BIT_EXACT = 1
+DEFAULT_WINDOW = "0:9999"
 
 
 class Backend(StrEnum):
@@ -77,6 +79,17 @@ def run(
             "and rtl).",
         ),
     ] = None,
+    waves: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="OUT",
+            help="Write the values of all signals during --waves-window, as .fst or .vcd "
+            "(backend rtl). The first time builds a slower simulator.",
+        ),
+    ] = None,
+    waves_window: Annotated[
+        str, typer.Option(metavar="FIRST:LAST", help="Cycles since START to record.")
+    ] = DEFAULT_WINDOW,
     clock_mhz: ClockOption = DEFAULT_CLOCK_MHZ,
     latency: Annotated[
         int, typer.Option(metavar="CYCLES", help="Latency of the external memory.")
@@ -97,7 +110,11 @@ def run(
 
     if trace is not None and backend not in (Backend.CYCLE, Backend.RTL):
         raise OutputError(f"--trace needs --backend cycle or rtl, {backend.value} has no time")
+    if waves is not None and backend is not Backend.RTL:
+        raise OutputError(f"--waves needs --backend rtl, {backend.value} has no signals")
+    recorded = None if waves is None else parse_waves(waves, waves_window)
     check_output_path(json, "--json")
+    check_output_path(waves, "--waves")
     check_output_path(trace, "--trace")
     hardware = load_config(config)
     memory = MemoryConfig(
@@ -105,7 +122,9 @@ def run(
     )
     graph = read_model(model)
     inputs = load_inputs(input or [], graph)
-    result = _execute(graph, inputs, hardware, backend, memory, keep=check, trace=trace)
+    result = _execute(
+        graph, inputs, hardware, backend, memory, keep=check, trace=trace, waves=recorded
+    )
     comparison = _compare(model, graph, inputs, result, hardware, backend) if check else None
 
     # standard output belongs to the JSON when that is where it goes
@@ -137,6 +156,17 @@ def run(
         raise typer.Exit(EXIT_NOT_BIT_EXACT)
 
 
+def parse_waves(path: Path, window: str) -> "Waves":
+    """The request of `--waves` and `--waves-window`; `OutputError` when it is none."""
+    from npu.errors import OutputError
+    from sim.waves import Waves
+
+    first, separator, last = window.partition(":")
+    if not (separator and first.isdecimal() and last.isdecimal()):
+        raise OutputError(f"--waves-window must be FIRST:LAST in cycles, got '{window}'")
+    return Waves(path=path, first=int(first), last=int(last))
+
+
 def _execute(
     graph: "Graph",
     inputs: "dict[int, NDArray[Any]]",
@@ -146,13 +176,15 @@ def _execute(
     *,
     keep: bool,
     trace: Path | None,
+    waves: "Waves | None",
 ) -> "RunResult":
     if backend is Backend.REFERENCE:
         from kernels.requantize import Rounding
         from npu.reference_backend import run_on_reference
 
         return run_on_reference(graph, inputs, Rounding.named(hardware.rounding))
-    from npu.delegate import BackendName, run_network
+    from npu.backends import BackendName
+    from npu.delegate import run_network
 
     names: dict[Backend, BackendName] = {
         Backend.FUNCTIONAL: "functional",
@@ -170,6 +202,7 @@ def _execute(
             progress=progress,
             trace=trace,
             account=True,
+            waves=waves,
             log=step_log("building the simulator"),
         )
 

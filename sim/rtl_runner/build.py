@@ -20,9 +20,11 @@ from sim.rtl_runner.toolchain import (
     Toolchain,
     find_toolchain,
     processor_name,
+    require_fst_headers,
     run,
     run_all,
 )
+from sim.waves import WaveFormat
 
 logger = logging.getLogger(__name__)
 
@@ -34,6 +36,7 @@ LIBRARY_NAME = "libnpu.so"
 _SIGN_EXTENSION = "sign_extension.h"
 _HARNESS = ("harness.cpp", "memory_model.h", _SIGN_EXTENSION)
 _RUNTIME = ("verilated.cpp", "verilated_threads.cpp")
+_FST_LIBRARIES = ("-llz4", "-lz")
 _VERILATOR_FLAGS = (
     *("--cc", "-O3"),
     *("--x-assign", "fast", "--x-initial", "fast", "--noassert", "--no-timing"),
@@ -42,14 +45,22 @@ _VERILATOR_FLAGS = (
 )
 
 
-def simulator_library(config: NpuConfig, log: Log | None = None) -> Path:
+def simulator_library(
+    config: NpuConfig, log: Log | None = None, waves: WaveFormat | None = None
+) -> Path:
     """Path of the shared library that simulates a configuration; builds it when needed.
+
+    Parameters
+    ----------
+    config : the hardware.
+    log : called with what is going on.
+    waves : whether it can write the values of all signals, and in which form; it is slower then.
 
     Raises
     ------
     BuildError : a tool is missing or failed, or the cache cannot be written.
     """
-    return build_library(design_text(config, log), config.bus_bytes, log)
+    return build_library(design_text(config, log), config.bus_bytes, log, waves)
 
 
 def design_text(config: NpuConfig, log: Log | None = None) -> str:
@@ -69,7 +80,9 @@ def design_text(config: NpuConfig, log: Log | None = None) -> str:
     return (cached("verilog", key, build) / "npu.v").read_text(encoding="utf-8")
 
 
-def build_library(verilog: str, bus_bytes: int, log: Log | None = None) -> Path:
+def build_library(
+    verilog: str, bus_bytes: int, log: Log | None = None, waves: WaveFormat | None = None
+) -> Path:
     """Verilate module `npu` and link it with the harness; returns the library's path.
 
     Parameters
@@ -77,11 +90,14 @@ def build_library(verilog: str, bus_bytes: int, log: Log | None = None) -> Path:
     verilog : the design; its ports are those of `rtl.npu.Npu`.
     bus_bytes : width of its memory bus.
     log : called with what is going on.
+    waves : see `simulator_library`.
     """
     tools = find_toolchain()
+    if waves == "fst":
+        require_fst_headers(tools)
     here = Path(__file__).parent
     harness = [(here / name).read_bytes() for name in _HARNESS]
-    flags = [*simulator_flags(), str(bus_bytes)]
+    flags = [*simulator_flags(), str(bus_bytes), *([waves] if waves else [])]
     key = content_key(verilog, *harness, flags, *tool_identity(tools))
 
     def build(target: Path) -> None:
@@ -95,6 +111,7 @@ def build_library(verilog: str, bus_bytes: int, log: Log | None = None) -> Path:
             harness=here / "harness.cpp",
             defines=[f"-DNPU_BUS_BYTES={bus_bytes}"],
             log=log,
+            waves=waves,
         )
 
     return cached("simulator", key, build) / LIBRARY_NAME
@@ -119,6 +136,7 @@ def link_simulator(
     harness: Path,
     defines: list[str],
     log: Log | None,
+    waves: WaveFormat | None = None,
 ) -> None:
     """Verilate a design and link it with its harness into a shared library.
 
@@ -131,16 +149,19 @@ def link_simulator(
     harness : C++ source with the library's C interface.
     defines : arguments for the harness's compiler.
     log : called with what is going on.
+    waves : see `simulator_library`.
 
     Raises
     ------
     BuildError : a tool failed.
     """
-    runtime = _runtime_library(tools, log)
+    runtime = _runtime_library(tools, log, waves)
     _report(log, "translating Verilog to C++")
     objects = library.parent / "objects"
     verilator = str(tools.verilator_root / "bin" / "verilator_bin")
     design = ["--top-module", top, "--prefix", f"V{top}", "--Mdir", str(objects)]
+    if waves:
+        design.append(f"--trace-{waves}")
     run(
         [verilator, *_VERILATOR_FLAGS, *design, *sources],
         {"VERILATOR_ROOT": str(tools.verilator_root)},
@@ -150,20 +171,23 @@ def link_simulator(
     files.sort(key=lambda path: path.stat().st_size, reverse=True)
     faster = ["-include", str(Path(__file__).parent / _SIGN_EXTENSION)]
     folders = [f"-I{objects}", f"-I{harness.parent}"]
-    _compile(tools, files, objects, [*folders, *defines, *faster], log)
+    _compile(tools, files, objects, [*folders, *defines, *faster], log, waves)
     parts = [str(objects / f"{path.stem}.o") for path in files]
-    run([tools.compiler, "-shared", "-o", str(library), *parts, str(runtime), "-pthread"])
+    compressors = _FST_LIBRARIES if waves == "fst" else ()
+    linked = [*parts, str(runtime), *compressors, "-pthread"]
+    run([tools.compiler, "-shared", "-o", str(library), *linked])
     shutil.rmtree(objects)
 
 
-def _runtime_library(tools: Toolchain, log: Log | None) -> Path:
+def _runtime_library(tools: Toolchain, log: Log | None, waves: WaveFormat | None) -> Path:
     """Verilator's own runtime, compiled once for all designs."""
-    key = content_key([*LANGUAGE_FLAGS, *FAST_FLAGS], *tool_identity(tools))
+    names = [*_RUNTIME, *([f"verilated_{waves}_c.cpp"] if waves else [])]
+    key = content_key([*LANGUAGE_FLAGS, *FAST_FLAGS, *names[2:]], *tool_identity(tools))
 
     def build(target: Path) -> None:
         _report(log, "compiling Verilator's runtime library (once)")
-        files = [tools.verilator_root / "include" / name for name in _RUNTIME]
-        _compile(tools, files, target, [], None)
+        files = [tools.verilator_root / "include" / name for name in names]
+        _compile(tools, files, target, [], None, waves)
         parts = [str(target / f"{path.stem}.o") for path in files]
         run([tools.archiver, "rcs", str(target / "libverilated.a"), *parts])
 
@@ -171,12 +195,17 @@ def _runtime_library(tools: Toolchain, log: Log | None) -> Path:
 
 
 def _compile(
-    tools: Toolchain, files: list[Path], target: Path, extra: list[str], log: Log | None
+    tools: Toolchain,
+    files: list[Path],
+    target: Path,
+    extra: list[str],
+    log: Log | None,
+    waves: WaveFormat | None,
 ) -> None:
     commands = []
     for path in files:
         optimize = SLOW_FLAGS if "Slow" in path.stem or "__Syms" in path.stem else FAST_FLAGS
-        flags = [*LANGUAGE_FLAGS, *optimize, *tools.include_flags, *extra]
+        flags = [*LANGUAGE_FLAGS, *optimize, *tools.include_flags(waves), *extra]
         command = [tools.compiler, *flags, "-c", str(path), "-o", str(target / f"{path.stem}.o")]
         commands.append(command)
     run_all(commands, lambda done, total: _report(log, f"compiling C++ ({done} of {total})"))

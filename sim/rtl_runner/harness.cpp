@@ -1,6 +1,6 @@
 // Runs the Verilated NPU with its memory and register bus behind a C interface, for ctypes.
 //
-// NPU_BUS_BYTES: width of the memory bus, given by the build.
+// NPU_BUS_BYTES: width of the memory bus, given by the build, as is whether it can write waves.
 
 #include <cstdint>
 #include <cstdlib>
@@ -9,11 +9,28 @@
 #include "memory_model.h"
 #include "verilated.h"
 
+#if VM_TRACE_FST
+#include "verilated_fst_c.h"
+using WaveFile = VerilatedFstC;
+#elif VM_TRACE_VCD
+#include "verilated_vcd_c.h"
+using WaveFile = VerilatedVcdC;
+#else
+// A build without waves.
+struct WaveFile {
+    bool isOpen() const { return false; }
+    void dump(uint64_t) {}
+    void close() {}
+};
+#endif
+
 namespace {
 
 constexpr int kEngines = 3;
 constexpr int kRegisterTimeout = 1000;
 constexpr int kResetCycles = 4;
+constexpr int kWaveLevels = 99;
+constexpr uint64_t kCycleTime = 1000;  // a cycle of the waves, in the file's unit
 
 }  // namespace
 
@@ -49,7 +66,7 @@ namespace {
 
 class Harness {
   public:
-    explicit Harness(const Options& options) : top_(&context_, "npu"), memory_(options) {
+    explicit Harness(const Options& options) : top_(prepared(context_), "npu"), memory_(options) {
         top_.rst = 1;
         top_.clk = 0;
         top_.eval();
@@ -59,7 +76,10 @@ class Harness {
         // the NPU registers its reset
         for (int i = 0; i < kResetCycles; ++i) step();
     }
-    ~Harness() { top_.final(); }
+    ~Harness() {
+        waves_.close();
+        top_.final();
+    }
 
     int32_t run(uint64_t cycles) {
         for (uint64_t end = clock_ + cycles; clock_ < end; step()) {
@@ -114,6 +134,7 @@ class Harness {
 
     bool start(uint32_t address, uint32_t value) {
         start_clock_ = clock_;
+        started_ = true;
         trace_count_ = 0;
         for (EngineState& engine : engines_) engine = EngineState{};
         return write_register(address, value);
@@ -125,6 +146,17 @@ class Harness {
         trace_count_ = 0;
     }
     uint64_t trace_count() const { return trace_count_; }
+
+    // Write the waves of the cycles first to last after START; false when it cannot.
+    bool waves(const char* path, uint64_t first, uint64_t last) {
+#if VM_TRACE
+        top_.trace(&waves_, kWaveLevels);
+        waves_.open(path);
+        first_wave_ = first;
+        last_wave_ = last;
+#endif
+        return waves_.isOpen();
+    }
 
     void state(State* out) const {
         *out = State{};
@@ -144,8 +176,27 @@ class Harness {
         top_.eval();
         ++clock_;
         memory_.drive(top_, clock_);
+        if (waves_.isOpen()) {
+            top_.eval();
+            dump(0);
+        }
         top_.clk = 0;
         top_.eval();
+        if (waves_.isOpen()) dump(kCycleTime / 2);
+    }
+
+    static VerilatedContext* prepared(VerilatedContext& context) {
+        context.traceEverOn(VM_TRACE);
+        return &context;
+    }
+
+    void dump(uint64_t phase) {
+        const uint64_t cycle = clock_ - start_clock_;
+        if (!started_ || cycle < first_wave_) return;
+        if (cycle > last_wave_)
+            waves_.close();
+        else
+            waves_.dump(cycle * kCycleTime + phase);
     }
 
     void note() {
@@ -178,6 +229,9 @@ class Harness {
     Vnpu top_;
     MemoryModel<Vnpu, NPU_BUS_BYTES> memory_;
     uint64_t clock_ = 0, start_clock_ = 0;
+    bool started_ = false;
+    WaveFile waves_;
+    uint64_t first_wave_ = 0, last_wave_ = 0;
     EngineState engines_[kEngines] = {};
     TraceEntry* trace_ = nullptr;
     uint64_t trace_capacity_ = 0, trace_count_ = 0;
@@ -208,6 +262,10 @@ void npu_trace(void* handle, TraceEntry* entries, uint64_t capacity) {
     harness(handle)->trace(entries, capacity);
 }
 uint64_t npu_trace_count(void* handle) { return harness(handle)->trace_count(); }
+
+int32_t npu_waves(void* handle, const char* path, uint64_t first, uint64_t last) {
+    return harness(handle)->waves(path, first, last);
+}
 
 void npu_state(void* handle, State* state) { harness(handle)->state(state); }
 const char* npu_violation(void* handle) { return harness(handle)->violation(); }

@@ -93,6 +93,7 @@ def open_library(path: Path) -> ctypes.CDLL:
         "npu_start": (ctypes.c_int32, [handle, u32, u32]),
         "npu_trace": (None, [handle, ctypes.c_void_p, u64]),
         "npu_trace_count": (u64, [handle]),
+        "npu_waves": (ctypes.c_int32, [handle, ctypes.c_char_p, u64, u64]),
         "npu_state": (None, [handle, pointer(State)]),
         "npu_violation": (ctypes.c_char_p, [handle]),
     }

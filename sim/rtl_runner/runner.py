@@ -39,6 +39,7 @@ from sim.rtl_runner.library import (
     State,
     open_library,
 )
+from sim.waves import Waves
 
 Progress = Callable[[int, int], None]
 """Called with (commands completed, commands in all)."""
@@ -88,6 +89,7 @@ class RtlSimulator:
     ) -> None:
         self.config = config
         self.memory = memory or MemoryConfig()
+        self._log = log
         self._library = open_library(simulator_library(config, log))
 
     def run(
@@ -98,6 +100,7 @@ class RtlSimulator:
         max_cycles: int | None = None,
         trace: bool = False,
         faults: BusFaults | None = None,
+        waves: Waves | None = None,
     ) -> SimulationResult:
         """Run a program once, from reset.
 
@@ -110,16 +113,24 @@ class RtlSimulator:
             program can need.
         trace : return the start and completion of every command.
         faults : make the memory answer with errors.
+        waves : write the values of all signals; the first time this builds another simulator,
+            which is slower.
 
         Raises
         ------
-        SimulationError : inputs that do not fit, a hung run (with the state of each engine), or a
-            violation of the bus protocol.
+        BuildError : the simulator that writes waves cannot be built.
+        SimulationError : inputs that do not fit, waves that cannot be written, a hung run (with
+            the state of each engine), or a violation of the bus protocol.
         CommandError : the NPU stopped with an error.
         """
         arena = make_arena(program, inputs)
-        session = _Session(self, program, arena, faults or BusFaults(), trace)
+        library = self._library
+        if waves is not None:
+            library = open_library(simulator_library(self.config, self._log, waves.form))
+        session = _Session(library, self.memory, program, arena, faults or BusFaults(), trace)
         try:
+            if waves is not None:
+                session.record(waves)
             session.start()
             limit = cycle_limit(program, self.memory) if max_cycles is None else max_cycles
             session.wait(limit, progress)
@@ -138,13 +149,14 @@ class _Session:
 
     def __init__(
         self,
-        simulator: RtlSimulator,
+        library: ctypes.CDLL,
+        memory: MemoryConfig,
         program: Program,
         arena: NDArray[np.uint8],
         faults: BusFaults,
         trace: bool,
     ) -> None:
-        self.library = simulator.library
+        self.library = library
         self.program = program
         self.table: CommandTable = decode_table(program.commands)
         # every piece fills whole pages, so that reads of whole beats at its end are answered,
@@ -162,7 +174,7 @@ class _Session:
                 f"the program needs {base - _COMMANDS_BASE} bytes of memory;"
                 f" the simulated address space has {(1 << 32) - _COMMANDS_BASE}"
             )
-        options = self._options(simulator.memory, faults)
+        options = self._options(memory, faults)
         self.handle = self.library.npu_create(ctypes.byref(options))
         self.entries = np.zeros(2 * len(self.table) + 16 if trace else 0, dtype=TRACE_ENTRY)
         self.library.npu_trace(self.handle, self.entries.ctypes.data, len(self.entries))
@@ -201,6 +213,11 @@ class _Session:
         if not self.library.npu_read_register(self.handle, address, ctypes.byref(value)):
             raise SimulationError(f"the NPU does not answer a read of register {address:#x}")
         return value.value
+
+    def record(self, waves: Waves) -> None:
+        path = str(waves.path).encode()
+        if not self.library.npu_waves(self.handle, path, waves.first, waves.last):
+            raise SimulationError(f"cannot write waves {waves.path}")
 
     def start(self) -> None:
         """Write the registers as a driver does, and START."""

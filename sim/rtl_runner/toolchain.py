@@ -13,6 +13,7 @@ from functools import cache
 from pathlib import Path
 
 from sim.errors import BuildError
+from sim.waves import WaveFormat
 
 JOBS = 2
 """Compilers at a time."""
@@ -22,10 +23,9 @@ FAST_FLAGS = ("-O2", "-march=native")
 SLOW_FLAGS = ("-O0",)
 """For code that runs once: constructors and the like."""
 
-_DEFINES = (
-    *("-DVM_TRACE=0", "-DVM_TRACE_FST=0", "-DVM_TRACE_VCD=0", "-DVM_TRACE_SAIF=0"),
-    *("-DVM_COVERAGE=0", "-DVM_SC=0"),
-)
+_DEFINES = ("-DVM_TRACE_SAIF=0", "-DVM_COVERAGE=0", "-DVM_SC=0")
+
+_FST_HEADERS = ("lz4.h", "zlib.h")
 
 
 @dataclass(frozen=True)
@@ -46,11 +46,13 @@ class Toolchain:
     verilator_root: Path
     verilator_version: str
 
-    @property
-    def include_flags(self) -> tuple[str, ...]:
+    def include_flags(self, waves: WaveFormat | None = None) -> tuple[str, ...]:
         """Where Verilator's headers are, and what they expect to be defined."""
         include = self.verilator_root / "include"
-        return (f"-I{include}", f"-I{include / 'vltstd'}", *_DEFINES)
+        defines = {"VM_TRACE": waves is not None}
+        defines |= {f"VM_TRACE_{name.upper()}": waves == name for name in ("vcd", "fst")}
+        given = (f"-D{name}={int(value)}" for name, value in defines.items())
+        return (f"-I{include}", f"-I{include / 'vltstd'}", *given, *_DEFINES)
 
 
 @cache
@@ -82,6 +84,24 @@ def _find_program(name: str) -> str:
             " (Debian/Ubuntu: `apt install g++`, Fedora: `dnf install gcc-c++`)"
         )
     return path
+
+
+def require_fst_headers(tools: Toolchain) -> None:
+    """Check that what Verilator compresses FST files with can be compiled.
+
+    Raises
+    ------
+    BuildError : a header is missing; the message says how to install it.
+    """
+    for header in _FST_HEADERS:
+        probe = [tools.compiler, "-E", "-x", "c++", "-include", header, "/dev/null"]
+        try:
+            run([*probe, "-o", "/dev/null"])
+        except BuildError:
+            raise BuildError(
+                f"FST waves need the header {header}: install it (Debian/Ubuntu: `apt install"
+                " liblz4-dev zlib1g-dev`), or write a .vcd file instead"
+            ) from None
 
 
 def processor_name() -> str:

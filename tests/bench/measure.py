@@ -3,8 +3,9 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from npu.backends import Simulator
 from npu.compiler.compile import CompilerOptions
-from npu.delegate import CompiledNetwork, Simulator, layer_cycles
+from npu.delegate import CompiledNetwork, layer_cycles
 from npu.golden import compare, run_golden
 from npu.result import utilization
 from rtl.config import PRESETS, NpuConfig

@@ -284,6 +284,21 @@ def test_cycle_backend_refuses_stalls(model: Path, capsys: pytest.CaptureFixture
     assert "no random stalls" in refusal(capsys, *run)
 
 
+def test_waves_are_refused_before_anything_runs(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rtl = ("run", model, "--backend", "rtl")
+    good = tmp_path / "o.vcd"
+    functional = ("run", model, "--backend", "functional", "--waves", good)
+    assert "--waves needs --backend rtl" in refusal(capsys, *functional)
+    for window in ("7", "7:", "a:b", "-1:4", "1:2:3"):
+        line = refusal(capsys, *rtl, "--waves", good, f"--waves-window={window}")
+        assert f"--waves-window must be FIRST:LAST in cycles, got '{window}'" in line
+    assert "0 <= FIRST <= LAST" in refusal(capsys, *rtl, "--waves", good, "--waves-window", "9:8")
+    assert ".vcd or .fst" in refusal(capsys, *rtl, "--waves", tmp_path / "o.txt")
+    assert "does not exist" in refusal(capsys, *rtl, "--waves", tmp_path / "none" / "o.vcd")
+
+
 def test_disasm_lists_commands_and_reasons(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert npu("disasm", model, "--config", "npu64") == 0
     lines = capsys.readouterr().out.splitlines()
