@@ -64,7 +64,7 @@ class EngineStatus(wiring.Signature):
 
 class ScratchpadWrite(wiring.Signature):
     """One word per beat into the scratchpad; transfers when valid & ready. `address` must be in
-    range: the initiator checks."""
+    range: the initiator checks. Bytes whose `enable` bit is low keep their value."""
 
     def __init__(self, config: NpuConfig) -> None:
         super().__init__(
@@ -73,6 +73,7 @@ class ScratchpadWrite(wiring.Signature):
                 "ready": In(1),
                 "address": Out(ADDRESS_BITS),
                 "data": Out(config.lanes * 8),
+                "enable": Out(config.lanes),
             }
         )
 

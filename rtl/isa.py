@@ -103,6 +103,8 @@ _LOAD: list[Fields] = [
         "row_stride": unsigned(24),
         "pad_left": unsigned(8),
         "fold": unsigned(1),
+        "merge": unsigned(1),
+        "lane_offset": unsigned(4),
     },
     {
         "pixels": unsigned(20),

@@ -270,6 +270,7 @@ class LoadEngine(wiring.Component):
             go.eq(writes.valid & ~word.outside & ~flushing),
             self.scratchpad.address.eq(word.address),
             self.scratchpad.data.eq(word.data),
+            self.scratchpad.enable.eq(word.enable),
             self.weights.address.eq(word.address),
             self.weights.data.eq(word.data),
             self.parameters.block.eq(word.address),
@@ -298,7 +299,9 @@ def _illegal(command: Any, lanes: int) -> Value:
     """The command has a field value that ARCHITECTURE.md rules out."""
     general = (Destination.SCRATCHPAD, Destination.WEIGHTS)
     addressed = Cat(command.destination == destination for destination in general).any()
-    folds = (command.pixel_bytes <= 4 * lanes) & (command.pixel_step <= 4 * lanes)
+    vector_bytes = command.pixel_bytes + command.lane_offset
+    folds = (vector_bytes <= 4 * lanes) & (command.pixel_step <= 4 * lanes)
+    merges = (command.destination == Destination.SCRATCHPAD) & (command.lane_offset < lanes)
     units = (command.rows == 1) & (command.pixel_bytes == lanes)
     pitches = Cat(command.row_pitch, command.plane_pitch)
     return Cat(
@@ -306,9 +309,10 @@ def _illegal(command: Any, lanes: int) -> Value:
         command.row_bytes == 0,
         command.pixels == 0,
         command.pixel_step == 0,
-        command.pixel_words == 0,
-        command.pixel_words != (command.pixel_bytes + lanes - 1) >> lanes.bit_length() - 1,
+        command.pixel_bytes == 0,
+        command.pixel_words != (vector_bytes + lanes - 1) >> lanes.bit_length() - 1,
         ~Mux(command.fold, folds, command.pixel_step == command.pixel_bytes),
+        ~Mux(command.merge, merges, command.lane_offset == 0),
         command.destination > max(Destination),
         ~addressed & (~units | pitches.any()),
     ).any()

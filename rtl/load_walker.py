@@ -25,6 +25,8 @@ JOB_FIELDS = (
     "row_bytes",
     "pad_left",
     "fold",
+    "merge",
+    "lane_offset",
     "pixels",
     "pixel_bytes",
     "pixel_step",
@@ -63,6 +65,7 @@ class WordLayout(data.StructLayout):
     position : of its first byte in its row. hold : of the first byte that is still needed.
     hold_past : `hold` is behind the row's last byte.
     low, high : its bytes `low <= k < high` come from memory, the others are `pad_value`.
+    first, behind : its bytes `first <= k < behind` are written, the others keep their value.
     row_slot : number of the row's first beat. end_slot : of the first beat behind the row.
     row_last : last word of its row. last : last word of its command.
     destination, address, plane : where it goes; a PARAMETERS or BIASES word to plane `plane` of
@@ -77,6 +80,8 @@ class WordLayout(data.StructLayout):
                 "hold_past": 1,
                 "low": range(config.lanes + 1),
                 "high": range(config.lanes + 1),
+                "first": range(config.lanes),
+                "behind": range(config.lanes + 1),
                 "row_slot": SLOT_BITS,
                 "end_slot": SLOT_BITS,
                 "row_last": 1,
@@ -135,7 +140,9 @@ class LoadWalker(wiring.Component):
         rows_left = Signal.like(job.rows)
         pixels_left = Signal.like(job.pixels)
         words_left = Signal.like(job.pixel_words)
-        bytes_left = Signal.like(job.pixel_bytes)
+        # of the vector, the bytes in front of the pixel included
+        bytes_left = Signal(len(job.pixel_bytes) + 1)
+        starting = Signal()
         lane = Signal.like(job.lane)
         row_end = Signal(ROW_BITS + 1)
         position = Signal(POSITION)
@@ -159,20 +166,30 @@ class LoadWalker(wiring.Component):
             job_done.eq(row_done & (rows_left == 1)),
             step.eq(walking & (~self.words.valid | self.words.ready)),
             self.jobs.ready.eq(step & job_done),
-            hold.eq(Mux(job.fold, pixel_position, position)),
+            hold.eq(Mux(job.fold | starting, pixel_position, position)),
             end_slot.eq(
                 row_slot
                 + (((row_end + (1 << unit_bits) - 1) >> unit_bits) << (unit_bits - bus_bits))
             ),
         ]
         tail = Signal(range(lanes + 1))
+        front = Signal.like(job.lane_offset)
+        rest = Signal(range(lanes + 1))
+        inside = Signal(range(lanes + 1))
+        vector_bytes = Signal.like(bytes_left)
         m.d.comb += [
+            vector_bytes.eq(job.pixel_bytes + job.lane_offset),
             tail.eq(_clamp(row_end - position, lanes)),
+            front.eq(Mux(starting, job.lane_offset, 0)),
+            rest.eq(Mux(bytes_left < lanes, bytes_left, lanes)),
+            inside.eq(_clamp(lane - position, lanes)),
             word.position.eq(position),
             word.hold.eq(hold),
             word.hold_past.eq(hold >= row_end),
-            word.low.eq(_clamp(lane - position, lanes)),
-            word.high.eq(Mux(bytes_left < tail, bytes_left, tail)),
+            word.low.eq(Mux(inside < front, front, inside)),
+            word.high.eq(Mux(rest < tail, rest, tail)),
+            word.first.eq(front),
+            word.behind.eq(Mux(job.merge, rest, lanes)),
             word.row_slot.eq(row_slot),
             word.end_slot.eq(end_slot),
             word.row_last.eq(row_done),
@@ -206,6 +223,7 @@ class LoadWalker(wiring.Component):
             m.d.sync += [
                 self.words.valid.eq(1),
                 self.words.payload.eq(word),
+                starting.eq(0),
                 words_left.eq(words_left - 1),
                 bytes_left.eq(bytes_left - lanes),
                 position.eq(self._advance(position, lanes)),
@@ -214,9 +232,10 @@ class LoadWalker(wiring.Component):
             with m.If(pixel_done):
                 m.d.sync += [
                     words_left.eq(job.pixel_words),
-                    bytes_left.eq(job.pixel_bytes),
+                    bytes_left.eq(vector_bytes),
                     pixels_left.eq(pixels_left - 1),
-                    position.eq(next_pixel),
+                    starting.eq(1),
+                    position.eq(next_pixel - job.lane_offset),
                     pixel_position.eq(next_pixel),
                     address.eq(next_address),
                     pixel_address.eq(next_address),
@@ -228,7 +247,7 @@ class LoadWalker(wiring.Component):
                     rows_left.eq(rows_left - 1),
                     lane.eq(next_lane),
                     row_end.eq(next_lane + job.row_bytes),
-                    position.eq(next_lane - job.pad_left),
+                    position.eq(next_lane - job.pad_left - job.lane_offset),
                     pixel_position.eq(next_lane - job.pad_left),
                     row_slot.eq(end_slot),
                     row_address.eq(row_address + job.row_pitch),
@@ -243,10 +262,11 @@ class LoadWalker(wiring.Component):
                 rows_left.eq(job.rows),
                 pixels_left.eq(job.pixels),
                 words_left.eq(job.pixel_words),
-                bytes_left.eq(job.pixel_bytes),
+                bytes_left.eq(vector_bytes),
+                starting.eq(1),
                 lane.eq(job.lane),
                 row_end.eq(job.lane + job.row_bytes),
-                position.eq(job.lane - job.pad_left),
+                position.eq(job.lane - job.pad_left - job.lane_offset),
                 pixel_position.eq(job.lane - job.pad_left),
                 row_address.eq(job.base),
                 pixel_address.eq(job.base),

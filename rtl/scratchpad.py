@@ -41,7 +41,8 @@ class Scratchpad(wiring.Component):
     """Software-managed activation memory; word address a lives in bank `a mod F`.
 
     Reads: a window fetch uses all banks, a store read one; when both ask, they alternate.
-    Writes: output words have priority; a load write waits only when its bank is taken.
+    Writes: output words have priority; a load write, of any of a word's bytes, waits only when its
+    bank is taken.
     Latency: read data one cycle after the request, writes visible to reads of the next cycle.
     Throughput: one window (or one store word) read, and Q output words plus one load word written
     per cycle. Addresses must be in range; words of a window that are not may hold anything.
@@ -69,7 +70,7 @@ class Scratchpad(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        banks = self.config.banks
+        banks, lanes = self.config.banks, self.config.lanes
         select = (banks - 1).bit_length()
         row_bits = ADDRESS_BITS - select
 
@@ -94,7 +95,7 @@ class Scratchpad(wiring.Component):
             )
             m.submodules[f"bank{bank}"] = ram
             read = ram.read_port()
-            write = ram.write_port()
+            write = ram.write_port(granularity=8)
 
             row = Signal(row_bits, name=f"read_row{bank}")
             m.d.comb += [
@@ -114,8 +115,11 @@ class Scratchpad(wiring.Component):
                 write_row.eq(Mux(taken[bank], out_row + (out_low > bank), load_row)),
                 write.addr.eq(write_row),
                 write.data.eq(Mux(taken[bank], out_data, self.load.data)),
-                write.en.eq(taken[bank] | (self.load.valid & (load_low == bank))),
             ]
+            with m.If(taken[bank]):
+                m.d.comb += write.en.eq((1 << lanes) - 1)
+            with m.Elif(self.load.valid & (load_low == bank)):
+                m.d.comb += write.en.eq(self.load.enable)
         m.d.comb += self.load.ready.eq(~taken.bit_select(load_low, 1))
 
         rotation = Signal(select)

@@ -20,6 +20,7 @@ class LoadWriteLayout(data.StructLayout):
     Members
     -------
     destination, address, plane, data : as in `rtl.load_walker.WordLayout`.
+    enable : for each byte, whether it is written; the others keep their value.
     outside : the address is beyond the destination's capacity. last : last word of its command.
     """
 
@@ -30,6 +31,7 @@ class LoadWriteLayout(data.StructLayout):
                 "address": ADDRESS_BITS,
                 "plane": range(PARAMETER_BYTES),
                 "data": config.lanes * 8,
+                "enable": config.lanes,
                 "outside": 1,
                 "last": 1,
             }
@@ -118,6 +120,7 @@ class Unpacker(wiring.Component):
         unit = Signal(range(UNITS))
         offset = Signal(unit_bits)
         mask = Signal(lanes)
+        enable = Signal(lanes)
         outside = Signal()
         take = Signal()
         fire = Signal()
@@ -145,6 +148,7 @@ class Unpacker(wiring.Component):
                 unit.eq((word.row_slot >> slot_bits) + (word.position >> unit_bits)),
                 offset.eq(word.position),
                 mask.eq(Cat((word.low <= k) & (word.high > k) for k in range(lanes))),
+                enable.eq(Cat((word.first <= k) & (word.behind > k) for k in range(lanes))),
                 outside.eq(self._outside(word)),
                 released.eq(hold_slot),
             ]
@@ -174,6 +178,7 @@ class Unpacker(wiring.Component):
                 output.payload.destination.eq(held.destination),
                 output.payload.address.eq(held.address),
                 output.payload.plane.eq(held.plane),
+                output.payload.enable.eq(enable),
                 output.payload.outside.eq(outside),
                 output.payload.last.eq(held.last),
                 output.payload.data.eq(

@@ -38,15 +38,27 @@ _COUNTS: dict[Opcode, tuple[str, ...]] = {
 
 
 def _words(config: NpuConfig, records: Records) -> NDArray[np.bool_]:
-    expected = -(-records["pixel_bytes"] // config.lanes)
+    vector_bytes = records["pixel_bytes"]
+    if "lane_offset" in (records.dtype.names or ()):
+        vector_bytes = vector_bytes + records["lane_offset"]
+    expected = -(-vector_bytes // config.lanes)
     return np.asarray(records["pixel_words"] != expected)
 
 
 def _folding(config: NpuConfig, records: Records) -> NDArray[np.bool_]:
     limit = MAX_FOLD_WORDS * config.lanes
-    wide = (records["pixel_bytes"] > limit) | (records["pixel_step"] > limit)
+    vector_bytes = records["pixel_bytes"] + records["lane_offset"]
+    wide = (vector_bytes > limit) | (records["pixel_step"] > limit)
     plain = records["pixel_step"] != records["pixel_bytes"]
-    return np.where(records["fold"] == 1, wide, plain)
+    return np.asarray(np.where(records["fold"] == 1, wide, plain))
+
+
+def _merging(config: NpuConfig, records: Records) -> NDArray[np.bool_]:
+    elsewhere = records["destination"] != Destination.SCRATCHPAD
+    beyond = records["lane_offset"] >= config.lanes
+    return np.asarray(
+        np.where(records["merge"] == 1, elsewhere | beyond, records["lane_offset"] != 0)
+    )
 
 
 def _long_rows(_: NpuConfig, records: Records) -> NDArray[np.bool_]:
@@ -84,11 +96,15 @@ _RULES: dict[Opcode, list[tuple[str, Rule]]] = {
             "destination must be 0 to 4",
             lambda _, r: np.asarray(r["destination"] > max(Destination)),
         ),
-        ("pixel_words must be pixel_bytes / lanes, rounded up", _words),
+        ("pixel_words must be (lane_offset + pixel_bytes) / lanes, rounded up", _words),
         (
-            "pixel_step must equal pixel_bytes, or with fold both be at most"
-            f" {MAX_FOLD_WORDS} * lanes",
+            "pixel_step must equal pixel_bytes, or with fold pixel_step and"
+            f" lane_offset + pixel_bytes be at most {MAX_FOLD_WORDS} * lanes",
             _folding,
+        ),
+        (
+            "merge needs the scratchpad and lane_offset below lanes; without it lane_offset is 0",
+            _merging,
         ),
         (
             "parameters, biases and tables need rows = 1, pixel_words = 1, pixel_bytes = lanes,"

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from npu.compiler.estimate import grid_cycles, transfer_cycles
 from npu.compiler.hazards import Access, Memory
 from npu.compiler.layout import input_planes
-from npu.compiler.normalize import FIELD_LIMIT
+from npu.compiler.normalize import FIELD_LIMIT, joins_rows
 from npu.compiler.pieces import Piece, weight_words
 from npu.compiler.tasks import Extent, GridTask, Region, ceil_div
 from rtl.config import BIAS_BYTES, PARAMETER_BYTES, NpuConfig
@@ -93,6 +93,8 @@ def load_constants(
         "row_stride": 0,
         "pad_left": 0,
         "fold": 0,
+        "merge": 0,
+        "lane_offset": 0,
         "pixels": units,
         "pixel_bytes": config.lanes,
         "pixel_step": config.lanes,
@@ -136,15 +138,20 @@ def grid(
         planes = input_planes(task, piece.first, end, config)
     else:
         planes = piece.first, end
-    origin = ifm.address(planes[0], first_row - pad_top, first_column) - pad_left
-    # pixels of dense rows follow each other, so that a pointwise kernel sees one long row
-    aligned = columns == ifm.width == ifm.row_pitch == ofm.width == ofm.row_pitch
-    whole_rows = aligned and region.y1 <= task.ifm.height
-    if kernel.pointwise and whole_rows and rows * columns <= MAX_FLAT_PIXELS:
-        rows, columns = 1, rows * columns
-        ifm_rows, ifm_columns = rows, columns
-    pixels = task.group_pixels(config)
     taps = task.taps_per_step(config)
+    origin = ifm.address(planes[0], first_row - pad_top, first_column) - pad_left
+    taps_y, taps_x = kernel.height, ceil_div(kernel.width, taps)
+    tap_step = taps if taps > 1 else kernel.dilation_x
+    # pixels of dense rows follow each other
+    dense = columns == ifm.width == ifm.row_pitch == ofm.width == ofm.row_pitch
+    fits = pad_top * columns <= FIELD_LIMIT and max(rows, ifm_rows) * columns <= MAX_FLAT_PIXELS
+    if joins_rows(task) and dense and fits:
+        taps_y, taps_x = 1, kernel.height
+        tap_step = kernel.dilation_y * columns if taps_x > 1 else 1
+        pad_top, pad_left = 0, pad_top * columns
+        ifm_rows, ifm_columns = 1, ifm_rows * columns
+        rows, columns = 1, rows * columns
+    pixels = task.group_pixels(config)
     words = end - piece.first
     fields = {
         "ifm_origin": origin & ADDRESS_MASK,
@@ -152,7 +159,7 @@ def grid(
         "ifm_row_step": kernel.stride_y * ifm.row_pitch & ADDRESS_MASK,
         "ifm_tap_row_step": kernel.dilation_y * ifm.row_pitch & ADDRESS_MASK,
         "group_step": pixels * kernel.stride_x,
-        "tap_step": taps if taps > 1 else kernel.dilation_x,
+        "tap_step": tap_step,
         "window_stride": task.window_stride(),
         "group_pixels": pixels,
         "ifm_zero_point": task.ifm_zero_point,
@@ -161,8 +168,8 @@ def grid(
         "ifm_width": ifm_columns,
         "ofm_height": rows,
         "ofm_width": columns,
-        "kernel_height": kernel.height,
-        "kernel_width": ceil_div(kernel.width, taps),
+        "kernel_height": taps_y,
+        "kernel_width": taps_x,
         "channel_steps": planes[1] - planes[0] if task.opcode == Opcode.CONV else 1,
         "blocks": piece.blocks,
         "depth": piece.depth,

@@ -55,7 +55,8 @@ class CommandStream:
     """Builds a command stream; see the module for how.
 
     Waits are on every conflicting earlier command, those of the same engine included: the
-    contract orders the starts of an engine's commands, not what they overlap.
+    contract orders the starts of an engine's commands, not what they overlap. Only LOADs, which
+    write in their order, do not wait for each other.
     """
 
     def __init__(self, config_id: int) -> None:
@@ -103,6 +104,8 @@ class CommandStream:
             waits = dict.fromkeys(ENGINES, 0)
             for dependency in entry.dependencies:
                 engine = self._entries[dependency].engine
+                if engine == entry.engine == Engine.LOAD:
+                    continue  # LOADs write in their order
                 waits[engine] = max(waits[engine], ordinal[dependency])
             fields = dict(entry.fields)
             for engine, wait in waits.items():

@@ -3,6 +3,7 @@
 They are estimates: what a program really takes is what the simulators count.
 """
 
+from npu.compiler.normalize import joins_rows
 from npu.compiler.tasks import GridTask, ceil_div
 from rtl.config import NpuConfig
 from rtl.isa import Opcode
@@ -36,7 +37,7 @@ def grid_cycles(
     planes that it reduces over.
     """
     pixels = task.group_pixels(config)
-    if task.kernel.pointwise:
+    if joins_rows(task):
         rows, columns = 1, rows * columns
     groups = rows * ceil_div(columns, pixels)
     steps = task.kernel_steps(config)

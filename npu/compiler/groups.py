@@ -211,6 +211,10 @@ class GroupPlanner:
 
     def _transfer(self, operand: Operand, rows: int, count: int) -> int:
         extent, place = operand.external, operand.place
+        if operand.fold is not None:
+            row_bytes = extent.width * extent.channels
+            overhead = (count - 1) * TRANSFER_OVERHEAD
+            return overhead + operand.fold.load_cycles(rows, row_bytes, self._config)
         words = rows * operand.row_words(self._config)
         apart = 1
         if extent.width > 1 and place.pixel_stride != extent.channels:

@@ -1,24 +1,15 @@
-"""How weights, parameters and folded inputs lie in memory; the one place that knows.
+"""How weights and parameters lie in memory; the one place that knows.
 
 Weights and parameters are stored by output words: `lanes` output channels each. Whoever cuts an
 operator into pieces takes the bytes of a range of output words from here.
 """
 
-from dataclasses import dataclass, replace
-
 import numpy as np
 from numpy.typing import NDArray
 
-from npu.compiler.estimate import grid_cycles
-from npu.compiler.tasks import Extent, GridTask, Kernel, Region, ceil_div
+from npu.compiler.tasks import GridTask, ceil_div
 from rtl.config import BIAS_BYTES, PARAMETER_BYTES, NpuConfig
 from rtl.isa import Destination, Opcode
-
-FOLD_WORDS = 4
-"""Words of a folded pixel at most (a limit of the LOAD command)."""
-
-LOAD_PAD_LIMIT = 255
-"""Bytes of padding in front of a row at most (a limit of the LOAD command)."""
 
 
 def pack_conv(weights: NDArray[np.int8], depth: int, config: NpuConfig) -> NDArray[np.uint8]:
@@ -132,90 +123,6 @@ def _dense(
         start = channel // outputs * inputs - origin
         dense[channel - low, :, :, start : start + inputs] = task.weights[channel]
     return dense
-
-
-@dataclass(frozen=True, slots=True)
-class Fold:
-    """How a LOAD folds columns of the input into lanes.
-
-    Pixel `i` of the folded map holds columns `i * step - pad ... + columns` of the input, and the
-    kernel's columns become `taps` taps at distance `dilation`.
-    """
-
-    columns: int
-    step: int
-    pad: int
-    taps: int
-    dilation: int
-    width: int
-
-
-def choose_fold(task: GridTask, config: NpuConfig) -> Fold | None:
-    """The folding with which loading and computing a CONV takes the fewest cycles, if any helps.
-
-    Only for a map that a LOAD brings from external memory.
-    """
-    kernel, channels = task.kernel, task.ifm.channels
-    whole = Region(0, task.ofm.height, 0, task.ofm.width)
-    if task.opcode != Opcode.CONV or kernel.dilation_x != 1 or kernel.width == 1:
-        return None
-    if task.groups != 1 or task.region != whole or kernel.pad_left < 0:
-        return None
-    limit = FOLD_WORDS * config.lanes
-    if kernel.stride_x * channels > limit or kernel.pad_left * channels > LOAD_PAD_LIMIT:
-        return None
-    best, best_cost = None, _streaming_cycles(task, task, config)
-    for columns in range(1, kernel.width + 1):
-        if columns * channels > limit:
-            break
-        taps = ceil_div(kernel.width, columns)
-        if taps > 1 and columns % kernel.stride_x:
-            continue
-        dilation = max(columns // kernel.stride_x, 1)
-        width = task.ofm.width + (taps - 1) * dilation
-        fold = Fold(columns, kernel.stride_x, kernel.pad_left, taps, dilation, width)
-        cost = _streaming_cycles(task, folded(task, fold), config)
-        if cost < best_cost:
-            best, best_cost = fold, cost
-    return best
-
-
-def folded(task: GridTask, fold: Fold) -> GridTask:
-    """The same CONV on the folded map."""
-    assert task.weights is not None
-    outputs, kh, kw, inputs = task.weights.shape
-    weights = np.zeros((outputs, kh, fold.taps * fold.columns, inputs), np.int8)
-    weights[:, :, :kw] = task.weights
-    kernel = task.kernel
-    return replace(
-        task,
-        weights=weights.reshape(outputs, kh, fold.taps, fold.columns * inputs),
-        ifm=Extent(task.ifm.height, fold.width, fold.columns * inputs),
-        kernel=Kernel(
-            height=kh,
-            width=fold.taps,
-            stride_y=kernel.stride_y,
-            dilation_y=kernel.dilation_y,
-            dilation_x=fold.dilation,
-            pad_top=kernel.pad_top,
-        ),
-    )
-
-
-def _streaming_cycles(original: GridTask, task: GridTask, config: NpuConfig) -> tuple[int, int]:
-    """Cost of loading and computing, which overlap; ties go to the smaller sum."""
-    load = max(task.ifm.words(config.lanes), ceil_div(original.ifm.size, config.bus_bytes))
-    words = task.ofm.planes(config.lanes)
-    compute = grid_cycles(
-        task,
-        rows=task.ofm.height,
-        columns=task.ofm.width,
-        words=words,
-        depth=words * config.groups_per_word,
-        planes=task.ifm.planes(config.lanes),
-        config=config,
-    )
-    return max(load, compute), load + compute
 
 
 def _bytes(array: NDArray[np.int8]) -> NDArray[np.uint8]:

@@ -4,9 +4,8 @@ from dataclasses import dataclass
 from itertools import product
 
 from npu.compiler.commands import ADDRESS_MASK, Prepared, View
-from npu.compiler.estimate import row_transfer_cycles, transfer_cycles
+from npu.compiler.estimate import row_transfer_cycles
 from npu.compiler.hazards import Access, Memory, strided_bytes
-from npu.compiler.layout import Fold
 from npu.compiler.tasks import Extent, Place
 from rtl.config import NpuConfig
 from rtl.isa import Destination, Opcode
@@ -39,6 +38,8 @@ def load_rows(
             "row_stride": run.stride,
             "pad_left": 0,
             "fold": 0,
+            "merge": 0,
+            "lane_offset": 0,
             "pixels": run.pixels,
             "pixel_bytes": extent.channels,
             "pixel_step": extent.channels,
@@ -59,47 +60,6 @@ def load_rows(
             )
         )
     return commands
-
-
-def load_folded(
-    view: View,
-    extent: Extent,
-    place: Place,
-    fold: Fold,
-    zero_point: int,
-    offset: int,
-    rows: tuple[int, int],
-    config: NpuConfig,
-) -> Prepared:
-    """LOAD rows `first..end` of the map of `extent`, columns folded into lanes."""
-    row_bytes = extent.width * extent.channels
-    count = rows[1] - rows[0]
-    start = offset + place.offset + rows[0] * place.row_stride
-    fields = {
-        "offset": start,
-        "region": MemoryRegion.ARENA,
-        "destination": Destination.SCRATCHPAD,
-        "rows": count,
-        "pad_value": zero_point,
-        "row_bytes": row_bytes,
-        "row_stride": place.row_stride if count > 1 else 0,
-        "pad_left": fold.pad * extent.channels,
-        "fold": 1,
-        "pixels": fold.width,
-        "pixel_bytes": fold.columns * extent.channels,
-        "pixel_step": fold.step * extent.channels,
-        "pixel_words": view.planes,
-        "base": view.address(0, rows[0]),
-        "row_pitch": view.width,
-        "plane_pitch": view.plane_pitch & ADDRESS_MASK,
-    }
-    return Prepared(
-        Opcode.LOAD,
-        fields,
-        (strided_bytes(start, count, place.row_stride, row_bytes),),
-        (view.access((0, view.planes), rows),),
-        transfer_cycles(count * row_bytes, count * fold.width * view.planes, config),
-    )
 
 
 def store_rows(

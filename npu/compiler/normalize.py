@@ -34,6 +34,20 @@ def normalize(task: GridTask) -> GridTask:
     return task
 
 
+def joins_rows(task: GridTask) -> bool:
+    """Whether a task sees its map as one long row, where rows follow each other.
+
+    A kernel of one column then becomes one of one row, whose taps are a row apart.
+    """
+    kernel, width = task.kernel, task.ifm.width
+    if kernel.pointwise:
+        return True
+    column = kernel.width == kernel.stride_x == kernel.stride_y == 1
+    whole = kernel.pad_left == 0 and width == task.ofm.width == task.region.x1 - task.region.x0
+    far = max(kernel.dilation_y, kernel.pad_top) * width
+    return column and whole and kernel.pad_top >= 0 and far <= FIELD_LIMIT
+
+
 def _unit_strides(task: GridTask) -> GridTask:
     """A stride along a single output pixel means nothing."""
     kernel = task.kernel

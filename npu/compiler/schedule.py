@@ -8,7 +8,8 @@ from npu.compiler.commands import View
 from npu.compiler.direct import DirectContext
 from npu.compiler.elementwise import elementwise
 from npu.compiler.estimate import COMPUTE_OVERHEAD
-from npu.compiler.map_transfers import load_folded, load_rows, store_rows
+from npu.compiler.folded_loads import load_folded
+from npu.compiler.map_transfers import load_rows, store_rows
 from npu.compiler.pieces import Piece, PieceKey, constant_size, cut, tapered
 from npu.compiler.plan import WORKSPACE, SegmentPlan
 from npu.compiler.steps import CommandStep, GridStep, Step
@@ -191,7 +192,7 @@ class _GroupSteps:
                 plane += planes.planes
         else:
             assert isinstance(task, GridTask)
-            command = load_folded(
+            for command in load_folded(
                 view,
                 operand.external,
                 operand.place,
@@ -200,8 +201,8 @@ class _GroupSteps:
                 self._offsets[operand.tensor],
                 rows,
                 self._config,
-            )
-            yield CommandStep(position, command)
+            ):
+                yield CommandStep(position, command)
 
     def _store(self, position: int, member: Member, view: View, rows: Rows) -> Iterator[Step]:
         offset, output = self._offsets[member.op.target], member.output

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from npu.compiler.estimate import elementwise_cycles, grid_cycles
-from npu.compiler.layout import Fold, choose_fold, folded
+from npu.compiler.folding import Fold, choose_fold, folded
 from npu.compiler.tasks import (
     NO_MAP,
     ElementwiseTask,

@@ -53,6 +53,8 @@ def load_fields(
         "row_stride": row_stride,
         "pad_left": 0,
         "fold": 0,
+        "merge": 0,
+        "lane_offset": 0,
         "pixels": pixels,
         "pixel_bytes": pixel_bytes,
         "pixel_step": pixel_bytes,

@@ -14,7 +14,16 @@ from sim.cycle.state import ENGINES
 _FIELDS = (
     *("wait_load", "wait_compute", "wait_store"),
     *("offset", "region", "destination", "rows", "row_bytes", "row_stride", "pad_left", "fold"),
-    *("pixels", "pixel_bytes", "pixel_step", "pixel_words", "base", "row_pitch", "plane_pitch"),
+    *(
+        "lane_offset",
+        "pixels",
+        "pixel_bytes",
+        "pixel_step",
+        "pixel_words",
+        "base",
+        "row_pitch",
+        "plane_pitch",
+    ),
     *("kernel_height", "kernel_width", "channel_steps", "blocks", "depth", "group_pixels"),
     *("ofm_height", "ofm_width", "ofm_base", "ofm_plane_pitch", "ofm_row_pitch", "words"),
 )

@@ -107,7 +107,7 @@ DISPATCH = _record(
 LOAD_STATE = _record(
     *("accept_at", "jobs", "job_first", "job_pushed_at", "indices", "oldest", "outstanding"),
     *("walking", "command", "rows_left", "pixels_left", "words_left", "bytes_left"),
-    *("lane", "row_end", "position", "pixel_position"),
+    *("lane", "row_end", "position", "pixel_position", "front"),
     *("row_slot", "end_slot", "row_address", "pixel_address", "address"),
     *("word_valid", "word_needed", "word_hold", "word_row_end", "word_address", "word_last"),
     *("held_valid", "held_needed", "held_row_end", "held_address", "held_last"),
@@ -116,8 +116,9 @@ LOAD_STATE = _record(
     *("words", "write_stalls"),
     jobs_ring=JOBS,
 )
-"""The load engine. `*_address` is -1 for words that do not go to the scratchpad; `*_row_end` is -1
-for words that are not the last of their row."""
+"""The load engine. `front` : bytes of the next word in front of its pixel. `*_address` is -1 for
+words that do not go to the scratchpad; `*_row_end` is -1 for words that are not the last of their
+row."""
 
 OUTPUT = _record("first", "end", "row_chunks", "pixels", "chunk", "address", "pitch")
 """Words that a group writes in the cycles first <= t < end: `row_chunks` cycles for each channel

@@ -68,8 +68,10 @@ def _start_row(m: Any, c: Any) -> None:
     load.end_slot = load.row_slot + ((load.row_end + unit - 1) >> h.unit_bits) * h.unit_slots
     load.pixels_left = c.pixels
     load.words_left = c.pixel_words
-    load.bytes_left = c.pixel_bytes
-    load.position = load.pixel_position = load.lane - c.pad_left
+    load.bytes_left = c.lane_offset + c.pixel_bytes
+    load.pixel_position = load.lane - c.pad_left
+    load.position = load.pixel_position - c.lane_offset
+    load.front = c.lane_offset
     load.address = load.pixel_address = load.row_address
 
 
@@ -118,7 +120,8 @@ def unpack(m: Any, commands: Any, order: Any, times: Any, until: int, t: int) ->
         words_left, bytes_left, pixels_left = load.words_left, load.bytes_left, load.pixels_left
         lane, row_end, row_slot, end_slot = load.lane, load.row_end, load.row_slot, load.end_slot
         fold, plane_pitch, pixel_step = c.fold, c.plane_pitch, c.pixel_step
-        pixel_words, pixel_bytes = c.pixel_words, c.pixel_bytes
+        pixel_words, lane_offset = c.pixel_words, c.lane_offset
+        vector_bytes, front = lane_offset + c.pixel_bytes, load.front
         beats_before, words, stalls = beats, 0, 0
         burst_ended = word_ended = row_ended = False
         while True:
@@ -149,12 +152,13 @@ def unpack(m: Any, commands: Any, order: Any, times: Any, until: int, t: int) ->
                 held_last = word_last
                 released = word_hold
             if walking != 0 and word_valid == 0:
-                low = max(lane - position, 0)
+                low = max(lane - position, front)
                 high = min(bytes_left, row_end - position, lanes)
                 word_needed = row_slot
                 if high > low:
                     word_needed += ((position + high - 1) >> bus_bits) + 1
-                hold = pixel_position if fold != 0 else position
+                hold = pixel_position if fold != 0 else position + front
+                front = 0
                 word_hold = end_slot
                 if hold < row_end:
                     word_hold = row_slot + (max(hold, 0) >> unit_bits) * slots
@@ -168,9 +172,10 @@ def unpack(m: Any, commands: Any, order: Any, times: Any, until: int, t: int) ->
                 address += plane_pitch
                 if words_left == 0:
                     words_left = pixel_words
-                    bytes_left = pixel_bytes
+                    bytes_left = vector_bytes
+                    front = lane_offset
                     pixel_position += pixel_step
-                    position = pixel_position
+                    position = pixel_position - lane_offset
                     pixel_address += 1
                     address = pixel_address
                     pixels_left -= 1
@@ -209,6 +214,7 @@ def unpack(m: Any, commands: Any, order: Any, times: Any, until: int, t: int) ->
         load.out_valid, load.out_address, load.out_last = out_valid, out_address, out_last
         load.position, load.pixel_position = position, pixel_position
         load.address, load.pixel_address = address, pixel_address
+        load.front = front
         load.words_left, load.bytes_left, load.pixels_left = words_left, bytes_left, pixels_left
         load.words += words
         load.write_stalls += stalls

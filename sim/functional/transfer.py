@@ -50,15 +50,21 @@ def execute_load(
         line[c.pad_left : c.pad_left + c.row_bytes] = region[begin : begin + c.row_bytes]
         for i in range(c.pixels):
             for j in range(c.pixel_words):
-                used = min(lanes, c.pixel_bytes - j * lanes)
-                first = i * c.pixel_step + j * lanes
-                for lane in range(lanes):
-                    word[lane] = line[first + lane] if lane < used else pad
+                begin_lane = c.lane_offset if j == 0 else 0
+                end_lane = min(lanes, c.lane_offset + c.pixel_bytes - j * lanes)
+                first = i * c.pixel_step + j * lanes - c.lane_offset
+                for lane in range(begin_lane, end_lane):
+                    word[lane] = line[first + lane]
+                if c.merge == 0:
+                    word[end_lane:] = pad
                 address = c.base + j * c.plane_pitch + r * c.row_pitch + i & ADDRESS_MASK
                 if c.destination == _TO_SCRATCHPAD:
                     if address >= len(scratchpad):
                         return _SCRATCHPAD_BOUNDS
-                    scratchpad[address] = word
+                    if c.merge == 0:
+                        scratchpad[address] = word
+                    else:
+                        scratchpad[address, begin_lane:end_lane] = word[begin_lane:end_lane]
                 elif c.destination == _TO_WEIGHTS:
                     if address >= len(weights):
                         return _BUFFER_BOUNDS

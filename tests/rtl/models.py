@@ -10,12 +10,16 @@ ADDRESS_MASK = (1 << ADDRESS_BITS) - 1
 
 @dataclass(frozen=True)
 class Write:
-    """One word that a LOAD writes; biases are PARAMETERS, elsewhere `plane` is zero."""
+    """One word that a LOAD writes; biases are PARAMETERS, elsewhere `plane` is zero.
+
+    Bit k of `enable`: byte k is written; the others are zero in `data`.
+    """
 
     destination: Destination
     address: int
     plane: int
     data: bytes
+    enable: int
 
 
 def load(config: NpuConfig, command: Command, region: bytes) -> list[Write]:
@@ -32,7 +36,11 @@ def load(config: NpuConfig, command: Command, region: bytes) -> list[Write]:
             first = i * command["pixel_step"]
             size = command["pixel_bytes"]
             pixel = row[first : first + size]
-            pixel = pixel.ljust(command["pixel_words"] * config.lanes, pad)
+            pixel = pixel.ljust(size, pad)
+            ahead, vector_bytes = command["lane_offset"], command["pixel_words"] * config.lanes
+            rest = vector_bytes - ahead - size
+            enable = (1 << size) - 1 << ahead if command["merge"] else (1 << vector_bytes) - 1
+            pixel = bytes(ahead) + pixel + (bytes(rest) if command["merge"] else pad * rest)
             for j in range(command["pixel_words"]):
                 address, plane = command["base"] + i, 0
                 if destination in (Destination.SCRATCHPAD, Destination.WEIGHTS):
@@ -41,7 +49,8 @@ def load(config: NpuConfig, command: Command, region: bytes) -> list[Write]:
                     address = command["base"] + i // planes[destination]
                     plane = i % planes[destination]
                 word = pixel[j * config.lanes : (j + 1) * config.lanes]
-                writes.append(Write(memory, address & ADDRESS_MASK, plane, word))
+                written = enable >> j * config.lanes & (1 << config.lanes) - 1
+                writes.append(Write(memory, address & ADDRESS_MASK, plane, word, written))
     return writes
 
 

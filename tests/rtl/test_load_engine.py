@@ -62,6 +62,7 @@ def run(
                 engine.scratchpad.valid & engine.scratchpad.ready,
                 engine.scratchpad.address,
                 engine.scratchpad.data,
+                engine.scratchpad.enable,
                 engine.weights.valid,
                 engine.weights.address,
                 engine.weights.data,
@@ -73,15 +74,17 @@ def run(
                 engine.table.row,
                 engine.table.data,
             )
-            for destination, valid, address, plane, word in (
-                (Destination.SCRATCHPAD, values[0], values[1], 0, values[2]),
-                (Destination.WEIGHTS, values[3], values[4], 0, values[5]),
-                (Destination.PARAMETERS, values[6], values[7], values[8], values[9]),
-                (Destination.TABLE, values[10], values[11], 0, values[12]),
+            whole = (1 << config.lanes) - 1
+            for destination, valid, address, plane, word, enable in (
+                (Destination.SCRATCHPAD, values[0], values[1], 0, values[2], values[3]),
+                (Destination.WEIGHTS, values[4], values[5], 0, values[6], whole),
+                (Destination.PARAMETERS, values[7], values[8], values[9], values[10], whole),
+                (Destination.TABLE, values[11], values[12], 0, values[13], whole),
             ):
                 if valid:
-                    word_bytes = word.to_bytes(config.lanes, "little")
-                    result.writes.append(models.Write(destination, address, plane, word_bytes))
+                    data = word.to_bytes(config.lanes, "little")
+                    data = bytes(byte if enable >> k & 1 else 0 for k, byte in enumerate(data))
+                    result.writes.append(models.Write(destination, address, plane, data, enable))
 
     async def watch(ctx: Any) -> None:
         status, error = engine.status, engine.error
@@ -129,7 +132,8 @@ def region_bytes(memory: AxiMemory) -> bytes:
 def load(**fields: int) -> Command:
     """A LOAD of one row of one byte into scratchpad word 0, with some fields changed."""
     defaults = dict.fromkeys(("offset", "region", "destination", "pad_value", "row_stride"), 0)
-    defaults |= dict.fromkeys(("pad_left", "fold", "base", "row_pitch", "plane_pitch"), 0)
+    defaults |= dict.fromkeys(("pad_left", "fold", "merge", "lane_offset"), 0)
+    defaults |= dict.fromkeys(("base", "row_pitch", "plane_pitch"), 0)
     defaults |= dict.fromkeys(("rows", "row_bytes", "pixels", "pixel_bytes", "pixel_step"), 1)
     defaults |= {"pixel_words": 1, "region": Region.CONSTANTS}
     return Command(Opcode.LOAD, defaults | fields)
@@ -169,19 +173,26 @@ def random_load(config: NpuConfig, rng: random.Random) -> Command:
     pixel_bytes = rng.randint(1, 4 * lanes) if fold else rng.choice([1, 3, lanes, 2 * lanes + 1])
     pixel_step = rng.randint(1, 4 * lanes) if fold else pixel_bytes
     row_bytes = rng.choice([1, rng.randint(2, 80), rng.randint(2, 80)])
+    destination = rng.choice([Destination.SCRATCHPAD, Destination.WEIGHTS])
+    merge = destination == Destination.SCRATCHPAD and rng.random() < 0.7
+    lane_offset = rng.randrange(lanes) if merge else 0
+    if fold:
+        lane_offset = min(lane_offset, 4 * lanes - pixel_bytes)
     return load(
         offset=offset,
-        destination=rng.choice([Destination.SCRATCHPAD, Destination.WEIGHTS]),
+        destination=destination,
         rows=rows,
         pad_value=rng.randint(-128, 127),
         row_bytes=row_bytes,
         row_stride=rng.choice([row_bytes, rng.randrange(200)]),
         pad_left=rng.choice([0, 0, rng.randrange(20)]),
         fold=int(fold),
+        merge=int(merge),
+        lane_offset=lane_offset,
         pixels=rng.randint(1, 8),
         pixel_bytes=pixel_bytes,
         pixel_step=pixel_step,
-        pixel_words=-(-pixel_bytes // lanes),
+        pixel_words=-(-(lane_offset + pixel_bytes) // lanes),
         base=rng.randrange(64),
         row_pitch=rng.randrange(20),
         plane_pitch=rng.randrange(40),
@@ -275,6 +286,15 @@ def error_cases() -> list[Any]:
             ErrorCode.ILLEGAL_FIELD,
         ),
         "fold_step": (load(fold=1, pixel_step=33), ErrorCode.ILLEGAL_FIELD),
+        "merge_offset": (load(merge=1, lane_offset=8), ErrorCode.ILLEGAL_FIELD),
+        "merge_bytes": (load(merge=1, lane_offset=1, pixel_bytes=0), ErrorCode.ILLEGAL_FIELD),
+        "merge_words": (load(merge=1, lane_offset=7, pixel_words=2), ErrorCode.ILLEGAL_FIELD),
+        "merge_fold": (
+            load(merge=1, lane_offset=1, fold=1, pixel_bytes=32, pixel_words=5),
+            ErrorCode.ILLEGAL_FIELD,
+        ),
+        "merge_weights": (changed(dense, merge=1), ErrorCode.ILLEGAL_FIELD),
+        "offset_without_merge": (load(lane_offset=1), ErrorCode.ILLEGAL_FIELD),
         **{
             f"{destination.name.lower()}_{name}": (
                 changed(dense, destination=destination, **fields),

@@ -97,17 +97,21 @@ class Model:
             row = [pad] * c["pad_left"] + list(region[begin : begin + c["row_bytes"]])
             row += [pad] * (c["pixels"] * c["pixel_step"] + c["pixel_bytes"])
             for i in range(c["pixels"]):
-                pixel = row[i * c["pixel_step"] :][: c["pixel_bytes"]]
-                pixel += [pad] * (c["pixel_words"] * lanes - len(pixel))
+                pixel: list[int | None] = [None] * c["lane_offset"]
+                pixel += row[i * c["pixel_step"] :][: c["pixel_bytes"]]
+                rest = None if c["merge"] else pad
+                pixel += [rest] * (c["pixel_words"] * lanes - len(pixel))
                 for j in range(c["pixel_words"]):
-                    word = np.array(pixel[j * lanes : (j + 1) * lanes], np.uint8)
-                    self.load_word(c, r, i, j, word)
+                    self.load_word(c, r, i, j, pixel[j * lanes : (j + 1) * lanes])
 
-    def load_word(self, c: Command, r: int, i: int, j: int, word: NDArray[np.uint8]) -> None:
+    def load_word(self, c: Command, r: int, i: int, j: int, data: list[int | None]) -> None:
+        """Write a word; of the scratchpad's, bytes that are None keep their value."""
+        word = np.array([byte or 0 for byte in data], np.uint8)
         match c["destination"]:
             case Destination.SCRATCHPAD:
                 a = self.address(c["base"] + j * c["plane_pitch"] + r * c["row_pitch"] + i)
-                self.scratchpad[a] = word.view(np.int8)
+                written = [byte is not None for byte in data]
+                self.scratchpad[a][written] = word.view(np.int8)[written]
             case Destination.WEIGHTS:
                 unit = (c["base"] + j * c["plane_pitch"] + r * c["row_pitch"] + i) % 2**20
                 k = self.config.channels

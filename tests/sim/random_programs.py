@@ -93,10 +93,12 @@ class RandomProgram:
         memory.extend(data)
         return len(memory) - len(data)
 
-    def transfer(self, height: int, width: int, words: int) -> dict[str, int]:
+    def transfer(self, height: int, width: int, words: int, merge: int = 0) -> dict[str, int]:
         """Fields of a LOAD of random bytes from the arena, plain or folded; without a target."""
         rng, lanes = self.rng, self.config.lanes
         pixel_bytes = (words - 1) * lanes + rng.randint(1, lanes)
+        lane_offset = rng.randrange(min(lanes, pixel_bytes)) if merge else 0
+        pixel_bytes -= lane_offset
         fold = int(words <= 4 and rng.random() < 0.4)
         step = rng.randint(1, 4 * lanes) if fold else pixel_bytes
         needed = (width - 1) * step + pixel_bytes
@@ -113,6 +115,8 @@ class RandomProgram:
             "row_stride": row_stride,
             "pad_left": pad_left,
             "fold": fold,
+            "merge": merge,
+            "lane_offset": lane_offset,
             "pixels": width,
             "pixel_bytes": pixel_bytes,
             "pixel_step": step,
@@ -120,15 +124,27 @@ class RandomProgram:
         }
 
     def load_tensor(self, height: int, width: int, words: int) -> Tensor:
-        """LOAD a new tensor of random contents."""
+        """LOAD a new tensor of random contents, and perhaps merge others into it."""
+        rng = self.rng
         tensor = self.allocate(height, width, words)
-        fields = self.transfer(height, width, words) | {
+        target = {
             "destination": Destination.SCRATCHPAD,
             "base": tensor.base,
             "row_pitch": tensor.row_pitch,
             "plane_pitch": tensor.plane_pitch,
         }
+        fields = self.transfer(height, width, words) | target
         self.emit("wait_load", Opcode.LOAD, fields, **self.barrier)
+        for _ in range(rng.choice([0, 0, 0, 1, 3])):
+            plane, row = rng.randrange(words), rng.randrange(height)
+            size = (
+                rng.randint(1, height - row),
+                rng.randint(1, width),
+                rng.randint(1, words - plane),
+            )
+            base = tensor.base + plane * tensor.plane_pitch + row * tensor.row_pitch
+            fields = self.transfer(*size, merge=1) | target | {"base": base}
+            self.emit("wait_load", Opcode.LOAD, fields, **self.barrier)
         return tensor
 
     def load_units(self, destination: Destination, base: int, data: bytes, **waits: int) -> None:
@@ -147,6 +163,8 @@ class RandomProgram:
                 "row_stride": self.rng.choice([0, len(data)]),
                 "pad_left": 0,
                 "fold": 0,
+                "merge": 0,
+                "lane_offset": 0,
                 "pixels": len(data) // lanes,
                 "pixel_bytes": lanes,
                 "pixel_step": lanes,

@@ -17,7 +17,8 @@ CONFIG = SMALL
 C = CONFIG.lanes
 
 # a LOAD of one unit of C bytes
-UNITS = {"rows": 1, "row_bytes": C, "pad_left": 0, "fold": 0, "pixels": 1, "pixel_bytes": C,
+UNITS = {"rows": 1, "row_bytes": C, "pad_left": 0, "fold": 0, "merge": 0, "lane_offset": 0,
+         "pixels": 1, "pixel_bytes": C,
          "pixel_step": C, "pixel_words": 1, "row_pitch": 0, "plane_pitch": 0}  # fmt: skip
 
 # for each kind of program: which command is changed and how, and what the NPU answers
@@ -48,6 +49,21 @@ FAULTS: dict[str, tuple[Opcode, Opcode, dict[str, int], ErrorCode]] = {
     "fold step": (Opcode.LOAD, Opcode.LOAD,
                   {"fold": 1, "pixel_step": 4 * C + 1, "pixel_bytes": 1, "pixel_words": 1},
                   ErrorCode.ILLEGAL_FIELD),
+    "merge offset": (Opcode.LOAD, Opcode.LOAD, {**UNITS, "merge": 1, "lane_offset": C},
+                     ErrorCode.ILLEGAL_FIELD),
+    "merge bytes": (Opcode.LOAD, Opcode.LOAD,
+                    {**UNITS, "merge": 1, "lane_offset": 1, "pixel_bytes": 0},
+                    ErrorCode.ILLEGAL_FIELD),
+    "merge words": (Opcode.LOAD, Opcode.LOAD, {**UNITS, "merge": 1, "lane_offset": 1},
+                    ErrorCode.ILLEGAL_FIELD),
+    "merge fold": (Opcode.LOAD, Opcode.LOAD,
+                   {**UNITS, "merge": 1, "fold": 1, "lane_offset": 1, "pixel_bytes": 4 * C,
+                    "pixel_words": 5}, ErrorCode.ILLEGAL_FIELD),
+    "merge weights": (Opcode.LOAD, Opcode.LOAD, {**UNITS, "merge": 1, "destination": 1},
+                      ErrorCode.ILLEGAL_FIELD),
+    "offset without merge": (Opcode.LOAD, Opcode.LOAD,
+                             {**UNITS, "lane_offset": 1, "pixel_bytes": C - 1,
+                              "pixel_step": C - 1}, ErrorCode.ILLEGAL_FIELD),
     "load region": (Opcode.LOAD, Opcode.LOAD, {"region": 6}, ErrorCode.REGION_BOUNDS),
     "load offset": (Opcode.LOAD, Opcode.LOAD, {"offset": 2**31}, ErrorCode.REGION_BOUNDS),
     "load base": (Opcode.LOAD, Opcode.LOAD, {"base": CONFIG.scratchpad_words},
@@ -176,8 +192,8 @@ def test_refuses_weights_in_columns_without_input() -> None:
     load = {
         "offset": 0, "region": int(Region.CONSTANTS), "destination": int(Destination.WEIGHTS),
         "rows": 1, "pad_value": 0, "row_bytes": 64, "row_stride": 0, "pad_left": 0, "fold": 0,
-        "pixels": 8, "pixel_bytes": 8, "pixel_step": 8, "pixel_words": 1, "base": 0,
-        "row_pitch": 0, "plane_pitch": 0,
+        "merge": 0, "lane_offset": 0, "pixels": 8, "pixel_bytes": 8, "pixel_step": 8,
+        "pixel_words": 1, "base": 0, "row_pitch": 0, "plane_pitch": 0,
     }  # fmt: skip
     for seed in range(100):
         program, inputs = random_program(config, seed, (Opcode.DEPTHWISE,), size=3)

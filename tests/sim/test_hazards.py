@@ -30,6 +30,8 @@ def load(base: int, words: int = 4, offset: int = 0, **fields: int) -> Command:
         "row_stride": 0,
         "pad_left": 0,
         "fold": 0,
+        "merge": 0,
+        "lane_offset": 0,
         "pixels": words,
         "pixel_bytes": C,
         "pixel_step": C,

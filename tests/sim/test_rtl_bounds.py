@@ -28,7 +28,8 @@ def test_scratchpad_is_untouched_beyond_its_bounds(timing: MemoryConfig) -> None
         config, load, store, end = scene.commands
         dense = {"pixels": words, "pixel_bytes": lanes, "pixel_words": 1, "rows": 1, "base": 0,
                  "row_pitch": 0, "plane_pitch": 0, "offset": 0}  # fmt: skip
-        whole = {"pixel_step": lanes, "row_bytes": words * lanes, "pad_left": 0, "fold": 0}
+        whole = {"pixel_step": lanes, "row_bytes": words * lanes, "pad_left": 0}
+        whole |= dict.fromkeys(("fold", "merge", "lane_offset"), 0)
         fill = Command(Opcode.LOAD, {**load.fields, **dense, **whole})
         dump = Command(Opcode.STORE, {**store.fields, **dense, "wait_load": 0})
         ifm = {"ifm_origin": 0, "ifm_plane_pitch": 0, "ifm_row_step": 0, "ifm_tap_row_step": 0,
