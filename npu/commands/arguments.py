@@ -8,7 +8,7 @@ import typer
 from rtl.config import DEFAULT_PRESET, PRESETS
 
 ModelArgument = Annotated[
-    Path, typer.Argument(metavar="MODEL", help="A fully int8 .tflite file.", show_default=False)
+    Path, typer.Argument(metavar="MODEL", help="A .tflite file, fully quantized.", show_default=False)
 ]
 ConfigOption = Annotated[
     str,
