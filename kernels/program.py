@@ -11,7 +11,8 @@ from numpy.typing import DTypeLike, NDArray
 from kernels.conv import run_conv2d
 from kernels.depthwise import run_depthwise_conv2d
 from kernels.isa import Isa
-from kernels.prepared import run_mean, run_pad, run_pool2d, run_softmax, run_sum, run_table
+from kernels.prepared_elementwise import run_softmax, run_sum, run_table
+from kernels.prepared_windows import run_mean, run_pad, run_pool2d
 from kernels.step import STEP, Kind, Prepared
 
 CONV_2D, DEPTHWISE_CONV_2D = int(Kind.CONV_2D), int(Kind.DEPTHWISE_CONV_2D)

@@ -10,14 +10,8 @@ from kernels.depthwise import prepare_depthwise_conv2d
 from kernels.fully_connected import prepare_fully_connected
 from kernels.isa import Isa
 from kernels.lookup import UNARY_KINDS
-from kernels.prepared import (
-    prepare_mean,
-    prepare_pad,
-    prepare_pool2d,
-    prepare_softmax,
-    prepare_sum,
-    prepare_table,
-)
+from kernels.prepared_elementwise import prepare_softmax, prepare_sum, prepare_table
+from kernels.prepared_windows import prepare_mean, prepare_pad, prepare_pool2d
 from kernels.requantize import Rounding
 from kernels.step import Prepared
 from npu.executors.elementwise import (

@@ -14,14 +14,8 @@ from kernels.image import BAND_BYTES
 from kernels.isa import available, named
 from kernels.lookup import apply_table
 from kernels.pooling import average_pool2d, max_pool2d
-from kernels.prepared import (
-    prepare_mean,
-    prepare_pad,
-    prepare_pool2d,
-    prepare_softmax,
-    prepare_sum,
-    prepare_table,
-)
+from kernels.prepared_elementwise import prepare_softmax, prepare_sum, prepare_table
+from kernels.prepared_windows import prepare_mean, prepare_pad, prepare_pool2d
 from kernels.program import Call, Program
 from kernels.quantization import add_parameters, softmax_parameters
 from kernels.reduce import mean
