@@ -1,5 +1,5 @@
-/* Sums of a 3 x 3 kernel along rows of a plane, in plain C: two partial sums and the weights stay in
- * registers.
+/* Sums of a 3 x 3 kernel along rows of a plane, in plain C: two partial sums and the weights stay
+ * in registers.
  */
 #ifndef DEPTHWISE_ROWS_H
 #define DEPTHWISE_ROWS_H

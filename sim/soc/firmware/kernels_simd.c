@@ -20,8 +20,8 @@
     }                                                                                              \
     EACH(HOLD, 0)
 
-#define DEFINE_MULTIPLY(NAME, PIXELS, EACH)                                                              \
-    __attribute__((noinline)) static void multiply_##NAME(                                       \
+#define DEFINE_MULTIPLY(NAME, PIXELS, EACH)                                                        \
+    __attribute__((noinline)) static void multiply_##NAME(                                         \
         const int8_t *columns, const int8_t *weights, int32_t words, int32_t *acc)                 \
     {                                                                                              \
         const word *column_words = (const word *)columns;                                          \
