@@ -8,7 +8,8 @@ import typer
 from rtl.config import DEFAULT_PRESET, PRESETS
 
 ModelArgument = Annotated[
-    Path, typer.Argument(metavar="MODEL", help="A .tflite file, fully quantized.", show_default=False)
+    Path,
+    typer.Argument(metavar="MODEL", help="A .tflite file, fully quantized.", show_default=False),
 ]
 ConfigOption = Annotated[
     str,
