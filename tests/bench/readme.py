@@ -1,13 +1,19 @@
-"""Writes the README's table of results, from measurements made now."""
+"""Writes the README's tables: results measured now, speedups as far as measured, operators."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
 from npu.commands.arguments import DEFAULT_CLOCK_MHZ
+from npu.commands.ops import markdown_table
+from npu.coverage import grouped_coverage
+from npu.inputs import load_inputs
 from npu.report import milliseconds, print_line
+from npu.speedup.measure import Entry, Setting, measure_all
+from npu.speedup.report import speedup
+from npu.speedup.store import SHIPPED
 from rtl.config import PRESETS
 from rtl.errors import NpuError
 from tests.bench import area
@@ -15,8 +21,7 @@ from tests.bench.measure import Machine, Measurement
 from tests.bench.networks import networks
 
 README = Path(__file__).resolve().parents[2] / "README.md"
-BEGIN = "<!-- results:begin -->"
-END = "<!-- results:end -->"
+RESULTS, SPEEDUP, OPERATORS = "results", "speedup", "operators"
 CONFIGS = ("npu64", "npu128", "npu256")
 SHOWN = "npu256"
 
@@ -28,9 +33,10 @@ class MarkerError(Exception):
 def run(console: Console, *, path: Path = README) -> None:
     """Measure every network and replace what stands between the markers of `path`.
 
-    Raises `MarkerError`, before anything is measured, when the markers are missing.
+    Raises `MarkerError`, before anything is measured, when markers are missing.
     """
-    replace_section(_read(path), "")
+    for name in (RESULTS, SPEEDUP, OPERATORS):
+        replace_section(_read(path), name, "")
     rows = []
     machines = [Machine(config) for config in CONFIGS]
     for network in networks():
@@ -39,18 +45,25 @@ def run(console: Console, *, path: Path = README) -> None:
             rows.append([machine.measure(network) for machine in machines])
         except NpuError as error:
             print_line(console, f"{network.name} is left out: {error}", style="bold red")
-    content = table(rows) + area_table(area.load())
-    path.write_text(replace_section(_read(path), content), encoding="utf-8")
+    text = _read(path)
+    text = replace_section(text, RESULTS, table(rows) + area_table(area.load()))
+    text = replace_section(text, SPEEDUP, speedup_table(_speedups(console)))
+    text = replace_section(text, OPERATORS, markdown_table(grouped_coverage()))
+    path.write_text(text, encoding="utf-8")
     print_line(console, f"{path}: {len(rows)} networks")
 
 
-def replace_section(text: str, content: str) -> str:
-    """`text` with `content` between the markers. Raises `MarkerError` when they are missing."""
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
+def replace_section(text: str, name: str, content: str) -> str:
+    """`text` with `content` between the markers of a section.
+
+    Raises `MarkerError` when they are missing.
+    """
+    first, last = f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
+    before, begin, rest = text.partition(first)
+    _, end, after = rest.partition(last)
     if not begin or not end:
-        raise MarkerError(f"README.md needs a line {BEGIN} and after it a line {END}")
-    return f"{before}{BEGIN}\n{content}{END}{after}"
+        raise MarkerError(f"README.md needs a line {first} and after it a line {last}")
+    return f"{before}{first}\n{content}{last}{after}"
 
 
 def table(rows: list[list[Measurement]]) -> str:
@@ -70,6 +83,33 @@ def table(rows: list[list[Measurement]]) -> str:
         "",
         _note(rows),
     ]
+    return "\n".join(lines) + "\n"
+
+
+def _speedups(console: Console) -> dict[str, list[Entry]]:
+    """All rungs of the networks whose measurements ship, from there or measured now."""
+    setting = Setting(config=PRESETS[SHOWN])
+    found = {}
+    for network in networks():
+        if (SHIPPED / f"{network.name}.json").is_file():
+            print_line(console, f"speedup of {network.name}")
+            graph = network.graph
+            found[network.name] = measure_all(graph, load_inputs([], graph), setting)
+    return found
+
+
+def speedup_table(entries: Mapping[str, Sequence[Entry]]) -> str:
+    """Million cycles of each network on each rung, and what the NPU gains over it, in Markdown."""
+    names = [entry.rung.name for entry in next(iter(entries.values()), [])]
+    lines = [f"| million cycles (NPU speedup) | {' | '.join(names)} |"]
+    lines.append(f"|---|{'---:|' * len(names)}")
+    for network, rungs in entries.items():
+        cells = []
+        for entry in rungs:
+            cycles = f"{entry.measurement.cycles / 1e6:.3f}"
+            ratio = "" if entry.rung.with_npu else f" ({speedup(entry, rungs):,.0f}x)"
+            cells.append(cycles + ratio)
+        lines.append(f"| {network} | {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 

@@ -5,6 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from npu.speedup.measure import Entry
+from npu.speedup.rungs import RUNGS
+from npu.speedup.store import Measurement as RungMeasurement
 from rtl.config import PRESETS
 from rtl.isa import COMMANDS, HEADER, Command, Engine, Opcode, encode_all
 from sim.program import Program, ProgramLayer
@@ -123,11 +126,25 @@ def test_table_row_of_the_readme() -> None:
 
 
 def test_only_what_is_between_the_markers_is_replaced() -> None:
-    text = f"before\n{readme.BEGIN}\nold\n{readme.END}\nafter\n"
-    replaced = readme.replace_section(text, "new\n")
-    assert replaced == f"before\n{readme.BEGIN}\nnew\n{readme.END}\nafter\n"
-    with pytest.raises(readme.MarkerError, match="needs a line <!-- results:begin -->"):
-        readme.replace_section("no markers", "new\n")
+    text = "before\n<!-- a:begin -->\nold\n<!-- a:end -->\nafter\n"
+    replaced = readme.replace_section(text, "a", "new\n")
+    assert replaced == "before\n<!-- a:begin -->\nnew\n<!-- a:end -->\nafter\n"
+    with pytest.raises(readme.MarkerError, match="needs a line <!-- b:begin -->"):
+        readme.replace_section(text, "b", "new\n")
+
+
+def test_speedup_table_of_the_readme() -> None:
+    cycles = {"reference on VexRiscv": 4_000_000, "NPU + VexRiscv": 10_000}
+    entries = [
+        Entry(
+            rung, "key", RungMeasurement(rung.name, cycles[rung.name], 0, 0, 0, 0, "", "", ""), True
+        )
+        for rung in RUNGS
+        if rung.name in cycles
+    ]
+    heading, _, row = readme.speedup_table({"net": entries}).splitlines()
+    assert heading.endswith("| reference on VexRiscv | NPU + VexRiscv |")
+    assert row == "| net | 4.000 (400x) | 0.010 |"
 
 
 def test_vela_summary_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
