@@ -1,13 +1,15 @@
 """Measurements, kept by the content of everything that they depend on.
 
 They are looked up in the user's cache and then in the set that ships with the project,
-`measured/*.json`. A key covers the firmware's sources and flags, the bench's Verilog, wait states
-and network image, and with an NPU its configuration and the sources of its RTL; so an entry that
-has become stale is never found. It does not cover the releases of the compiler and of the CPUs'
-packages, which `pyproject.toml` bounds: they are recorded, and shown, with every measurement. That
-is what makes looking up possible where neither is installed.
+`measured/*.json`, which `python -m npu.speedup.regenerate` writes. A key covers the firmware's
+sources and flags, the bench's Verilog, wait states and network image, and with an NPU its
+configuration and the sources of its RTL, all without comments; so an entry that has become stale is
+never found. It does not cover the releases of the compiler and of the CPUs' packages, which
+`pyproject.toml` bounds: they are recorded, and shown, with every measurement. That is what makes
+looking up possible where neither is installed.
 """
 
+import ast
 import json
 import os
 import tempfile
@@ -24,6 +26,7 @@ from rtl.config import NpuConfig
 from sim.cache import CACHE_VARIABLE, cache_folder, content_key
 from sim.soc.build import hardware_sources
 from sim.soc.firmware_build import network_firmware_key
+from sim.soc.sources import without_comments
 
 SHIPPED = Path(__file__).parent / "measured"
 FORMAT = 1
@@ -69,7 +72,7 @@ def measurement_key(
     compiler : `zig` or `gcc`, installed or not.
     npu : the accelerator, for a rung with one.
     """
-    hardware = hardware_sources(rung.core, npu)
+    hardware = [without_comments(text) for text in hardware_sources(rung.core, npu)]
     accelerator = [] if npu is None else [_rtl_key(), json.dumps(npu.to_dict(), sort_keys=True)]
     setting = [str(FORMAT), rung.name, str(wait_states)]
     firmware = network_firmware_key(rung.core, rung.kernels, compiler)
@@ -78,8 +81,8 @@ def measurement_key(
 
 @cache
 def _rtl_key() -> str:
-    folder = Path(rtl.__file__).parent
-    return content_key(*(path.read_bytes() for path in sorted(folder.glob("*.py"))))
+    paths = sorted(Path(rtl.__file__).parent.glob("*.py"))
+    return content_key(*(ast.dump(ast.parse(path.read_bytes())) for path in paths))
 
 
 def find(key: str) -> Measurement | None:

@@ -17,9 +17,9 @@ _HARNESS = "harness.cpp"
 _WORD_BYTES = 4
 
 
-def hardware_sources(core: Core, npu: NpuConfig | None) -> list[bytes]:
+def hardware_sources(core: Core, npu: NpuConfig | None) -> list[str]:
     """The bench's own Verilog for a core, with or without an NPU; neither of the two is in it."""
-    return [(HARDWARE / name).read_bytes() for name in _own_files(core, npu)]
+    return [(HARDWARE / name).read_text(encoding="utf-8") for name in _own_files(core, npu)]
 
 
 def soc_library(core: Core, npu: NpuConfig | None, log: Log | None = None) -> Path:

@@ -18,6 +18,7 @@ from sim.soc.cores import INSTALL_HINT, Core
 from sim.soc.elf import load_elf
 from sim.soc.firmware.headers import headers as generated_headers
 from sim.soc.firmware.headers import sources as network_sources
+from sim.soc.sources import without_comments
 
 FIRMWARE = Path(__file__).parent / "firmware"
 START_FILES = (FIRMWARE / "start.S", FIRMWARE / "link.ld")
@@ -193,12 +194,13 @@ def network_firmware(core: Core, kernel_set: str, compiler: str | None = None) -
 
 
 def network_firmware_key(core: Core, kernel_set: str, compiler: str) -> str:
-    """Identifies the sources and flags of `network_firmware`; needs no compiler."""
+    """Identifies the sources, but for comments, and flags of `network_firmware`; needs no
+    compiler."""
     sources = network_sources(kernel_set)
     files = [*sources, *_included(sources), *START_FILES]
-    contents = [part for path in files for part in (path.name.encode(), path.read_bytes())]
-    generated = [text for pair in sorted(generated_headers().items()) for text in pair]
-    return content_key(compile_flags(core, compiler), generated, *contents)
+    texts = {path.name: path.read_text(encoding="utf-8") for path in files} | generated_headers()
+    parts = [part for name in sorted(texts) for part in (name, without_comments(texts[name]))]
+    return content_key(compile_flags(core, compiler), parts)
 
 
 def _included(sources: Sequence[Path]) -> list[Path]:

@@ -292,6 +292,13 @@ def test_keys_depend_on_all_that_matters(monkeypatch: pytest.MonkeyPatch) -> Non
     ]
     assert len({key(**change) for change in changes}) == len(changes)
     cpu, accelerated = key(), key(rung=NPU_RUNG, npu=CONFIG)
+    real = store.hardware_sources
+    for added, same in (("  // a comment\n", True), (" wire more;", False)):
+        monkeypatch.setattr(
+            store, "hardware_sources", lambda *a, end=added: [real(*a)[0] + end, *real(*a)[1:]]
+        )
+        assert (key() == cpu) is same
+    monkeypatch.setattr(store, "hardware_sources", real)
     monkeypatch.setattr(store, "_rtl_key", lambda: "other RTL")
     assert key() == cpu
     assert key(rung=NPU_RUNG, npu=CONFIG) != accelerated

@@ -129,10 +129,18 @@ def test_keys_need_no_compiler_and_tell_everything_apart(
     assert len(keys) == 12
     sets = ("reference", "optimized")
     before, other = (network_firmware_key(VEXRISCV, name, "zig") for name in sets)
-    real = Path.read_bytes
-    monkeypatch.setattr(
-        Path, "read_bytes", lambda path: b"new" if path.name == "columns.h" else real(path)
-    )
+    real = Path.read_text
+
+    def edit(text: str) -> None:
+        monkeypatch.setattr(
+            Path,
+            "read_text",
+            lambda path, **more: real(path, **more) + (text if path.name == "columns.h" else ""),
+        )
+
+    edit("\n/* a comment */  // and another\n")
+    assert network_firmware_key(VEXRISCV, "optimized", "zig") == other
+    edit("int more;")
     assert network_firmware_key(VEXRISCV, "reference", "zig") == before
     assert network_firmware_key(VEXRISCV, "optimized", "zig") != other
     monkeypatch.setattr("sim.soc.firmware_build._FLAGS", ("-O3",))
@@ -154,7 +162,7 @@ def test_linker_script_start_code_and_hardware_have_the_memory_map() -> None:
     }.items():
         digits = 8 if value > 0xFFFF else 2
         assert f".equ {name}, 0x{value:0{digits}x}" in start
-    soc = hardware_sources(VEXRISCV, None)[0].decode()
+    soc = hardware_sources(VEXRISCV, None)[0]
     for base, size in (
         (memory_map.RAM_BASE, memory_map.RAM_BYTES),
         (memory_map.IMAGE_BASE, memory_map.IMAGE_BYTES),
