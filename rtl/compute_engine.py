@@ -206,6 +206,7 @@ class ComputeEngine(wiring.Component):
             windows.clear.eq(drop),
             windows.pop.eq(mac.pop),
             windows.pop_both.eq(elementwise.pop_both),
+            windows.pop_soon.eq(elementwise.pop_soon),
             mac.start.eq(start),
             mac.clear.eq(drop),
             mac.depth.eq(command.depth),

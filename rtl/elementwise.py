@@ -21,8 +21,9 @@ class Elementwise(wiring.Component):
     operand by the second.
 
     Latency: `OperandScaler.LATENCY + 1` cycles from the word's turn to `valid`, for every function.
-    Throughput: one word (C elements) per cycle while two windows are present. Never stalls behind
-    that.
+    Throughput: one word (C elements) per cycle while two windows are present; the last words of
+    whole windows are put aside, so that the next two can arrive in time to follow without a gap.
+    Never stalls behind that.
 
     Parameters
     ----------
@@ -32,7 +33,8 @@ class Elementwise(wiring.Component):
     -------
     enable : the current command is an ELEMENTWISE; `command` holds its fields.
     both_valid, head, next, step : the windows of the two operands, and the first one's step.
-    pop_both : both windows are used up in this cycle. issue : a word is taken in this cycle.
+    pop_both : both windows are used up or put aside in this cycle. pop_soon : they are in the next.
+    issue : a word is taken in this cycle.
     table : port of the lookup table, read in the cycle of `issue`.
     clear : forget everything.
     valid, values, biases, address, last : for the requantizer, which adds `biases` to `values`.
@@ -49,6 +51,7 @@ class Elementwise(wiring.Component):
                 "next": In(config.lanes * 8).array(config.banks),
                 "step": In(StepLayout(config)),
                 "pop_both": Out(1),
+                "pop_soon": Out(1),
                 "issue": Out(1),
                 "table": Out(TableRead(config)),
                 "clear": In(1),
@@ -64,14 +67,23 @@ class Elementwise(wiring.Component):
         m = Module()
         config = self.config
         index = Signal(range(config.banks))
+        last_index = config.banks - 1
+        pair = Signal()
         final = Signal()
+        aside = Signal()
+        followed = Signal()
+        first_address = Signal(ADDRESS_BITS)
         m.d.comb += [
-            self.issue.eq(self.enable & self.both_valid),
-            final.eq(index == self.step.high - 1),
-            self.pop_both.eq(self.issue & final),
+            pair.eq(self.enable & self.both_valid),
+            self.issue.eq(pair | aside),
+            followed.eq((self.step.high == config.banks) & ~self.step.command_last),
+            final.eq(index == self.step.high - 1 - followed),
+            self.pop_both.eq(pair & final),
+            self.pop_soon.eq(pair & followed & (index == last_index - 2)),
         ]
-        with m.If(self.issue):
-            m.d.sync += index.eq(index + 1)
+        m.d.sync += aside.eq(self.pop_both & followed)
+        with m.If(pair):
+            m.d.sync += [index.eq(index + 1), first_address.eq(self.step.ofm_address)]
             with m.If(final):
                 m.d.sync += index.eq(0)
 
@@ -79,9 +91,14 @@ class Elementwise(wiring.Component):
         taken = [Signal(config.lanes * 8, name=f"taken{i}") for i in range(2)]
         words = [Signal(config.lanes * 8, name=f"word{i}") for i in range(2)]
         second_index = Mux(self.command.ifm2_repeat, 0, index)
+        put_aside = [Signal(config.lanes * 8, name=f"aside{i}") for i in range(2)]
         m.d.comb += [
-            taken[0].eq(Array(self.head)[index]),
-            taken[1].eq(Array(self.next)[second_index]),
+            taken[0].eq(Mux(aside, put_aside[0], Array(self.head)[index])),
+            taken[1].eq(Mux(aside, put_aside[1], Array(self.next)[second_index])),
+        ]
+        m.d.sync += [
+            put_aside[0].eq(self.head[last_index]),
+            put_aside[1].eq(Mux(self.command.ifm2_repeat, self.next[0], self.next[last_index])),
         ]
         with m.If(self.issue):
             m.d.sync += [word.eq(value) for word, value in zip(words, taken, strict=True)]
@@ -98,7 +115,7 @@ class Elementwise(wiring.Component):
         addresses = [Signal(ADDRESS_BITS, name=f"address{i}") for i in range(delay + 1)]
         m.d.comb += [
             lasts[0].eq(self.pop_both & self.step.command_last),
-            addresses[0].eq(self.step.ofm_address + index),
+            addresses[0].eq(Mux(aside, first_address + last_index, self.step.ofm_address + index)),
         ]
         for i in range(delay):
             m.d.sync += [
@@ -113,7 +130,7 @@ class Elementwise(wiring.Component):
             self.address.eq(addresses[delay]),
         ]
         with m.If(self.clear):
-            m.d.sync += index.eq(0)
+            m.d.sync += [index.eq(0), aside.eq(0)]
         return m
 
     def _lanes(self, m: Module, words: list[Signal]) -> list[OperandScaler]:

@@ -27,7 +27,8 @@ class WindowQueue(wiring.Component):
     zero_point : int8 value of padding, stable from two cycles before the first window.
     clear : drop everything.
     head_valid, head, head_step : oldest window and its step. next_valid, next : the one behind it.
-    pop, pop_both : take the head, or both, at the end of this cycle.
+    pop, pop_both : take the head, or both, at the end of this cycle. pop_soon : both will be taken
+        at the end of the next cycle.
     fetching : a fetch is issued in this cycle.
     out_of_range : the fetch issued in this cycle needs a word beyond the scratchpad.
     """
@@ -43,6 +44,7 @@ class WindowQueue(wiring.Component):
     next: list[Signal]
     pop: Signal
     pop_both: Signal
+    pop_soon: Signal
     fetching: Signal
     out_of_range: Signal
 
@@ -61,6 +63,7 @@ class WindowQueue(wiring.Component):
                 "next": Out(config.lanes * 8).array(config.banks),
                 "pop": In(1),
                 "pop_both": In(1),
+                "pop_soon": In(1),
                 "fetching": Out(1),
                 "out_of_range": Out(1),
             }
@@ -90,7 +93,7 @@ class WindowQueue(wiring.Component):
         last_word = Signal(ADDRESS_BITS)
         limit = config.scratchpad_words
         m.d.comb += [
-            self.fetch.valid.eq(self.steps.valid & (kept < 2)),
+            self.fetch.valid.eq(self.steps.valid & ((kept < 2) | self.pop_soon)),
             self.fetch.address.eq(step.address),
             self.fetching.eq(self.fetch.valid & self.fetch.ready),
             self.steps.ready.eq(self.fetching),

@@ -1,7 +1,6 @@
 """The commands of a function of two maps, or of one by table."""
 
 from npu.compiler.commands import Prepared, View
-from npu.compiler.estimate import elementwise_cycles
 from npu.compiler.hazards import Access, Memory
 from npu.compiler.tasks import ElementwiseTask, Rows
 from rtl.config import NpuConfig
@@ -71,5 +70,5 @@ def _command(
         fields,
         tuple(reads),
         (ofm.access(span, rows),),
-        elementwise_cycles(words, config),
+        words,
     )

@@ -47,11 +47,6 @@ def grid_cycles(
     return groups * max(grid, output)
 
 
-def elementwise_cycles(words: int, config: NpuConfig) -> int:
-    """Cycles of an ELEMENTWISE over `words` words: one each, and two for every pair of windows."""
-    return words + 2 * ceil_div(words, config.banks)
-
-
 def transfer_cycles(size: int, words: int, config: NpuConfig) -> int:
     """Cycles in which `size` bytes cross the bus as `words` scratchpad or buffer words."""
     return max(ceil_div(size, config.bus_bytes), words)

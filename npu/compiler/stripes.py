@@ -9,7 +9,7 @@ import enum
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from npu.compiler.estimate import elementwise_cycles, grid_cycles
+from npu.compiler.estimate import grid_cycles
 from npu.compiler.folding import Fold, choose_fold, folded
 from npu.compiler.tasks import (
     NO_MAP,
@@ -190,8 +190,7 @@ def compute_cycles(op: LoweredOperator, rows: Rows, config: NpuConfig) -> int:
     total = 0
     for task in op.tasks:
         if isinstance(task, ElementwiseTask):
-            words = op.ofm.planes(config.lanes) * op.ofm.width * (rows[1] - rows[0])
-            total += elementwise_cycles(words, config)
+            total += op.ofm.planes(config.lanes) * op.ofm.width * (rows[1] - rows[0])
             continue
         count = min(rows[1], task.region.y1) - max(rows[0], task.region.y0)
         if count > 0:

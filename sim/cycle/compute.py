@@ -136,7 +136,8 @@ def _pair_step(m: Any, t: int) -> None:
     if s.words_left == 0:
         _end_steps(s, s.pop + h.pair_write_latency)
     else:
-        s.attempt = s.pop
+        # the windows' last words are put aside
+        s.attempt = s.pop - 2
 
 
 @jit
