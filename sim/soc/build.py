@@ -39,7 +39,7 @@ def soc_library(core: Core, npu: NpuConfig | None, log: Log | None = None) -> Pa
     design = "" if npu is None else design_text(npu, log)
     bus_words = 2 if npu is None else npu.bus_bytes // _WORD_BYTES
     own = [HARDWARE / name for name in _own_files(core, npu)]
-    contents = [*hardware_sources(core, npu), (HARDWARE / _HARNESS).read_bytes()]
+    contents = [*hardware_sources(core, npu), (HARDWARE / _HARNESS).read_text(encoding="utf-8")]
     package = [core_version(core)]
     flags = [*simulator_flags(), str(bus_words)]
     key = content_key(core.name, package, design, *contents, flags, *tool_identity(tools))
