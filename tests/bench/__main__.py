@@ -13,13 +13,14 @@ from typing import Any
 from rich.console import Console
 
 from rtl.errors import NpuError
-from tests.bench import area, cycles, kernels, readme, simulators
+from tests.bench import area, cycle_model, cycles, kernels, readme, simulators
 from tests.bench import compile as compile_table
 from tests.bench.tables import console
 
 TABLES: dict[str, Callable[..., Any]] = {
     "cycles": cycles.run,
     "simulators": simulators.run,
+    "cycle-model": cycle_model.run,
     "kernels": kernels.run,
     "compile": compile_table.run,
 }

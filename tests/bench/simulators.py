@@ -45,7 +45,7 @@ def _rtl(
     for config in configs:
         machine = Machine(config)
         for network in chosen:
-            work = _programs_with_inputs(network, config)
+            work = programs_with_inputs(network, config)
             cycles = sum(machine.rtl.run(p, x).cycles or 0 for p, x in work)
             (timing,) = repeat(
                 lambda work=work, machine=machine: [machine.rtl.run(p, x) for p, x in work],  # type: ignore[misc]
@@ -79,7 +79,7 @@ def _functional(console: Console, chosen: list[Network], runs: int) -> list[dict
     records = []
     simulator = FunctionalSimulator(PRESETS["npu256"])
     for network in chosen:
-        work = _programs_with_inputs(network, "npu256")
+        work = programs_with_inputs(network, "npu256")
         (timing,) = repeat(
             lambda work=work: [simulator.run(p, x) for p, x in work],  # type: ignore[misc]
             runs=runs,
@@ -111,7 +111,7 @@ def _build(console: Console) -> dict[str, Any]:
     return {"config": BUILD_CONFIG, "wall_seconds": wall, "cpu_seconds": cpu}
 
 
-def _programs_with_inputs(network: Network, config: str) -> list[tuple[Any, Any]]:
+def programs_with_inputs(network: Network, config: str) -> list[tuple[Any, Any]]:
     """The segments' programs, each with the inputs that it gets in an inference."""
     work: list[tuple[Any, Any]] = []
     simulator = FunctionalSimulator(PRESETS[config])

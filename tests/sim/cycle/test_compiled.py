@@ -48,7 +48,7 @@ def test_random_network(name: str, seed: int) -> None:
 
 
 @pytest.mark.parametrize("memory", MEMORIES, ids=lambda memory: f"latency {memory.latency_cycles}")
-@pytest.mark.parametrize("preset", ["npu64", "npu256"])
+@pytest.mark.parametrize("preset", PRESETS)
 def test_shipped_network(preset: str, memory: MemoryConfig) -> None:
     assert check_graph(read_model(zoo.model_path()), PRESETS[preset], memory)
 
