@@ -4,11 +4,13 @@ from math import prod
 
 import numpy as np
 
+from kernels.quantization import mul_multiplier
 from npu.compiler.lower_upsample import lower_transpose_conv
 from npu.compiler.normalize import FIELD_LIMIT
 from npu.compiler.shapes import CHANNEL_LIMIT, EXTENT_LIMIT, natural_extent
 from npu.graph import Graph, Operator
 from npu.options import Activation, BatchMatMulOptions, TransposeConvOptions
+from npu.quant_params import scale_and_zero_point
 
 BATCH_LIMIT = 256
 """Products of one operator at most: each takes several commands."""
@@ -30,6 +32,17 @@ def matrices_in_range(graph: Graph, op: Operator) -> bool:
         and max(columns, depth) <= CHANNEL_LIMIT
         and prod(batches) <= BATCH_LIMIT
     )
+
+
+def products_rescale(graph: Graph, op: Operator) -> bool:
+    """the scales must make a multiplier below 2**30"""
+    a, b = (scale_and_zero_point(graph.tensors[i])[0] for i in op.inputs)
+    ofm, _ = scale_and_zero_point(graph.output_tensor(op))
+    try:
+        mul_multiplier(a, b, ofm)
+    except ValueError:
+        return False
+    return True
 
 
 def one_map_to_another(graph: Graph, op: Operator) -> bool:

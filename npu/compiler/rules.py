@@ -31,6 +31,7 @@ from npu.compiler.product_rules import (
     matrices_in_range,
     one_map_to_another,
     phases_in_range,
+    products_rescale,
 )
 from npu.compiler.shapes import CHANNEL_LIMIT, EXTENT_LIMIT, is_map, natural_extent
 from npu.errors import ModelError
@@ -252,7 +253,7 @@ RULES: dict[str, list[Rule]] = {
     **{kind: _PADDING for kind in sorted(PAD_KINDS)},
     **{kind: _MOVEMENT for kind in sorted(MOVING_KINDS)},
     "CONCATENATION": [no_activation, one_quantization, *_MOVEMENT],
-    "BATCH_MATMUL": [int8_activations, int8_matrices, matrices_in_range],
+    "BATCH_MATMUL": [int8_activations, int8_matrices, matrices_in_range, products_rescale],
     "TRANSPOSE_CONV": [
         int8_activations,
         one_map_to_another,

@@ -95,7 +95,7 @@ def lower_segment(graph: Graph, segment: Segment, config: NpuConfig) -> LoweredS
         try:
             return _Lowering(graph, segment, separate, config).run()
         except CopyNeeded as needed:
-            separate |= {needed.tensor}
+            separate |= needed.tensors
 
 
 @dataclass
@@ -130,8 +130,14 @@ class _Lowering:
         for tensor in segment.outputs:
             if not self.views.view(tensor).is_dense:
                 raise self.views.separately(tensor)
+        needed: set[int] = set()
         for op in chosen:
-            self._lower(op)
+            try:
+                self._lower(op)
+            except CopyNeeded as copy:
+                needed |= copy.tensors
+        if needed:
+            raise CopyNeeded(needed)
         produced = (t for op in chosen for t in op.outputs)
         tensors = [t for t in (*segment.inputs, *produced) if t not in self.gathered]
         roots = {t: self.views.root(t) for t in tensors}
@@ -257,7 +263,7 @@ class _Lowering:
     def _place_gathered(self, tensor: int, extent: Extent) -> Place:
         """A concatenation, as the places of its inputs."""
         if extent != natural_extent(self.graph.tensors[tensor].shape):
-            raise CopyNeeded(tensor)
+            raise CopyNeeded({tensor})
         parts = []
         for one in self.gathered[tensor]:
             channels = self.graph.tensors[one].shape[-1]

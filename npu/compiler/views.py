@@ -17,12 +17,12 @@ from npu.compiler.strided import Change, Strided
 from npu.graph import Graph, Operator
 
 
-class CopyNeeded(Exception):  # noqa: N818 (not an error: views are sought again without this one)
-    """A tensor cannot be used where it lies: `tensor` must hold its own bytes."""
+class CopyNeeded(Exception):  # noqa: N818 (not an error: views are sought again without them)
+    """Tensors cannot be used where they lie: `tensors` must hold their own bytes."""
 
-    def __init__(self, tensor: int) -> None:
-        super().__init__(f"tensor {tensor} must hold its own bytes")
-        self.tensor = tensor
+    def __init__(self, tensors: set[int]) -> None:
+        super().__init__(f"tensors {sorted(tensors)} must hold their own bytes")
+        self.tensors = tensors
 
 
 @dataclass
@@ -41,6 +41,7 @@ class Views:
     separate: frozenset[int]
     _parents: dict[int, tuple[int, Change]] = field(default_factory=dict)
     _members: list[int] = field(default_factory=list)
+    _known: dict[int, Strided] = field(default_factory=dict)
 
     def add(self, op: Operator) -> None:
         """Let the outputs of `op` share its inputs' bytes, or the other way round, if possible."""
@@ -74,8 +75,10 @@ class Views:
         """How `tensor` lies in its root; `ValueError` when it cannot be described."""
         if tensor not in self._parents:
             return Strided.dense(self.graph.tensors[tensor].shape)
-        parent, change = self._parents[tensor]
-        return self.view(parent).apply(change)
+        if tensor not in self._known:
+            parent, change = self._parents[tensor]
+            self._known[tensor] = self.view(parent).apply(change)
+        return self._known[tensor]
 
     def covers_root(self, tensor: int) -> bool:
         """Whether `tensor` is all of its root, in order."""
@@ -88,7 +91,7 @@ class Views:
         while tensor in self._parents and self._is_padded(tensor):
             tensor = self._parents[tensor][0]
         assert tensor not in self.separate, "a tensor of its own can be used as it lies"
-        return CopyNeeded(tensor)
+        return CopyNeeded({tensor})
 
     def _is_padded(self, tensor: int) -> bool:
         producer = self.graph.producer(tensor)
@@ -103,12 +106,21 @@ class Views:
         return self.covers_root(tensor)
 
     def _share(self, tensor: int, parent: int, change: Change) -> None:
+        """Let `tensor` be the part `change` of `parent`, if all that share its bytes still can."""
         self._parents[tensor] = parent, change
+        self._known.clear()
         try:
             for member in self._members:
-                self.view(member)
+                if self._rests_on(member, tensor):
+                    self.view(member)
         except ValueError:
             del self._parents[tensor]
+            self._known.clear()
+
+    def _rests_on(self, tensor: int, other: int) -> bool:
+        while tensor != other and tensor in self._parents:
+            tensor = self._parents[tensor][0]
+        return tensor == other
 
 
 def _then_reshape(change: Change, shape: tuple[int, ...]) -> Change:
