@@ -124,3 +124,54 @@ def blocks(m: ModelBuilder, x: Tensor, code: str, size: int) -> Tensor:
     name = "SpaceToDepthOptions" if code == "SPACE_TO_DEPTH" else "DepthToSpaceOptions"
     m.operator(code, [x], [y], {"blockSize": size}, options_type=name)
     return y
+
+
+def batch_matmul(
+    m: ModelBuilder,
+    a: Tensor,
+    b: Tensor,
+    *,
+    adj_x: bool = False,
+    adj_y: bool = False,
+    scale: float,
+    zero_point: int,
+) -> Tensor:
+    """BATCH_MATMUL, with broadcasting."""
+    rows = a.shape[-1 if adj_x else -2]
+    columns = b.shape[-2 if adj_y else -1]
+    batches = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+    y = m.tensor((*batches, rows, columns), np.int8, scale=scale, zero_point=zero_point)
+    options = {"adjX": adj_x, "adjY": adj_y}
+    m.operator("BATCH_MATMUL", [a, b], [y], options, options_type="BatchMatMulOptions", version=2)
+    return y
+
+
+def transpose_conv(
+    m: ModelBuilder,
+    rng: np.random.Generator,
+    x: Tensor,
+    channels: int,
+    kernel: tuple[int, int],
+    stride: tuple[int, int],
+    *,
+    scale: float,
+    zero_point: int,
+) -> Tensor:
+    """TRANSPOSE_CONV with SAME padding, `stride` times as large as its input."""
+    depth = x.shape[3]
+    weights = rng.integers(-127, 128, (channels, *kernel, depth)).astype(np.int8)
+    spread = 74.0**2 * (kernel[0] * kernel[1] * depth) ** 0.5
+    scales = np.full(channels, scale * 60 / (x.scale * spread), np.float32)
+    w = m.constant(weights, scale=scales)
+    bias = rng.normal(0, 3000, channels).astype(np.int32)
+    shape = (1, x.shape[1] * stride[0], x.shape[2] * stride[1], channels)
+    y = m.tensor(shape, np.int8, scale=scale, zero_point=zero_point)
+    m.operator(
+        "TRANSPOSE_CONV",
+        [integers(m, *shape), w, x, m.constant(bias, scale=np.float32(x.scale) * w.scales)],
+        [y],
+        {"padding": 0, "strideH": stride[0], "strideW": stride[1]},
+        options_type="TransposeConvOptions",
+        version=3,
+    )
+    return y

@@ -17,12 +17,8 @@ from tests.support.random_layers import (
     random_depthwise_conv2d,
     random_fully_connected,
     random_input,
-    random_scale,
 )
 from tests.support.tflite_builder import ModelBuilder
-from tests.support.tflite_file import Tensor
-
-Rng = np.random.Generator
 
 
 def test_taps_add_up_to_the_product_of_differences() -> None:
@@ -40,18 +36,6 @@ def test_taps_add_up_to_the_product_of_differences() -> None:
             assert total == int(((a - za) * (b - zb)).sum()), (za, zb)
 
 
-def product(
-    m: ModelBuilder, a: Tensor, b: Tensor, scale: float, zero_point: int, **options: bool
-) -> Tensor:
-    """BATCH_MATMUL; `options` are `adjX` and `adjY`."""
-    rows = a.shape[-1 if options.get("adjX") else -2]
-    columns = b.shape[-2 if options.get("adjY") else -1]
-    batches = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
-    y = m.tensor((*batches, rows, columns), np.int8, scale=scale, zero_point=zero_point)
-    m.operator("BATCH_MATMUL", [a, b], [y], options, options_type="BatchMatMulOptions", version=2)
-    return y
-
-
 ZERO_POINTS = [(0, 0), (3, -7), (-128, 0), (-128, 5), (0, -128), (127, 127), (-128, -128)]
 
 
@@ -61,7 +45,7 @@ def test_zero_points_of_products(zero_points: tuple[int, int], config: str) -> N
     m = ModelBuilder()
     a = m.input((1, 2, 9, 13), scale=0.05, zero_point=zero_points[0])
     b = m.input((1, 2, 17, 13), scale=0.04, zero_point=zero_points[1])
-    product(m, a, b, 1.5, -6, adjY=True)
+    move.batch_matmul(m, a, b, adj_y=True, scale=1.5, zero_point=-6)
     assert not check_model(m.build(), CONFIGS[config], 1).reasons
 
 
@@ -113,8 +97,9 @@ def attention(seed: int, tokens: int = 12, width: int = 32, heads: int = 4) -> b
         parts.append(move.transpose(m, y, (0, 2, 1, 3)))
     q, k, v = parts
     scale = q.scale * k.scale * 74.0 * 74.0 * (width // heads) ** 0.5 / 40
-    scores = m.softmax(product(m, q, move.transpose(m, k, (0, 1, 3, 2)), scale, 7))
-    mixed = product(m, scores, v, v.scale, v.zero_point)
+    keys = move.transpose(m, k, (0, 1, 3, 2))
+    scores = m.softmax(move.batch_matmul(m, q, keys, scale=scale, zero_point=7))
+    mixed = move.batch_matmul(m, scores, v, scale=v.scale, zero_point=v.zero_point)
     mixed = m.reshape(move.transpose(m, mixed, (0, 2, 1, 3)), (1, tokens, width))
     y = random_fully_connected(m, rng, mixed, width, keep_num_dims=True)
     y = random_add(m, rng, x, y)
@@ -156,28 +141,6 @@ def test_transposed_convolution_equals_tflm(name: str, config: str) -> None:
     assert not check_model(model, CONFIGS[config], 4).reasons
 
 
-def upsampled(
-    m: ModelBuilder, rng: Rng, x: Tensor, channels: int, stride: tuple[int, int] = (2, 2)
-) -> Tensor:
-    """A TRANSPOSE_CONV with a kernel of its stride."""
-    kernel = stride
-    weights = rng.integers(-127, 128, (channels, *kernel, x.shape[3])).astype(np.int8)
-    scales = np.full(channels, random_scale(rng))
-    w = m.constant(weights, scale=scales)
-    shape = (1, x.shape[1] * stride[0], x.shape[2] * stride[1], channels)
-    bias = m.constant(
-        rng.normal(0, 3000, channels).astype(np.int32), scale=np.float32(x.scale) * w.scales
-    )
-    scale = float(x.scale * scales[0] * 74 * x.shape[3] ** 0.5 * 0.6)
-    y = m.tensor(shape, np.int8, scale=scale, zero_point=-9)
-    options = {"padding": 0, "strideH": stride[0], "strideW": stride[1]}
-    inputs = [move.integers(m, *shape), w, x, bias]
-    m.operator(
-        "TRANSPOSE_CONV", inputs, [y], options, options_type="TransposeConvOptions", version=3
-    )
-    return y
-
-
 def u_net(seed: int, size: int = 16) -> bytes:
     """Down and up again, with connections across."""
     rng = np.random.default_rng(seed)
@@ -186,7 +149,7 @@ def u_net(seed: int, size: int = 16) -> bytes:
     a = random_conv2d(m, rng, x, 8, activation="RELU")
     b = random_conv2d(m, rng, m.max_pool2d(a, window=(2, 2)), 16, activation="RELU")
     c = random_conv2d(m, rng, m.max_pool2d(b, window=(2, 2)), 32, activation="RELU")
-    up = upsampled(m, rng, c, 16)
+    up = move.transpose_conv(m, rng, c, 16, (2, 2), (2, 2), scale=c.scale, zero_point=-9)
     same = {"scale": up.scale, "zero_point": up.zero_point}
     joined = move.concatenation(m, [random_conv2d(m, rng, b, 16, (1, 1), **same), up], 3)
     d = random_conv2d(m, rng, joined, 16, activation="RELU")
