@@ -223,10 +223,8 @@ PRESETS: dict[str, NpuConfig] = {
     "npu32": dataclasses.replace(
         _BASE, pixels=4, channels=1, accumulator_depth=16, requant_lanes=8, scratchpad_kib=128
     ),
-    "npu64": dataclasses.replace(
-        _BASE, pixels=4, channels=2, accumulator_depth=8, requant_lanes=8, scratchpad_kib=128
-    ),
-    "npu128": dataclasses.replace(_BASE, channels=2, accumulator_depth=8, requant_lanes=8),
+    "npu64": dataclasses.replace(_BASE, pixels=2, scratchpad_kib=128),
+    "npu128": dataclasses.replace(_BASE, pixels=4),
     "npu256": _BASE,
     "npu512": dataclasses.replace(_BASE, channels=8, accumulator_depth=4, weight_buffer_kib=128),
     "npu1024": dataclasses.replace(

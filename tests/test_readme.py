@@ -50,3 +50,8 @@ def run(words: list[str], folder: Path) -> str:
     )
     assert done.returncode == 0, f"{words}: exit {done.returncode}\n{done.stderr}"
     return done.stdout + done.stderr
+
+
+def test_the_operator_table_is_what_npu_ops_prints() -> None:
+    printed = run(["npu", "ops", "--markdown"], ROOT)
+    assert f"<!-- operators:begin -->\n{printed}<!-- operators:end -->" in README
