@@ -36,7 +36,8 @@ def place_map(
         row_stride = extent.width * pixel_stride
     if extent.channels > 1 and channel_stride != 1:
         return None
-    if not 0 <= row_stride <= STRIDE_LIMIT or not 0 <= pixel_stride <= STRIDE_LIMIT:
+    strides = row_stride, pixel_stride
+    if not layout.is_dense and not all(0 <= stride <= STRIDE_LIMIT for stride in strides):
         return None
     pixel, channel = divmod(layout.offset, whole.channels)
     row_pitch, between = divmod(row_stride, whole.channels)

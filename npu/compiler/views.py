@@ -41,6 +41,7 @@ class Views:
     separate: frozenset[int]
     _parents: dict[int, tuple[int, Change]] = field(default_factory=dict)
     _members: list[int] = field(default_factory=list)
+    _padded: set[int] = field(default_factory=set)
     _known: dict[int, Strided] = field(default_factory=dict)
 
     def add(self, op: Operator) -> None:
@@ -63,6 +64,7 @@ class Views:
     def add_padded(self, op: Operator) -> None:
         """The output of a PAD that its consumers carry out: it is the input, as it lies."""
         self._members += op.outputs
+        self._padded.update(op.outputs)
         self._parents[op.outputs[0]] = op.inputs[0], lambda array: array
 
     def root(self, tensor: int) -> int:
@@ -88,14 +90,10 @@ class Views:
     def separately(self, tensor: int) -> CopyNeeded:
         """What to raise when `tensor` cannot be used where it lies."""
         # the output of a folded PAD cannot be copied, but what it pads can
-        while tensor in self._parents and self._is_padded(tensor):
+        while tensor in self._padded:
             tensor = self._parents[tensor][0]
         assert tensor not in self.separate, "a tensor of its own can be used as it lies"
         return CopyNeeded({tensor})
-
-    def _is_padded(self, tensor: int) -> bool:
-        producer = self.graph.producer(tensor)
-        return producer is not None and producer.kind == "PAD"
 
     def _movable(self, tensor: int, root: int, op: Operator) -> bool:
         """Whether the bytes of `tensor` may be written into the output of `op` at once."""

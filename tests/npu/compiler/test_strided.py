@@ -111,6 +111,8 @@ def test_places_that_commands_cannot_reach() -> None:
         (lambda a: a[:, 3:7], Extent(1, 24, 32)),
     ):
         assert place_map(dense.apply(change), extent, WHOLE, 8, joined_rows=False) is None
+    long = Extent(1, 60_000, 1000)
+    assert place_map(Strided.dense((60_000, 1000)), long, long, 8, joined_rows=False) is not None
     apart = place_map(dense.apply(lambda a: a[:, 3:7]), Extent(6, 4, 32), WHOLE, 8, True)
     assert apart is not None
     assert not apart.on_chip
