@@ -90,18 +90,26 @@ def decode_table(stream: NDArray[np.uint64]) -> CommandTable:
     )
 
 
+@cache
+def _members(opcode: Opcode) -> tuple[tuple[str, int, int, int, bool], ...]:
+    """Name, beat, first bit, width and signedness of every member of a command format."""
+    members = []
+    for name, member in COMMANDS[opcode].layout:
+        shape = Shape.cast(member.shape)
+        members.append((name, *divmod(member.offset, BEAT_BITS), shape.width, shape.signed))
+    return tuple(members)
+
+
 def _extract(fmt: CommandFormat, beats: NDArray[np.uint64]) -> tuple[Records, NDArray[np.bool_]]:
     """Cut the fields out of uint64 `[commands, beats]`; no field crosses a beat."""
     records = np.zeros(len(beats), dtype=record_type(fmt.opcode))
     reserved = np.zeros(len(beats), dtype=np.bool_)
-    for name, member in fmt.layout:
-        shape = Shape.cast(member.shape)
-        beat, bit = divmod(member.offset, BEAT_BITS)
-        spare = BEAT_BITS - shape.width
+    for name, beat, bit, width, signed in _members(fmt.opcode):
+        spare = BEAT_BITS - width
         # shifted to the top first, so that an arithmetic shift down extends the sign
         top = beats[:, beat] << np.uint64(spare - bit)
         if name in fmt.fields:
-            if shape.signed:
+            if signed:
                 records[name] = top.view(np.int64) >> spare
             else:
                 records[name] = (top >> np.uint64(spare)).astype(np.int64)

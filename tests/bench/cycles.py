@@ -7,6 +7,7 @@ from typing import Any
 from rich.console import Console
 
 from npu.report import print_line
+from npu.roofline import bound_by
 from rtl.errors import NpuError
 from tests.bench import vela
 from tests.bench.measure import Machine, Measurement
@@ -16,6 +17,9 @@ from tests.bench.tables import NONE_SIGN, factor, new_table, percent, thousands
 CONFIGS = ("npu64", "npu128", "npu256")
 QUICK_CONFIGS = ("npu256",)
 LAYER_CONFIG = "npu256"
+
+_CAUSES = ("busy", "output stage", "weights", "parameters", "activations", "store", "starting")
+"""What the compute engine did or waited for, as `sim.cycle.accounting` names it."""
 
 ASKED = {
     "mlperf_ic_resnet8": 107_000,
@@ -128,23 +132,25 @@ def _notes(
 def _print_layers(console: Console, measurement: Measurement) -> None:
     table = new_table(
         f"{measurement.network} on {measurement.config}: cycles by operator",
-        *("operator", "MACs", "cycles", "share", "utilization", "most of it"),
-        *("grid", "output", "load", "store", "other"),
+        *("operator", "MACs", "cycles", "share", "utilization", "bound by"),
+        *(*_CAUSES, "other"),
     )
     for layer in measurement.layers:
         name = f"{layer.index} {layer.kind}"
-        if layer.cycles is None or layer.bound is None:
+        if layer.cycles is None or layer.account is None:
             where = "on the CPU" if layer.placed == "CPU" else "free"
             table.add_row(name, f"{layer.macs:,}", NONE_SIGN, NONE_SIGN, NONE_SIGN, where)
             continue
+        cause, share = bound_by(layer.account)
+        parts = [layer.account.compute.get(part, 0) for part in _CAUSES]
         table.add_row(
             name,
             f"{layer.macs:,}",
             f"{layer.cycles:,}",
             percent(layer.cycles / measurement.cycles),
             percent(layer.utilization if layer.macs else None),
-            layer.bound.label,
-            *(f"{cycles:,}" for cycles in vars(layer.bound).values()),
+            f"{cause} {percent(share)}",
+            *(f"{cycles:,}" for cycles in (*parts, layer.cycles - sum(parts))),
         )
     console.print(table)
     total = measurement.cycles

@@ -9,15 +9,15 @@ from npu.delegate import CompiledNetwork, layer_cycles
 from npu.golden import compare, run_golden
 from npu.result import utilization
 from rtl.config import PRESETS, NpuConfig
+from sim.cycle import LayerAccount, account_layers
 from sim.memory import MemoryConfig
 from sim.rtl_runner import RtlSimulator
-from tests.bench.bounds import Bound, layer_bounds
 from tests.bench.networks import Network
 
 
 @dataclass(frozen=True)
 class Layer:
-    """One operator as it ran; `cycles` and `bound` are None where nothing was timed."""
+    """One operator as it ran; `cycles` and `account` are None where nothing was timed."""
 
     index: int
     kind: str
@@ -26,7 +26,7 @@ class Layer:
     macs: int
     cycles: int | None
     utilization: float | None
-    bound: Bound | None
+    account: LayerAccount | None
 
 
 @dataclass(frozen=True)
@@ -96,12 +96,13 @@ class Machine:
         comparison = compare(graph, run_golden(network.path.read_bytes(), graph, inputs), known)
 
         cycles: dict[int, int] = {}
-        bounds: dict[int, Bound] = {}
+        accounts: dict[int, LayerAccount] = {}
         counters: dict[str, int] = {}
         for segment, result in results.items():
             program = plain.programs[segment]
             cycles.update(layer_cycles(program, result))
-            bounds.update(layer_bounds(program, result))
+            timing = simulate(program, self.rtl.memory)
+            accounts.update({a.operator_index: a for a in account_layers(timing)})
             for event, count in result.counters.items():
                 counters[event] = counters.get(event, 0) + count
         total = sum(result.cycles or 0 for result in results.values())
@@ -118,7 +119,7 @@ class Machine:
                 utilization=utilization(
                     graph.macs(op), cycles.get(op.index), config.macs_per_cycle
                 ),
-                bound=bounds.get(op.index),
+                account=accounts.get(op.index),
             )
             for op in graph.operators
         )

@@ -9,79 +9,11 @@ from npu.speedup.measure import Entry
 from npu.speedup.rungs import RUNGS
 from npu.speedup.store import Measurement as RungMeasurement
 from rtl.config import PRESETS
-from rtl.isa import COMMANDS, HEADER, Command, Engine, Opcode, encode_all
-from sim.program import Program, ProgramLayer
-from sim.result import SimulationResult, TraceEvent
 from tests.bench import __main__ as command_line
 from tests.bench import area, litert, readme, vela
-from tests.bench.bounds import Bound, compute_needs, layer_bounds
 from tests.bench.measure import Layer, Measurement
 from tests.bench.networks import SHIPPED, networks
 from tests.bench.timing import repeat
-
-CONFIG = PRESETS["npu256"]
-
-
-def conv(**fields: int) -> Command:
-    """A CONV with every field that is not given 0."""
-    names = set(COMMANDS[Opcode.CONV].fields) - set(HEADER)
-    return Command(Opcode.CONV, {**dict.fromkeys(names, 0), **fields})
-
-
-GRID_BOUND = conv(
-    blocks=2,
-    ofm_height=3,
-    ofm_width=17,
-    group_pixels=8,
-    kernel_height=3,
-    kernel_width=3,
-    channel_steps=2,
-    depth=4,
-)
-OUTPUT_BOUND = conv(
-    blocks=1,
-    ofm_height=1,
-    ofm_width=8,
-    group_pixels=8,
-    kernel_height=1,
-    kernel_width=1,
-    channel_steps=1,
-    depth=2,
-)
-
-
-def test_needs_of_a_command_are_its_loop_counts() -> None:
-    groups = 2 * 3 * 3
-    assert compute_needs(GRID_BOUND, CONFIG) == (groups * 9 * 2 * 4, groups * 2 * 4)
-    assert compute_needs(OUTPUT_BOUND, CONFIG) == (2, 4)
-    assert compute_needs(Command(Opcode.ELEMENTWISE, {"words": 16}), CONFIG) == (4, 8)
-
-
-def test_parts_of_a_layer_add_up_to_its_cycles() -> None:
-    commands = [
-        Command(Opcode.CONFIG, {"config_id": CONFIG.config_id}),
-        GRID_BOUND,
-        OUTPUT_BOUND,
-        Command(Opcode.END, {}),
-    ]
-    layers = (ProgramLayer(5, "CONV_2D", 1, (1,)), ProgramLayer(7, "CONV_2D", 1, (2,)))
-    program = Program(CONFIG, encode_all(commands), np.zeros(0, np.uint8), 0, (), (), (), layers)
-    events = [
-        TraceEvent(10, Engine.LOAD, 8, True),
-        TraceEvent(40, Engine.LOAD, 8, False),
-        TraceEvent(50, Engine.COMPUTE, 1, True),
-        TraceEvent(55, Engine.STORE, 9, True),
-        TraceEvent(90, Engine.COMPUTE, 1, False),
-        TraceEvent(100, Engine.COMPUTE, 2, True),
-        TraceEvent(130, Engine.COMPUTE, 2, False),
-        TraceEvent(140, Engine.STORE, 9, False),
-    ]
-    bounds = layer_bounds(program, SimulationResult({}, {}, cycles=150, events=events))
-    assert bounds == {
-        5: Bound(grid=40, output=0, load=30, store=0, other=20),
-        7: Bound(grid=0, output=30, load=0, store=20, other=10),
-    }
-    assert bounds[5].label == "grid 44 %"
 
 
 def measurement(config: str, *, cycles: int, bit_exact: bool = True) -> Measurement:
