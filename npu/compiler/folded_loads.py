@@ -26,14 +26,9 @@ def load_folded(
     The input lies at `place` in the tensor at byte `offset`.
     """
     start = offset + place.offset
-    if fold.rows is not None:
-        spans = [fold.inside(part, rows, extent.height) for part in range(fold.rows.count)]
-        first, end = max(span[0] for span in spans), min(span[1] for span in spans)
-        if first >= end:
-            first = end = rows[1]
-        for border in ((rows[0], first), (end, rows[1])):
-            if border[0] < border[1]:
-                yield from _fill(view, zero_point, start, border, config)
+    for border in fold.borders(rows, extent.height):
+        if border[0] < border[1]:
+            yield from _fill(view, zero_point, start, border, config)
     row_bytes = extent.width * extent.channels
     for number, word, words, lane in fold.parts(config.lanes):
         low, high = fold.inside(number, rows, extent.height)

@@ -76,6 +76,15 @@ class Fold:
         end = min(rows[1], ceil_div(height + ahead, self.rows.step))
         return first, max(first, end)
 
+    def borders(self, rows: Rows, height: int) -> tuple[Rows, Rows]:
+        """The folded map's rows in front of and behind those of which all parts lie inside."""
+        count = self.rows.count if self.rows else 1
+        spans = [self.inside(part, rows, height) for part in range(count)]
+        first, end = max(span[0] for span in spans), min(span[1] for span in spans)
+        if first >= end:
+            return rows, (rows[1], rows[1])
+        return (rows[0], first), (end, rows[1])
+
     def part_cycles(self, rows: int, words: int, row_bytes: int, config: NpuConfig) -> int:
         """Estimated cycles of a LOAD of `rows` rows of one part, of `words` words."""
         beats = ceil_div(row_bytes, config.bus_bytes)
@@ -114,7 +123,10 @@ def choose_fold(task: GridTask, config: NpuConfig) -> Fold | None:
             if rows is not None and not _mergeable(fold, config):
                 continue
             new = folded(task, fold)
-            loading = fold.load_cycles(new.ifm.height, task.ifm.width * channels, config)
+            height = new.ifm.height
+            loading = fold.load_cycles(height, task.ifm.width * channels, config)
+            for first, end in fold.borders((0, height), task.ifm.height):
+                loading += (end - first) * columns.size * new.ifm.planes(config.lanes)
             cost = _cost(loading, new, config)
             if cost < best_cost:
                 best, best_cost = fold, cost
@@ -174,8 +186,9 @@ def _mergeable(fold: Fold, config: NpuConfig) -> bool:
     return all(words <= FOLD_WORDS for _, _, words, _ in fold.parts(config.lanes))
 
 
-def _cost(load: int, task: GridTask, config: NpuConfig) -> tuple[int, int]:
-    """Cost of loading and computing, which overlap; ties go to the smaller sum."""
+def _cost(load: int, task: GridTask, config: NpuConfig) -> float:
+    """Cycles of loading and computing, of which about half of the shorter overlaps: computing
+    starts when the rows for a stripe have arrived."""
     words = task.ofm.planes(config.lanes)
     compute = grid_cycles(
         task,
@@ -186,4 +199,4 @@ def _cost(load: int, task: GridTask, config: NpuConfig) -> tuple[int, int]:
         planes=task.ifm.planes(config.lanes),
         config=config,
     )
-    return max(load, compute), load + compute
+    return max(load, compute) + min(load, compute) / 2
