@@ -124,7 +124,7 @@ def ship(name: str, entries: Mapping[str, Measurement]) -> Path:
     record = {key: asdict(measurement) for key, measurement in entries.items()}
     try:
         SHIPPED.mkdir(exist_ok=True)
-        _write(path, json.dumps(record, indent=1) + "\n")
+        path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
     except OSError as error:
         raise OutputError(f"cannot write '{path}': {error.strerror or error}") from None
     return path
