@@ -19,7 +19,7 @@ from rtl.requantizer import Requantizer
 from sim.command_table import decode_table
 from sim.cycle.commands import Table, decode_commands
 from sim.cycle.loop import DEADLOCK, reset, run
-from sim.cycle.state import MACHINE, TIMES
+from sim.cycle.state import BURSTS, JOBS, MACHINE, TIMES
 from sim.disassembly import disassemble
 from sim.errors import CommandError
 from sim.legality import illegal_commands
@@ -146,6 +146,9 @@ def _describe(hardware: Any, config: NpuConfig, memory: MemoryConfig) -> None:
     unit_bytes = max(config.bus_bytes, config.lanes)
     item_bytes = max(config.bus_bytes, command_fetch.WORD_BYTES)
     burst_bytes = config.burst_beats * config.bus_bytes
+    jobs = max(load_engine.COMMANDS_IN_FLIGHT, store_engine.COMMANDS_IN_FLIGHT)
+    assert jobs <= JOBS
+    assert config.outstanding_bursts <= BURSTS
     values = {
         "lanes": config.lanes,
         "bus_bytes": config.bus_bytes,
