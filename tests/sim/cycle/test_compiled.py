@@ -9,12 +9,20 @@ from npu.graph import Graph
 from npu.tflite_reader import read_model, read_model_bytes
 from rtl.config import PRESETS, NpuConfig
 from sim.memory import MemoryConfig
-from tests.npu.compiler.test_layers import LAYERS, build, random_network
+from tests.npu.compiler import random_movements, random_networks, test_layers
+from tests.npu.compiler.test_layers import LAYERS, build
 from tests.sim import configs
 from tests.sim.cycle.compare import check_program
 from tests.support.shared_models import MLPERF, shared_model
 
 LAYER_CONFIGS = {"small": configs.SMALL, "npu64": PRESETS["npu64"], "npu256": PRESETS["npu256"]}
+
+SOURCES = {
+    "layers": test_layers.random_network,
+    "functions": random_networks.random_network,
+    "movements": random_movements.random_moving_network,
+}
+"""Random networks with the emphasis on different operators."""
 
 MEMORIES = (
     MemoryConfig(latency_cycles=1),
@@ -40,10 +48,11 @@ def test_layer(layer: str, name: str) -> None:
     assert check_graph(graph, LAYER_CONFIGS[name], memory)
 
 
-@pytest.mark.parametrize("seed", range(16), ids=lambda seed: f"seed {seed}")
+@pytest.mark.parametrize("seed", range(10), ids=lambda seed: f"seed {seed}")
+@pytest.mark.parametrize("source", SOURCES)
 @pytest.mark.parametrize("name", LAYER_CONFIGS)
-def test_random_network(name: str, seed: int) -> None:
-    graph = read_model_bytes(random_network(seed), "random")
+def test_random_network(name: str, source: str, seed: int) -> None:
+    graph = read_model_bytes(SOURCES[source](seed), source)
     assert check_graph(graph, LAYER_CONFIGS[name], MEMORIES[seed % len(MEMORIES)])
 
 
