@@ -52,17 +52,26 @@ def run_record(
     }
 
 
-def check_output_path(path: Path | None, option: str) -> None:
-    """Refuse early, before a long run, a file that cannot be written to; None and `-` can.
+def check_output_path(path: Path | None, option: str, *, stdout: bool = False) -> None:
+    """Refuse early, before a long run, a file that cannot be written to; None is no file.
+
+    `-` is standard output, where `stdout` says that the option can write there.
 
     Raises `OutputError`, naming the command-line `option`.
     """
-    if path is None or path == STDOUT:
+    if path is None:
         return
-    if path.is_dir():
-        raise OutputError(f"{option} '{path}' is a folder, a file expected")
-    if not path.parent.is_dir():
-        raise OutputError(f"{option} '{path}': the folder '{path.parent}' does not exist")
+    if path == STDOUT:
+        if stdout:
+            return
+        raise OutputError(f"{option} cannot write to standard output, a file expected")
+    try:
+        if path.is_dir():
+            raise OutputError(f"{option} '{path}' is a folder, a file expected")
+        if not path.parent.is_dir():
+            raise OutputError(f"{option} '{path}': the folder '{path.parent}' does not exist")
+    except OSError as error:
+        raise OutputError(f"{option} '{path}': {error.strerror or error}") from None
 
 
 def write_json(record: Mapping[str, Any] | list[Any], path: Path) -> None:

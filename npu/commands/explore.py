@@ -63,10 +63,13 @@ def explore(
     from npu.report import make_console, print_line
     from npu.tflite_reader import read_model
     from rtl.config import load_config
+    from sim.memory import MemoryConfig
 
     for path in out or []:
         check_output_path(path, "--out")
         check_suffix(path)
+    # a latency that no point could have is bad usage, not a sweep that failed
+    MemoryConfig(latency_cycles=latency)
     space = Space(load_config(config), latency, parse_vary(vary))
     names = [str(path) for path in models]
     if len(set(names)) < len(names):

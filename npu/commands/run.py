@@ -1,5 +1,6 @@
 """`npu run`: one inference, and what it cost."""
 
+import re
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -112,8 +113,10 @@ def run(
         raise OutputError(f"--trace needs --backend cycle or rtl, {backend.value} has no time")
     if waves is not None and backend is not Backend.RTL:
         raise OutputError(f"--waves needs --backend rtl, {backend.value} has no signals")
+    if waves is None and waves_window != DEFAULT_WINDOW:
+        raise OutputError("--waves-window needs --waves, the file to write")
     recorded = None if waves is None else parse_waves(waves, waves_window)
-    check_output_path(json, "--json")
+    check_output_path(json, "--json", stdout=True)
     check_output_path(waves, "--waves")
     check_output_path(trace, "--trace")
     hardware = load_config(config)
@@ -161,10 +164,11 @@ def parse_waves(path: Path, window: str) -> "Waves":
     from npu.errors import OutputError
     from sim.waves import Waves
 
-    first, separator, last = window.partition(":")
-    if not (separator and first.isdecimal() and last.isdecimal()):
+    # with more digits the time in the file would not fit into 64 bits
+    cycles = re.fullmatch(r"([0-9]{1,15}):([0-9]{1,15})", window)
+    if cycles is None:
         raise OutputError(f"--waves-window must be FIRST:LAST in cycles, got '{window}'")
-    return Waves(path=path, first=int(first), last=int(last))
+    return Waves(path=path, first=int(cycles[1]), last=int(cycles[2]))
 
 
 def _execute(

@@ -68,7 +68,7 @@ def speedup(
     from npu.tflite_reader import read_model
     from rtl.config import load_config
 
-    check_output_path(json, "--json")
+    check_output_path(json, "--json", stdout=True)
     setting = Setting(
         config=load_config(config),
         wait_states=wait_states,
@@ -82,7 +82,7 @@ def speedup(
             graph,
             inputs,
             setting,
-            log=step_log(Path(model).stem),
+            log=step_log(model.stem),
             progress=lambda rung, done, total: bar(done, total),
         )
     macs = sum(graph.macs(op) for op in graph.operators)

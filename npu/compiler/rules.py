@@ -90,12 +90,6 @@ def batch_of_one(graph: Graph, op: Operator) -> bool:
     return all(len(shape) == 4 and shape[0] == 1 for shape in shapes)
 
 
-def one_feature_map(graph: Graph, op: Operator) -> bool:
-    """the input must have rank 4 and batch 1"""
-    shape = graph.tensors[op.inputs[0]].shape
-    return len(shape) == 4 and shape[0] == 1
-
-
 def extents_in_range(graph: Graph, op: Operator) -> bool:
     """feature maps may have up to 65535 rows and columns and 16380 channels"""
     extents = [natural_extent(t.shape) for t in _activations(graph, op)]

@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -111,7 +112,7 @@ def _value(name: str, text: str) -> Value:
         if not text:
             raise ExploreError(f"--vary: {name} has an empty value")
         return text
-    try:
-        return int(text)
-    except ValueError:
-        raise ExploreError(f"--vary: {name} takes integers, got {text!r}") from None
+    # more digits are no hardware, and no integer that a file of rows can hold
+    if re.fullmatch(r"[+-]?[0-9]{1,18}", text) is None:
+        raise ExploreError(f"--vary: {name} takes integers, got {text!r}")
+    return int(text)

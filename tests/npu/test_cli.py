@@ -284,6 +284,12 @@ def test_cycle_backend_refuses_stalls(model: Path, capsys: pytest.CaptureFixture
     assert "no random stalls" in refusal(capsys, *run)
 
 
+def test_a_trace_needs_time_and_a_file(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = ("run", model, "--trace", "-", "--backend")
+    assert "reference has no time" in refusal(capsys, *run, "reference")
+    assert "--trace cannot write to standard output" in refusal(capsys, *run, "cycle")
+
+
 def test_waves_are_refused_before_anything_runs(
     model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -291,12 +297,13 @@ def test_waves_are_refused_before_anything_runs(
     good = tmp_path / "o.vcd"
     functional = ("run", model, "--backend", "functional", "--waves", good)
     assert "--waves needs --backend rtl" in refusal(capsys, *functional)
-    for window in ("7", "7:", "a:b", "-1:4", "1:2:3"):
+    for window in ("7", "7:", "a:b", "-1:4", "1:2:3", "0:1" + "0" * 15):
         line = refusal(capsys, *rtl, "--waves", good, f"--waves-window={window}")
         assert f"--waves-window must be FIRST:LAST in cycles, got '{window}'" in line
     assert "0 <= FIRST <= LAST" in refusal(capsys, *rtl, "--waves", good, "--waves-window", "9:8")
     assert ".vcd or .fst" in refusal(capsys, *rtl, "--waves", tmp_path / "o.txt")
     assert "does not exist" in refusal(capsys, *rtl, "--waves", tmp_path / "none" / "o.vcd")
+    assert "needs --waves" in refusal(capsys, *rtl, "--waves-window", "0:9")
 
 
 def test_disasm_lists_commands_and_reasons(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -314,6 +321,7 @@ def test_verilog_refuses_before_it_generates(
 ) -> None:
     assert "--output '" in refusal(capsys, "verilog", "-o", tmp_path / "none" / "npu.v")
     assert "is a folder" in refusal(capsys, "verilog", "-o", tmp_path)
+    assert "standard output" in refusal(capsys, "verilog", "-o", "-")
     assert "npu999" in refusal(capsys, "verilog", "--config", "npu999", "-o", tmp_path / "npu.v")
 
 

@@ -262,7 +262,11 @@ def test_output_that_cannot_be_written(tmp_path: Path) -> None:
         check_output_path(tmp_path, "--json")
     with pytest.raises(OutputError, match=r"--json '.*': the folder '.*none' does not exist"):
         check_output_path(tmp_path / "none" / "o.json", "--json")
-    check_output_path(Path("-"), "--json")
+    with pytest.raises(OutputError, match=r"--json '.*': File name too long"):
+        check_output_path(tmp_path / ("o" * 300), "--json")
+    with pytest.raises(OutputError, match="--out cannot write to standard output"):
+        check_output_path(Path("-"), "--out")
+    check_output_path(Path("-"), "--json", stdout=True)
     check_output_path(None, "--json")
     with pytest.raises(OutputError, match=r"cannot write '.*': Is a directory"):
         write_json({}, tmp_path)

@@ -51,6 +51,7 @@ def test_an_illegal_combination_is_found_at_its_point() -> None:
         ("pixles=4", "unknown parameter 'pixles'; allowed: pixels, channels, lanes"),
         ("pixels=four", "pixels takes integers, got 'four'"),
         ("pixels=", "pixels takes integers, got ''"),
+        ("pixels=1" + "0" * 18, "pixels takes integers, got '1000000000000000000'"),
         ("pixels=4,,8", "pixels takes integers, got ''"),
         ("rounding=", "rounding has an empty value"),
     ],

@@ -132,6 +132,7 @@ def test_bad_requests_end_before_anything_runs(
     cases = [
         ([model, "--vary", "pixels"], "--vary needs NAME=VALUE"),
         ([model, "--vary", "pixels=4", "--out", "rows.txt"], "must end in .csv or .parquet"),
+        ([model, "--vary", "pixels=4", "--latency", 0], "latency_cycles must be between"),
         ([model, model, "--vary", "pixels=4"], "a network is named twice"),
         ([model, broken, "--vary", "pixels=4"], "broken.tflite"),
         ([tmp_path / "none.tflite", "--vary", "pixels=4"], "none.tflite"),
