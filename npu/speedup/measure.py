@@ -92,7 +92,9 @@ def measure_all(
     if not all(known.values()):
         find_compiler(setting.compiler)
         for rung in RUNGS:
-            core_version(rung.core)
+            if known[rung] is None:
+                core_version(rung.core)
+        session.expect()
     return [known[rung] or session.measure(rung, images[rung]) for rung in RUNGS]
 
 
@@ -111,7 +113,7 @@ class _Session:
         self.log = log
         self.progress = progress
         self._macs = sum(graph.macs(op) for op in graph.operators)
-        self._expected: dict[int, NDArray[Any]] | None = None
+        self._expected: dict[int, NDArray[Any]] = {}
 
     def image(self, rung: Rung) -> bytes:
         network = CompiledNetwork(self.graph, self.setting.config) if rung.with_npu else None
@@ -136,6 +138,10 @@ class _Session:
             if measurement is not None:
                 return Entry(rung, key, measurement, cached=True)
         return None
+
+    def expect(self) -> None:
+        """Compute what every rung has to give; before the first is measured."""
+        self._expected = run_reference(self.graph, self.inputs)
 
     def measure(self, rung: Rung, image: bytes) -> Entry:
         compiler = find_compiler(self.setting.compiler)
@@ -172,8 +178,6 @@ class _Session:
             raise SpeedupError(
                 f"{rung.name}: the firmware stopped with {code} at operator {failed} of the image"
             )
-        if self._expected is None:
-            self._expected = run_reference(self.graph, self.inputs)
         for index, value in read_outputs(self.graph, image, result.ram).items():
             expected = np.asarray(self._expected[index])
             wrong = int(np.count_nonzero(np.asarray(value) != expected))

@@ -11,7 +11,7 @@ import pytest
 from rich.console import Console
 
 from npu import cli
-from npu.errors import OutputError, SpeedupError
+from npu.errors import ModelError, OutputError, SpeedupError
 from npu.inputs import load_inputs
 from npu.reference import run_reference
 from npu.speedup import measure, regenerate, store
@@ -166,6 +166,24 @@ def test_wrong_outputs_are_refused(model: Path, monkeypatch: pytest.MonkeyPatch)
     with pytest.raises(SpeedupError, match=message):
         measure_all(graph, load_inputs([], graph), Setting(CONFIG))
     assert not list(store.cache_folder().glob("**/*.json"))
+
+
+def test_what_the_kernels_refuse_is_refused_before_anything_is_built(
+    model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(graph: Any, inputs: Any) -> Any:
+        raise ModelError("no kernel accepts this")
+
+    def build(*arguments: Any) -> Any:
+        raise AssertionError("something is built")
+
+    monkeypatch.setattr(measure, "run_reference", refuse)
+    monkeypatch.setattr(measure, "find_compiler", lambda name: None)
+    monkeypatch.setattr(measure, "core_version", lambda core: "1")
+    monkeypatch.setattr(measure, "network_firmware", build)
+    graph = read_model(model)
+    with pytest.raises(ModelError, match="no kernel accepts this"):
+        measure_all(graph, load_inputs([], graph), Setting(CONFIG))
 
 
 @needs_soc
