@@ -15,17 +15,18 @@ from npu.compiler.segment import Segment
 from npu.delegate import CompiledNetwork
 from npu.errors import SpeedupError
 from npu.graph import Graph, Operator
-from npu.speedup import image_movement, image_operators
+from npu.speedup import image_functions, image_movement, image_windows
 from npu.speedup.image_builder import NPU_ALIGNMENT, ImageBuilder, Place
 from npu.speedup.image_copy import copy_parameters, stand_in
-from npu.speedup.image_operators import Translation, Writer, refuse
+from npu.speedup.image_writer import Translation, Writer, refuse
 from sim.program import Program, TensorBinding
 from sim.soc.firmware import image_format
 from sim.soc.firmware.image_format import ALIGNMENT, Kind, record_bytes, unpack_record
 from sim.soc.memory_map import ARENA_BASE, RAM_BASE, ExitCode
 
 _TRANSLATIONS: dict[str, Translation] = {
-    **image_operators.TRANSLATIONS,
+    **image_windows.TRANSLATIONS,
+    **image_functions.TRANSLATIONS,
     **image_movement.TRANSLATIONS,
 }
 

@@ -10,7 +10,7 @@ from npu.options import Activation, AxisOptions, BlockOptions, ConcatenationOpti
 from npu.quant_params import scale_and_zero_point
 from npu.shape_rules import constant_operand, operator_slices
 from npu.speedup.image_copy import Array, copy_parameters, moved, offset_in, stand_in
-from npu.speedup.image_operators import Translation, Writer, refuse
+from npu.speedup.image_writer import Translation, Writer, refuse
 from sim.soc.firmware.image_format import Kind
 
 Views = Iterator[tuple[int, Array, int, Array]]

@@ -15,7 +15,7 @@ from npu.reference import run_reference
 from npu.speedup.image import network_image, read_outputs, read_results
 from npu.speedup.image_builder import ImageBuilder, Place
 from npu.speedup.image_copy import broadcast_parameters, copy_parameters, stand_in
-from npu.speedup.image_operators import pack_weights
+from npu.speedup.image_windows import pack_weights
 from npu.tflite_reader import read_model_bytes
 from rtl.config import NpuConfig
 from rtl.registers import Status
