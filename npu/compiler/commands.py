@@ -3,11 +3,12 @@
 from dataclasses import dataclass, replace
 
 from npu.compiler.estimate import grid_cycles, transfer_cycles
+from npu.compiler.geometry import Extent, Region, ceil_div
 from npu.compiler.hazards import Access, Memory
 from npu.compiler.layout import input_planes
 from npu.compiler.normalize import FIELD_LIMIT, joins_rows
 from npu.compiler.pieces import Piece, weight_words
-from npu.compiler.tasks import Extent, GridTask, Region, ceil_div
+from npu.compiler.tasks import GridTask
 from rtl.config import BIAS_BYTES, PARAMETER_BYTES, NpuConfig
 from rtl.isa import ADDRESS_BITS, Destination, Opcode
 from rtl.isa import Region as MemoryRegion

@@ -10,10 +10,11 @@ from npu.compiler.commands import Prepared, grid
 from npu.compiler.constants import ConstantItem, ConstantRegion, ConstantRing, TableSlot
 from npu.compiler.emit import CommandStream, Stream
 from npu.compiler.layout import parameter_bytes, weight_bytes
+from npu.compiler.lower_segment import lower_segment
 from npu.compiler.pieces import PieceKey
 from npu.compiler.plan import SegmentPlan, plan_segment
 from npu.compiler.schedule import schedule
-from npu.compiler.segment import Segment, lower_segment
+from npu.compiler.segment import Segment
 from npu.compiler.steps import CommandStep, GridStep, Step
 from npu.graph import Graph
 from rtl.config import NpuConfig

@@ -11,9 +11,9 @@ from itertools import product
 
 from npu.compiler.direct import DirectContext, DirectWork
 from npu.compiler.estimate import ROW_OVERHEAD, TRANSFER_OVERHEAD
+from npu.compiler.geometry import ceil_div
 from npu.compiler.steps import CommandStep, Step
 from npu.compiler.strided import Loop, Strided
-from npu.compiler.tasks import ceil_div
 from npu.compiler.transfers import ROW_LIMIT, RUN_LIMIT, Gather, Scatter, word_limit
 from npu.compiler.transpose import find_turn
 from rtl.config import NpuConfig

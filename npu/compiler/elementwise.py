@@ -1,8 +1,9 @@
 """The commands of a function of two maps, or of one by table."""
 
 from npu.compiler.commands import Prepared, View
+from npu.compiler.geometry import Rows
 from npu.compiler.hazards import Access, Memory
-from npu.compiler.tasks import ElementwiseTask, Rows
+from npu.compiler.tasks import ElementwiseTask
 from rtl.config import NpuConfig
 from rtl.isa import Function, Opcode
 

@@ -3,8 +3,9 @@
 They are estimates: what a program really takes is what the simulators count.
 """
 
+from npu.compiler.geometry import ceil_div
 from npu.compiler.normalize import joins_rows
-from npu.compiler.tasks import GridTask, ceil_div
+from npu.compiler.tasks import GridTask
 from rtl.config import NpuConfig
 from rtl.isa import Opcode
 

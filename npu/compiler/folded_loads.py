@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from npu.compiler.commands import ADDRESS_MASK, Prepared, View
 from npu.compiler.estimate import transfer_cycles
 from npu.compiler.folding import FOLD_WORDS, Fold
+from npu.compiler.geometry import Extent, Place, Rows
 from npu.compiler.hazards import strided_bytes
-from npu.compiler.tasks import Extent, Place, Rows
 from rtl.config import NpuConfig
 from rtl.isa import Destination, Opcode, Region
 

@@ -10,8 +10,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from npu.compiler.estimate import ROW_OVERHEAD, TRANSFER_OVERHEAD, grid_cycles
+from npu.compiler.geometry import Extent, Kernel, Region, Rows, ceil_div
 from npu.compiler.normalize import FIELD_LIMIT
-from npu.compiler.tasks import Extent, GridTask, Kernel, Region, Rows, ceil_div
+from npu.compiler.tasks import GridTask
 from rtl.config import NpuConfig
 from rtl.isa import Opcode
 

@@ -6,6 +6,7 @@ from functools import lru_cache
 from math import isqrt
 
 from npu.compiler.estimate import COMPUTE_OVERHEAD, TRANSFER_OVERHEAD, row_transfer_cycles
+from npu.compiler.geometry import Rows, ceil_div
 from npu.compiler.pieces import constant_size, cut, reloaded_bytes
 from npu.compiler.stripes import (
     GroupPlan,
@@ -16,7 +17,7 @@ from npu.compiler.stripes import (
     row_demand,
     split_rows,
 )
-from npu.compiler.tasks import GridTask, Rows, ceil_div
+from npu.compiler.tasks import GridTask
 from rtl.config import NpuConfig
 
 

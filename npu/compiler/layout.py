@@ -7,7 +7,8 @@ operator into pieces takes the bytes of a range of output words from here.
 import numpy as np
 from numpy.typing import NDArray
 
-from npu.compiler.tasks import GridTask, ceil_div
+from npu.compiler.geometry import ceil_div
+from npu.compiler.tasks import GridTask
 from rtl.config import BIAS_BYTES, PARAMETER_BYTES, NpuConfig
 from rtl.isa import Destination, Opcode
 

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kernels.requantize import Rounding
+from npu.compiler.geometry import Extent, Kernel, Region
 from npu.compiler.layout import fold_zero_point
 from npu.compiler.lower_elementwise import FUNCTIONS, TABLE_KINDS, lower_elementwise
 from npu.compiler.lower_reduce import REDUCTION_KINDS, lower_reduction
@@ -14,14 +15,7 @@ from npu.compiler.normalize import normalize
 from npu.compiler.padding import PAD_KINDS, lower_padding
 from npu.compiler.pooling import averaging_tasks
 from npu.compiler.shapes import natural_extent
-from npu.compiler.tasks import (
-    IDENTITY,
-    Extent,
-    GridTask,
-    Kernel,
-    LoweredOperator,
-    Region,
-)
+from npu.compiler.tasks import IDENTITY, GridTask, LoweredOperator
 from npu.graph import Graph, Operator
 from npu.options import (
     Conv2DOptions,

@@ -8,8 +8,9 @@ from numpy.typing import NDArray
 from kernels.lookup import UNARY_KINDS
 from kernels.quantization import add_parameters, mul_multiplier
 from kernels.requantize import Rounding
+from npu.compiler.geometry import Extent
 from npu.compiler.shapes import is_map, map_extent, natural_extent
-from npu.compiler.tasks import ElementwiseTask, Extent, LoweredOperator, constant_source
+from npu.compiler.tasks import ElementwiseTask, LoweredOperator, constant_source
 from npu.executors.common import Context
 from npu.executors.registry import run_operator
 from npu.graph import Graph, Operator, Tensor

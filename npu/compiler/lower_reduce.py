@@ -6,9 +6,10 @@ Sums over pixels are DEPTHWISE, sums over channels CONV with weights of one.
 import numpy as np
 
 from kernels.quantization import mean_multiplier, rescale_multiplier
+from npu.compiler.geometry import Extent, Kernel, Region
 from npu.compiler.normalize import FIELD_LIMIT
 from npu.compiler.shapes import map_axes, map_extent
-from npu.compiler.tasks import IDENTITY, Extent, GridTask, Kernel, LoweredOperator, Region
+from npu.compiler.tasks import IDENTITY, GridTask, LoweredOperator
 from npu.graph import Graph, Operator
 from npu.options import Activation
 from npu.quant_params import activation_range, blamed_on, scale_and_zero_point

@@ -12,20 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from npu.compiler.estimate import ROW_OVERHEAD
+from npu.compiler.geometry import Extent, Kernel, Region, ceil_div
 from npu.compiler.layout import fold_zero_point
 from npu.compiler.movement import nearest_steps
 from npu.compiler.normalize import normalize
 from npu.compiler.shapes import CHANNEL_LIMIT, natural_extent
 from npu.compiler.strided import Change
-from npu.compiler.tasks import (
-    IDENTITY,
-    Extent,
-    GridTask,
-    Kernel,
-    LoweredOperator,
-    Region,
-    ceil_div,
-)
+from npu.compiler.tasks import IDENTITY, GridTask, LoweredOperator
 from npu.graph import Graph, Operator
 from npu.options import TransposeConvOptions
 from npu.quant_params import OutputStage, output_stage, transposed_padding

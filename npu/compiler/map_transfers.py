@@ -5,8 +5,8 @@ from itertools import product
 
 from npu.compiler.commands import ADDRESS_MASK, Prepared, View
 from npu.compiler.estimate import row_transfer_cycles
+from npu.compiler.geometry import Extent, Place
 from npu.compiler.hazards import Access, Memory, strided_bytes
-from npu.compiler.tasks import Extent, Place
 from rtl.config import NpuConfig
 from rtl.isa import Destination, Opcode
 from rtl.isa import Region as MemoryRegion

@@ -13,10 +13,10 @@ from itertools import product
 from npu.compiler.commands import Prepared
 from npu.compiler.direct import DirectContext, DirectWork
 from npu.compiler.estimate import COMPUTE_OVERHEAD, TRANSFER_OVERHEAD, row_transfer_cycles
+from npu.compiler.geometry import ceil_div
 from npu.compiler.hazards import Access, Memory, strided_bytes
 from npu.compiler.steps import CommandStep, Step, WeightStep
 from npu.compiler.strided import Strided
-from npu.compiler.tasks import ceil_div
 from npu.compiler.transfers import ROW_LIMIT, Gather, Scatter, load_fields
 from rtl.config import NpuConfig
 from rtl.isa import Destination, Opcode, Region

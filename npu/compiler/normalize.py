@@ -9,7 +9,8 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from npu.compiler.tasks import Extent, GridTask, Kernel, Region
+from npu.compiler.geometry import Extent, Kernel, Region
+from npu.compiler.tasks import GridTask
 from rtl.isa import Opcode
 
 FIELD_LIMIT = 255

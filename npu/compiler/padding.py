@@ -8,9 +8,10 @@ from collections.abc import Collection
 
 import numpy as np
 
+from npu.compiler.geometry import Kernel, Region
 from npu.compiler.normalize import FIELD_LIMIT
 from npu.compiler.shapes import map_extent
-from npu.compiler.tasks import IDENTITY, GridTask, Kernel, LoweredOperator, Region
+from npu.compiler.tasks import IDENTITY, GridTask, LoweredOperator
 from npu.graph import Graph, Operator
 from npu.quant_params import placement, scale_and_zero_point
 from rtl.isa import Opcode

@@ -7,7 +7,8 @@ pixel by pixel. A map that nobody needs there as a whole lies as one dense map a
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 
-from npu.compiler.tasks import Extent, LoweredOperator, Place, PlacePart
+from npu.compiler.geometry import Extent, Place, PlacePart
+from npu.compiler.tasks import LoweredOperator
 
 
 @dataclass(frozen=True, slots=True)

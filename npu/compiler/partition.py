@@ -4,11 +4,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from kernels.requantize import Rounding
+from npu.compiler.lower_segment import lower_segment
 from npu.compiler.movement import MOVING_KINDS
 from npu.compiler.padding import PAD_KINDS
 from npu.compiler.pieces import smallest_weights
 from npu.compiler.rules import reason_against
-from npu.compiler.segment import Segment, lower_segment, make_segment
+from npu.compiler.segment import Segment, make_segment
 from npu.compiler.stripes import smallest_working_set
 from npu.graph import Graph
 from rtl.config import NpuConfig

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+from npu.compiler.geometry import Region, ceil_div
 from npu.compiler.layout import input_planes
-from npu.compiler.tasks import GridTask, LoweredOperator, Region, ceil_div
+from npu.compiler.tasks import GridTask, LoweredOperator
 from rtl.config import BIAS_BYTES, PARAMETER_BYTES, NpuConfig
 from rtl.isa import Destination, Opcode
 

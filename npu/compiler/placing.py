@@ -1,7 +1,7 @@
 """Where a map lies in the map of the tensor that holds its bytes."""
 
+from npu.compiler.geometry import NO_MAP, Extent, Place
 from npu.compiler.strided import Strided
-from npu.compiler.tasks import NO_MAP, Extent, Place
 from npu.compiler.transfers import STRIDE_LIMIT
 
 IN_ARENA = Place(

@@ -10,7 +10,8 @@ import numpy as np
 
 from kernels.requantize import Rounding
 from npu.compiler.errors import CompileError
-from npu.compiler.tasks import IDENTITY, Extent, GridTask, Kernel, Region
+from npu.compiler.geometry import Extent, Kernel, Region
+from npu.compiler.tasks import IDENTITY, GridTask
 from npu.quant_params import Placement
 from rtl.isa import Opcode
 

@@ -9,6 +9,7 @@ from npu.compiler.direct import DirectContext
 from npu.compiler.elementwise import elementwise
 from npu.compiler.estimate import COMPUTE_OVERHEAD
 from npu.compiler.folded_loads import load_folded
+from npu.compiler.geometry import Region, Rows
 from npu.compiler.map_transfers import load_rows, store_rows
 from npu.compiler.pieces import Piece, PieceKey, constant_size, cut, tapered
 from npu.compiler.plan import WORKSPACE, SegmentPlan
@@ -21,7 +22,7 @@ from npu.compiler.stripes import (
     compute_cycles,
     row_demand,
 )
-from npu.compiler.tasks import ElementwiseTask, GridTask, Region, Rows
+from npu.compiler.tasks import ElementwiseTask, GridTask
 from rtl.config import NpuConfig
 from rtl.isa import Region as MemoryRegion
 

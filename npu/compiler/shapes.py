@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from npu.compiler.tasks import Extent
+from npu.compiler.geometry import Extent
 
 EXTENT_LIMIT = (1 << 16) - 1
 """Rows and columns of a map at most."""

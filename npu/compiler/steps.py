@@ -7,8 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from npu.compiler.commands import Prepared, View
+from npu.compiler.geometry import Region
 from npu.compiler.pieces import Piece, PieceKey
-from npu.compiler.tasks import GridTask, Region
+from npu.compiler.tasks import GridTask
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,17 +11,8 @@ from dataclasses import dataclass, replace
 
 from npu.compiler.estimate import grid_cycles
 from npu.compiler.folding import Fold, choose_fold, folded
-from npu.compiler.tasks import (
-    NO_MAP,
-    ElementwiseTask,
-    Extent,
-    GridTask,
-    LoweredOperator,
-    Place,
-    PlacePart,
-    Rows,
-    ceil_div,
-)
+from npu.compiler.geometry import NO_MAP, Extent, Place, PlacePart, Rows, ceil_div
+from npu.compiler.tasks import ElementwiseTask, GridTask, LoweredOperator
 from rtl.config import NpuConfig
 
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from npu.compiler.commands import Prepared
 from npu.compiler.estimate import row_transfer_cycles
+from npu.compiler.geometry import ceil_div
 from npu.compiler.hazards import Access, Memory, strided_bytes
-from npu.compiler.tasks import ceil_div
 from rtl.config import NpuConfig
 from rtl.isa import Destination, Opcode, Region
 

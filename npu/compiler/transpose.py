@@ -14,11 +14,12 @@ import numpy as np
 from npu.compiler.commands import Prepared, View
 from npu.compiler.direct import DirectContext
 from npu.compiler.estimate import COMPUTE_OVERHEAD, ROW_OVERHEAD, TRANSFER_OVERHEAD
+from npu.compiler.geometry import Extent, Kernel, Region, ceil_div
 from npu.compiler.hazards import Access, Memory, strided_bytes
 from npu.compiler.pieces import PieceKey, cut
 from npu.compiler.steps import CommandStep, GridStep, Step
 from npu.compiler.strided import Loop
-from npu.compiler.tasks import IDENTITY, Extent, GridTask, Kernel, Region, ceil_div
+from npu.compiler.tasks import IDENTITY, GridTask
 from npu.compiler.transfers import ROW_LIMIT, Scatter, load_fields, word_limit
 from rtl.config import NpuConfig
 from rtl.isa import Opcode

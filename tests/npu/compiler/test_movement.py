@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from npu.compiler.compile import CompilerOptions
+from npu.compiler.lower_segment import lower_segment
 from npu.compiler.partition import partition
-from npu.compiler.segment import lower_segment
 from npu.tflite_reader import read_model_bytes
 from rtl.isa import Opcode
 from tests.npu.compiler import movements as move

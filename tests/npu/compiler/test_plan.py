@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from npu.compiler.compile import CompilerOptions, compile_segment
+from npu.compiler.lower_segment import lower_segment
 from npu.compiler.partition import partition
 from npu.compiler.plan import SegmentPlan, plan_segment
-from npu.compiler.segment import lower_segment
 from npu.compiler.stripes import Residence
 from npu.tflite_reader import read_model_bytes
 from rtl.config import PRESETS, NpuConfig

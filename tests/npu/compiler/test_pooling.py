@@ -3,8 +3,8 @@ import pytest
 
 from kernels.requantize import Rounding, requantize_array
 from npu.compiler.errors import CompileError
+from npu.compiler.geometry import Extent
 from npu.compiler.pooling import EXACT_COUNT, averaging_tasks, division
-from npu.compiler.tasks import Extent
 from npu.quant_params import Placement
 
 COUNTS = [*range(1, 70), 169, 225, 256, 961, 1024, EXACT_COUNT]

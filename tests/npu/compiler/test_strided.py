@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from npu.compiler.copies import Block, command_count, find_loops, find_runs
+from npu.compiler.geometry import Extent
 from npu.compiler.placing import place_map
 from npu.compiler.strided import Loop, Strided
-from npu.compiler.tasks import Extent
 from npu.compiler.transpose import find_turn
 
 
