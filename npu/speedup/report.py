@@ -90,8 +90,9 @@ def print_speedup(
 
 def _table(entries: Sequence[Entry], macs: int) -> Table:
     table = Table(box=SIMPLE, pad_edge=False)
-    table.add_column("", no_wrap=True)
-    for name in ("cycles", "cycles/MAC", "NPU speedup", "code", "RAM", "measured"):
+    # on a narrow terminal names are folded, never figures cut
+    table.add_column("", overflow="fold")
+    for name in ("cycles", "cycles\nper MAC", "NPU\nspeedup", "code\nKiB", "RAM\nKiB", "measured"):
         table.add_column(name, justify="right", no_wrap=True)
     for entry in entries:
         measurement = entry.measurement
@@ -111,7 +112,7 @@ def _table(entries: Sequence[Entry], macs: int) -> Table:
 
 
 def _kib(count: int) -> str:
-    return f"{count / 1024:.1f} KiB"
+    return f"{count / 1024:,.1f}"
 
 
 def _lines(

@@ -292,6 +292,17 @@ def test_record_and_table() -> None:
     assert row.split()[3:6] == ["30,000", "3.000", "20.0x"]
 
 
+def test_a_narrow_terminal_cuts_no_figure() -> None:
+    large = {"code_bytes": 30_000, "ram_bytes": 3_000_000, "cached": True}
+    entries = [measured(rung.name, cycles=2_123_456_789, **large) for rung in RUNGS]
+    setting = {"config": "npu64", "wait_states": 0, "macs": 300_000_000}
+    text = io.StringIO()
+    console = Console(file=text, width=80)
+    print_speedup(console, entries, hardware=PRESETS["npu64"], **setting)
+    assert "\u2026" not in text.getvalue()
+    assert text.getvalue().count("2,123,456,789") == len(RUNGS)
+
+
 def test_keys_depend_on_all_that_matters(monkeypatch: pytest.MonkeyPatch) -> None:
     def key(**changes: Any) -> str:
         values = {"wait_states": 0, "compiler": "zig", "npu": None, **changes}
