@@ -83,7 +83,7 @@ def test_missing_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_failing_design_shows_the_tool(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sim.rtl_runner.build._runtime_library", lambda tools, log: Path("unused"))
+    monkeypatch.setattr("sim.rtl_runner.build._runtime_library", lambda *_: Path("unused"))
     with pytest.raises(BuildError, match=r"verilator_bin failed with exit code 1: .*syntax error"):
         build_library("module npu; this is not Verilog; endmodule", 8)
     assert not [path for path in (cache / "simulator").iterdir() if path.suffix != ".lock"]

@@ -47,7 +47,8 @@ def test_console_markers_image_and_exit_code(core: str, tmp_path: Path) -> None:
     assert result.exit_code == 3
     assert result.code_bytes == len(firmware.code) > 100
     assert firmware.static_bytes == 8
-    assert 0 < result.stack_bytes < 4096
+    # a program this small may get by on registers
+    assert 0 <= result.stack_bytes < 4096
 
 
 @cores
