@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 # what rich would take for 80 columns, which folds the reasons why operators stay on the CPU
 PIPE_COLUMNS = 120
+# on a narrower terminal the roofline's columns would cut the figures of the others
+ROOFLINE_COLUMNS = 110
 # a network that keeps failing is told by its first tensors: the rest only follow from them
 SHOWN_MISMATCHES = 5
 NONE_SIGN = "-"
@@ -52,7 +54,7 @@ def print_run(
     `setting` names what ran it ("npu256, backend rtl, ..."), `clock_mhz` turns cycles into time,
     and `class_names` names the classes of the network's first output.
     """
-    console.print(layer_table(result, macs_per_cycle, bus_bytes))
+    console.print(layer_table(result, macs_per_cycle, bus_bytes, console.width))
     for line in (
         totals_line(result, macs_per_cycle=macs_per_cycle, clock_mhz=clock_mhz, setting=setting),
         *account_lines(result, macs_per_cycle=macs_per_cycle, bus_bytes=bus_bytes),
@@ -76,26 +78,27 @@ def print_line(console: Console, line: str, style: str = "") -> None:
     console.print(Text(line, style=style), soft_wrap=True)
 
 
-def layer_table(result: RunResult, macs_per_cycle: int, bus_bytes: int) -> Table:
-    """One row per operator, and their totals; with accounts also what bound each, and where it
-    stands under the roofline."""
+def layer_table(
+    result: RunResult, macs_per_cycle: int, bus_bytes: int, width: int = PIPE_COLUMNS
+) -> Table:
+    """One row per operator, and their totals; with accounts also what bound each, and, if `width`
+    columns are enough, where it stands under the roofline. Names are folded, figures never cut."""
     table = Table(box=SIMPLE, show_footer=True, pad_edge=False)
     total = result.utilization(macs_per_cycle)
     on_npu = sum(layer.placed == "NPU" for layer in result.layers)
-    table.add_column("#", justify="right")
-    table.add_column("operator", footer="total", no_wrap=True)
+    table.add_column("#", justify="right", no_wrap=True)
+    table.add_column("operator", footer="total", overflow="fold")
     table.add_column("ran on", footer=f"NPU {on_npu} of {len(result.layers)}", overflow="fold")
     table.add_column("MACs", justify="right", footer=_count(result.macs), no_wrap=True)
     table.add_column("cycles", justify="right", footer=_count(result.cycles), no_wrap=True)
     table.add_column("utilization", justify="right", footer=_percent(total), no_wrap=True)
     accounted = result.account is not None
+    shown = 3 if width >= ROOFLINE_COLUMNS else 1
     if accounted:
-        table.add_column("bound by", no_wrap=True)
-        table.add_column("MACs/byte", justify="right", no_wrap=True)
-        table.add_column("of roof", justify="right", no_wrap=True)
-        limits = _limit_cells(result.account, macs_per_cycle, bus_bytes)
-        for column, footer in zip(table.columns[-3:], limits, strict=True):
-            column.footer = footer
+        limits = _limit_cells(result.account, macs_per_cycle, bus_bytes)[:shown]
+        table.add_column("bound by", footer=limits[0], overflow="fold")
+        for heading, footer in zip(("MACs/byte", "of roof"), limits[1:], strict=False):
+            table.add_column(heading, justify="right", footer=footer, no_wrap=True)
     for layer in result.layers:
         used = utilization(layer.macs, layer.cycles, macs_per_cycle)
         table.add_row(
@@ -105,7 +108,7 @@ def layer_table(result: RunResult, macs_per_cycle: int, bus_bytes: int) -> Table
             _count(layer.macs),
             _count(layer.cycles),
             _percent(used if layer.macs else None),
-            *(_limit_cells(layer.account, macs_per_cycle, bus_bytes) if accounted else ()),
+            *(_limit_cells(layer.account, macs_per_cycle, bus_bytes)[:shown] if accounted else ()),
         )
     return table
 

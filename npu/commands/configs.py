@@ -23,9 +23,9 @@ def configs(
     from npu.report import make_console, print_line
 
     table = Table(box=SIMPLE, pad_edge=False)
-    table.add_column("preset")
+    table.add_column("preset", no_wrap=True)
     for heading in _COLUMNS:
-        table.add_column(heading, justify="right")
+        table.add_column(heading, justify="right", no_wrap=True)
     for record in records:
         cells = (" x ".join(str(record[k]) for k in keys) for keys in _COLUMNS.values())
         table.add_row(record["name"], *cells)
@@ -47,12 +47,13 @@ def config_record(name: str, config: NpuConfig) -> dict[str, Any]:
     }
 
 
+# headings of two lines, so that the table fits 80 columns
 _COLUMNS: dict[str, tuple[str, ...]] = {
-    "MACs/cycle": ("macs_per_cycle",),
+    "MACs/\ncycle": ("macs_per_cycle",),
     "grid": ("pixels", "channels", "lanes"),
-    "accumulators": ("accumulator_depth",),
-    "requant/cycle": ("requant_lanes",),
-    "scratchpad KiB": ("scratchpad_kib",),
-    "weights KiB": ("weight_buffer_kib",),
-    "bus bytes": ("bus_bytes",),
+    "accumu-\nlators": ("accumulator_depth",),
+    "requant/\ncycle": ("requant_lanes",),
+    "scratch-\npad KiB": ("scratchpad_kib",),
+    "weights\nKiB": ("weight_buffer_kib",),
+    "bus\nbytes": ("bus_bytes",),
 }

@@ -73,7 +73,8 @@ def demo(
 
     first = inferences[0].result
     setting = f"{config}, backend {backend.value}, one image"
-    console.print(layer_table(first, hardware.macs_per_cycle, hardware.bus_bytes))
+    table = layer_table(first, hardware.macs_per_cycle, hardware.bus_bytes, console.width)
+    console.print(table)
     print_line(
         console,
         totals_line(

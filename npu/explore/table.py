@@ -127,14 +127,14 @@ def _save_parquet(rows: Sequence[Row], path: Path) -> None:
 def make_table(rows: Sequence[Row], varied: Sequence[str]) -> Table:
     """A table for the terminal: the varied parameters and what came of them, fastest first."""
     several = len({row["model"] for row in rows}) > 1
-    table = Table(box=SIMPLE, pad_edge=False)
+    table = Table(box=SIMPLE, pad_edge=False, collapse_padding=True)
     if several:
         table.add_column("network", overflow="fold")
     for name in varied:
-        table.add_column(name, justify="right")
-    for heading in ("MACs/cycle", "KiB on chip", "cycles", "utilization", "bytes/cycle"):
-        table.add_column(heading, justify="right")
-    table.add_column("front")
+        table.add_column(name.replace("_", "\n"), justify="right", overflow="fold")
+    for heading in ("MACs/\ncycle", "KiB on\nchip", "cycles", "utiliza-\ntion %", "bytes/\ncycle"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    table.add_column("front", no_wrap=True)
     for row in sorted(rows, key=_order):
         cells = [row["model"]] if several else []
         cells += [str(row[name]) for name in varied]
@@ -143,7 +143,7 @@ def make_table(rows: Sequence[Row], varied: Sequence[str]) -> Table:
                 str(row["macs_per_cycle"]),
                 f"{row['on_chip_bytes'] / 1024:.0f}",
                 f"{row['cycles']:,}",
-                f"{100 * row['utilization']:.1f} %",
+                f"{100 * row['utilization']:.1f}",
                 f"{row['bytes_per_cycle']:.2f}",
                 "*" if row["pareto"] else "",
             ]

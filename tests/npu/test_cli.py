@@ -197,10 +197,12 @@ def test_interrupt_exits_130(model: Path, monkeypatch: pytest.MonkeyPatch) -> No
     assert npu("run", model) == 130
 
 
-def test_configs(capsys: pytest.CaptureFixture[str]) -> None:
+def test_configs(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
     assert npu("configs") == 0
     text = capsys.readouterr().out
     assert all(name in text for name in PRESETS)
+    assert "\u2026" not in text
     assert npu("configs", "--json") == 0
     records = json.loads(capsys.readouterr().out)
     assert {r["name"]: r["macs_per_cycle"] for r in records} == {

@@ -48,8 +48,8 @@ def result_fixture(graph: Graph) -> RunResult:
     )
 
 
-def printed(graph: Graph, result: RunResult, **options: Any) -> str:
-    console = Console(file=io.StringIO(), width=100)
+def printed(graph: Graph, result: RunResult, width: int = 120, **options: Any) -> str:
+    console = Console(file=io.StringIO(), width=width)
     settings = {
         "macs_per_cycle": 256,
         "bus_bytes": 8,
@@ -140,6 +140,21 @@ def test_accounts_are_shown(graph: Graph, result: RunResult) -> None:
         "roofline: 20.0 MACs/byte of 3,000 bytes read and 200 written;"
         " 106.7 of 160.0 attainable MACs/cycle" in text
     )
+
+
+def test_a_narrow_terminal_cuts_no_figure(graph: Graph, result: RunResult) -> None:
+    first = replace(
+        LAYERS[0], kind="RESIZE_NEAREST_NEIGHBOR", macs=4_123_456_789, cycles=98_765_432
+    )
+    wide = accounted(replace(result, cycles=98_765_532))
+    wide = replace(wide, layers=(replace(first, account=wide.layers[0].account), *wide.layers[1:]))
+    text = printed(graph, wide, width=80)
+    assert max(map(len, text.splitlines()[: len(wide.layers) + 6])) <= 80
+    assert "\u2026" not in text
+    assert "MACs/byte of" in text
+    row = next(line for line in text.splitlines() if "4,123,456,789" in line)
+    assert row.split()[0] == "0"
+    assert "98,765,432" in row
 
 
 def test_accounts_as_json(graph: Graph, result: RunResult) -> None:

@@ -1,16 +1,18 @@
 """The Pareto front and the files of a sweep."""
 
 import csv
+import io
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow.parquet
 import pytest
+from rich.console import Console
 
 from npu.errors import OutputError
 from npu.explore.space import Point, Space
-from npu.explore.table import COLUMNS, OBJECTIVES, make_rows, mark_front, save_rows
+from npu.explore.table import COLUMNS, OBJECTIVES, make_rows, make_table, mark_front, save_rows
 from rtl.config import NpuConfig
 
 FAILED = {"status": "failed", "reason": "pixels must be one of [2, 4, 8, 16], got 5"}
@@ -87,3 +89,14 @@ def test_other_formats_are_refused(tmp_path: Path) -> None:
 def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="cannot write"):
         save_rows([], tmp_path / "missing" / "rows.csv")
+
+
+def test_a_narrow_terminal_cuts_no_figure() -> None:
+    rows = make_rows(["a"], points(2), [worked(123_456_789, 1024, 1 << 20), FAILED])
+    console = Console(file=io.StringIO(), width=80)
+    console.print(make_table(rows, ["pixels", "lanes", "weight_buffer_kib"]))
+    assert isinstance(console.file, io.StringIO)
+    text = console.file.getvalue()
+    assert "\u2026" not in text
+    assert "123,456,789" in text
+    assert "failed" in text
