@@ -155,6 +155,11 @@ def run(
             bit_exact=None if comparison is None else comparison.bit_exact,
         )
         write_json(record, json)
+    if recorded is not None and recorded.first > (result.cycles or 0):
+        raise OutputError(
+            f"--waves-window begins in cycle {recorded.first}, the run ended in cycle"
+            f" {result.cycles or 0}: '{waves}' holds nothing"
+        )
     if comparison is not None and not comparison.bit_exact:
         raise typer.Exit(EXIT_NOT_BIT_EXACT)
 

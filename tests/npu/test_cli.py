@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from npu import cli, golden
+from npu.commands import run as run_command
 from npu.tflite_reader import read_model_bytes
 from rtl.config import PRESETS
 from tests.npu.small_model import classifier
@@ -306,6 +307,25 @@ def test_waves_are_refused_before_anything_runs(
     assert ".vcd or .fst" in refusal(capsys, *rtl, "--waves", tmp_path / "o.txt")
     assert "does not exist" in refusal(capsys, *rtl, "--waves", tmp_path / "none" / "o.vcd")
     assert "needs --waves" in refusal(capsys, *rtl, "--waves-window", "0:9")
+
+
+def test_waves_behind_the_end_are_an_error(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The run is reported all the same; the cycle model stands in for the RTL."""
+    real = run_command._execute
+
+    def timed(*arguments: Any, **options: Any) -> Any:
+        graph, inputs, hardware, _, memory = arguments
+        options["waves"] = None
+        return real(graph, inputs, hardware, run_command.Backend.CYCLE, memory, **options)
+
+    monkeypatch.setattr(run_command, "_execute", timed)
+    waves = ("--waves", tmp_path / "o.vcd", "--waves-window", "900000:900009")
+    assert npu("run", model, "--backend", "rtl", *waves) == 2
+    captured = capsys.readouterr()
+    assert "predicted class" in captured.out
+    assert "begins in cycle 900000, the run ended in cycle " in captured.err
 
 
 def test_disasm_lists_commands_and_reasons(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
