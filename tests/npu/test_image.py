@@ -164,6 +164,16 @@ def test_a_float_input_is_named() -> None:
         network_image(graph, inputs)
 
 
+def test_weights_that_something_computes() -> None:
+    m = ModelBuilder()
+    x, weights = (m.input(shape, scale=0.1, zero_point=0) for shape in ((1, 8), (4, 8)))
+    y = m.tensor((1, 4), "int8", scale=0.3, zero_point=0)
+    m.operator("FULLY_CONNECTED", [x, weights], [y], {}, options_type="FullyConnectedOptions")
+    graph, inputs = read(m.build())
+    with pytest.raises(UnsupportedOperatorError, match="its weights are not constant"):
+        network_image(graph, inputs)
+
+
 def test_mean_over_axes_apart() -> None:
     m = ModelBuilder()
     x = m.input((1, 3, 4, 5), scale=0.5, zero_point=0)
