@@ -30,7 +30,7 @@ ASKED = {
     "mlperf_ic_resnet_large": 340_000,
     "tflm_mobilenet_v2_224": 1_900_000,
 }
-"""The most cycles that are asked for on npu256, far below Ethos-U55-256 by Vela."""
+"""The most cycles that are asked for on npu256."""
 
 
 def run(console: Console, *, quick: bool) -> list[dict[str, Any]]:
