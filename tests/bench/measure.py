@@ -9,7 +9,7 @@ from npu.delegate import CompiledNetwork, layer_cycles
 from npu.golden import compare, run_golden
 from npu.result import utilization
 from rtl.config import PRESETS, NpuConfig
-from sim.cycle import LayerAccount, account_layers
+from sim.cycle import LayerAccount, account_layers, simulate
 from sim.memory import MemoryConfig
 from sim.rtl_runner import RtlSimulator
 from tests.bench.networks import Network
@@ -87,11 +87,11 @@ class Machine:
         NpuError : the network is not supported, or the NPU stopped with an error.
         """
         graph, inputs, config = network.graph, network.inputs, self.config
-        simulate = self._simulate
+        execute = self._simulate
         plain = CompiledNetwork(graph, config)
-        values, results = plain.run(inputs, simulate)
+        values, results = plain.run(inputs, execute)
         keeping = CompiledNetwork(graph, config, CompilerOptions(keep_intermediates=True))
-        everything, _ = keeping.run(inputs, simulate)
+        everything, _ = keeping.run(inputs, execute)
         known = {**everything, **{i: values[i] for i in graph.outputs}}
         comparison = compare(graph, run_golden(network.path.read_bytes(), graph, inputs), known)
 
