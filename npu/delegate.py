@@ -28,7 +28,7 @@ from rtl.isa import Engine
 from sim.cycle import LayerAccount, account_layers, add_accounts, simulate
 from sim.memory import MemoryConfig
 from sim.program import Program
-from sim.result import SimulationResult, TraceEvent
+from sim.result import SimulationResult
 from sim.trace import write_trace
 from sim.waves import Waves
 
@@ -265,34 +265,28 @@ def _accounts(
 
 
 def layer_cycles(program: Program, result: SimulationResult) -> dict[int, int]:
-    """Cycles per operator: from the completion of the operators before it to its own.
+    """Cycles per operator: from the completion of the compute commands before its own to theirs.
 
     Engines overlap, so this is how much later the program ends because of an operator. The sum is
     the program's total: the first operator includes what happens before it, the last the final
     stores.
     """
-    if result.cycles is None:
+    if result.cycles is None or not program.layers:
         return {}
-    completed = _completions(result.events)
-    ends = [
-        max((completed[c] for c in layer.compute_commands), default=0) for layer in program.layers
-    ]
-    if ends:
-        ends[-1] = result.cycles
-    cycles: dict[int, int] = {}
-    before = 0
-    for layer, end in zip(program.layers, ends, strict=True):
-        cycles[layer.operator_index] = max(end - before, 0)
-        before = max(before, end)
-    return cycles
-
-
-def _completions(events: list[TraceEvent]) -> dict[int, int]:
-    return {
-        event.command: event.cycle
-        for event in events
-        if event.engine is Engine.COMPUTE and not event.start
+    operator_of = {
+        command: layer.operator_index
+        for layer in program.layers
+        for command in layer.compute_commands
     }
+    last = program.layers[-1].operator_index
+    cycles = dict.fromkeys((layer.operator_index for layer in program.layers), 0)
+    before = 0
+    for event in result.events:
+        if event.engine is Engine.COMPUTE and not event.start:
+            cycles[operator_of.get(event.command, last)] += event.cycle - before
+            before = event.cycle
+    cycles[last] += result.cycles - before
+    return cycles
 
 
 def _total_cycles(results: Mapping[Segment, SimulationResult]) -> int | None:

@@ -1,14 +1,16 @@
 """Where the time went: what each engine did in every cycle, per layer and in total.
 
-A layer's cycles are those from the completion of the layers before it to its own, so the layers
-share out the program's cycles. Within them every cycle of every engine has one cause, and the
-causes add up to the layer's cycles.
+A compute command's cycles are those from the completion of the one before it to its own; a layer's
+are those of its commands, also where layers take turns, stripe by stripe. So the layers share out
+the program's cycles. Within them every cycle of every engine has one cause, and the causes add up
+to the layer's cycles.
 """
 
 from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -175,28 +177,42 @@ class _Accountant:
             yield free, self._result.cycles + 1, FINISHED
 
     def layers(self) -> Iterator[LayerAccount]:
-        program = self._result.program
-        traffic = self._traffic()
+        layers = self._result.program.layers
+        causes = [[Counter[str]() for _ in range(ENGINES)] for _ in layers]
+        cycles = [0] * len(layers)
         first, before = 1, self._progress(-1)
-        for position, layer in enumerate(program.layers):
-            own = list(layer.compute_commands)
-            last = max(own, key=self._done.__getitem__, default=-1)
-            end = max(first, self._done[last] + 1 if own else 0)
-            after = self._progress(last) if end > first else before
-            if position == len(program.layers) - 1:
-                end, after = self._result.cycles + 1, self._totals()
-            read, written = traffic[position]
+        for position, end, after in self._turns():
+            load, compute, store = causes[position]
+            load.update(self._moved(LOAD, first, end, after - before))
+            compute.update(self._computed(first, end))
+            store.update(self._moved(STORE, first, end, after - before))
+            cycles[position] += end - first
+            first, before = end, after
+        for position, (layer, traffic) in enumerate(zip(layers, self._traffic(), strict=False)):
+            own = [dict(counter) for counter in causes[position]]
             yield LayerAccount(
                 operator_index=layer.operator_index,
                 macs=layer.macs,
-                cycles=end - first,
-                load=self._moved(LOAD, first, end, after - before),
-                compute=self._computed(first, end),
-                store=self._moved(STORE, first, end, after - before),
-                read_bytes=read,
-                written_bytes=written,
+                cycles=cycles[position],
+                load=own[LOAD],
+                compute=own[COMPUTE],
+                store=own[STORE],
+                read_bytes=traffic[0],
+                written_bytes=traffic[1],
             )
-            first, before = end, after
+
+    def _turns(self) -> Iterator[tuple[int, int, NDArray[np.int64]]]:
+        """The layers in the order in which they have the compute engine, until when, and the
+        `_progress` until then; the last one has what is left."""
+        layers = self._result.program.layers
+        layer_of = {c: n for n, layer in enumerate(layers) for c in layer.compute_commands}
+        last = len(layers) - 1
+        turns = [(layer_of.get(command, last), command) for command in self._own[COMPUTE]]
+        for (position, command), (following, _) in pairwise([*turns, (-1, -1)]):
+            if position != following:
+                yield position, self._done[command] + 1, self._progress(command)
+        if layers:
+            yield last, self._result.cycles + 1, self._totals()
 
     def _progress(self, command: int) -> NDArray[np.int64]:
         """Busy cycles, words and stalls of LOAD and STORE when a compute command was done."""

@@ -2,6 +2,7 @@
 
 import dataclasses
 import random
+from itertools import pairwise
 
 import pytest
 
@@ -34,6 +35,13 @@ def in_layers(program: Program, rng: random.Random) -> Program:
     return dataclasses.replace(program, layers=tuple(layers))
 
 
+def taking_turns(program: Program, count: int) -> Program:
+    """The same program, its compute commands dealt to `count` layers in turn."""
+    own = [i for i, command in enumerate(program.decode()) if command.opcode in COMPUTE]
+    layers = (ProgramLayer(n, "CONV_2D", 100, tuple(own[n::count])) for n in range(count))
+    return dataclasses.replace(program, layers=tuple(layers))
+
+
 def check(result: CycleResult, accounts: tuple[LayerAccount, ...]) -> None:
     total = add_accounts(accounts)
     assert total.cycles == result.cycles
@@ -63,6 +71,21 @@ def test_random_programs(name: str, first: int) -> None:
         loads = [c for c in program.decode() if c.opcode == Opcode.LOAD]
         read = sum(command["rows"] * command["row_bytes"] for command in loads)
         assert sum(account.read_bytes for account in accounts) == read, f"seed {seed}"
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_layers_that_take_turns(seed: int) -> None:
+    """As the stripes of a chain of layers do: each has the cycles of its own commands."""
+    program = random_program(CONFIGS["small"], seed, (Opcode.CONV,) * 6)[0]
+    count = 3
+    result = simulate(taking_turns(program, count))
+    accounts = account_layers(result)
+    check(result, accounts)
+    done = result.times["done"][result.engine_commands[1]]
+    spans = [int(end - begin) for begin, end in pairwise([0, *done])]
+    expected = [sum(spans[n::count]) for n in range(count)]
+    expected[-1] += result.cycles - int(done[-1])
+    assert [account.cycles for account in accounts] == expected
 
 
 @pytest.mark.parametrize("preset", ["npu64", "npu256"])
