@@ -21,6 +21,7 @@ help:
 $(VENV)/setup.stamp: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
+	@mkdir -p build
 	@touch $@
 
 $(VENV)/test.stamp: $(VENV)/setup.stamp

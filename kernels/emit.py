@@ -12,7 +12,7 @@ from llvmlite import ir  # type: ignore[import-untyped]
 
 from kernels.isa import Isa
 
-I1, I8, I16, I32, I64 = (ir.IntType(bits) for bits in (1, 8, 16, 32, 64))
+I8, I16, I32, I64 = (ir.IntType(bits) for bits in (8, 16, 32, 64))
 
 Codegen = Callable[[Any, Any, Any, Any], Any]
 

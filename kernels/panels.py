@@ -1,6 +1,5 @@
 """Weights and output stages in the order in which the tiles read them."""
 
-from collections.abc import Sequence
 from enum import IntEnum
 
 import numpy as np
@@ -141,10 +140,3 @@ def pack_depthwise(
 def depthwise_blocks(isa: Isa, channels: int) -> NDArray[np.int64]:
     """The first channel of each block: the last one overlaps its predecessor and ends in time."""
     return np.minimum(np.arange(0, channels, isa.block), max(channels - isa.block, 0))
-
-
-def tap_offsets(isa: Isa, runs: Sequence[tuple[int, int]]) -> NDArray[np.int32]:
-    """Offset of each step of a matrix product over `runs` of (offset, elements) in an image."""
-    return np.array(
-        [offset + i for offset, size in runs for i in range(0, size, isa.taps)], np.int32
-    )

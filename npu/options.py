@@ -28,7 +28,7 @@ class Activation(Enum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NoOptions:
-    """An operator whose inputs say everything (PAD, TRANSPOSE, QUANTIZE), or an unknown one."""
+    """An operator whose tensors say everything (PAD, TRANSPOSE, RESHAPE), or an unknown one."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,13 +95,6 @@ class SoftmaxOptions:
     """SOFTMAX; `beta` scales the exponent."""
 
     beta: float = 1.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReshapeOptions:
-    """RESHAPE; `new_shape` may hold one -1 and is empty when an input tensor gives the shape."""
-
-    new_shape: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -224,7 +217,6 @@ Options = (
     | ElementwiseOptions
     | ReduceOptions
     | SoftmaxOptions
-    | ReshapeOptions
     | ConcatenationOptions
     | LeakyReluOptions
     | StridedSliceOptions

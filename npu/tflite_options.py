@@ -26,7 +26,6 @@ from npu.options import (
     Padding,
     PoolOptions,
     ReduceOptions,
-    ReshapeOptions,
     ResizeOptions,
     SoftmaxOptions,
     StridedSliceOptions,
@@ -150,11 +149,6 @@ def _softmax(options: Any) -> Options:
     return SoftmaxOptions(beta=beta)
 
 
-def _reshape(options: Any) -> Options:
-    length = options.NewShapeLength()
-    return ReshapeOptions(new_shape=tuple(options.NewShape(i) for i in range(length)))
-
-
 def _concatenation(options: Any) -> Options:
     return ConcatenationOptions(axis=options.Axis(), activation=_activation(options))
 
@@ -260,7 +254,6 @@ _TABLES: dict[str, tuple[str, Callable[[Any], Options], Options | None]] = {
     "REDUCE_MAX": ("ReducerOptions", _reduce, ReduceOptions()),
     "REDUCE_MIN": ("ReducerOptions", _reduce, ReduceOptions()),
     "SOFTMAX": ("SoftmaxOptions", _softmax, None),
-    "RESHAPE": ("ReshapeOptions", _reshape, ReshapeOptions()),
     "CONCATENATION": ("ConcatenationOptions", _concatenation, None),
     "LEAKY_RELU": ("LeakyReluOptions", _leaky_relu, None),
     "STRIDED_SLICE": ("StridedSliceOptions", _strided_slice, StridedSliceOptions()),

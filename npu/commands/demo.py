@@ -27,6 +27,7 @@ class Backend(StrEnum):
     """What executes the operators that the NPU takes."""
 
     FUNCTIONAL = "functional"
+    CYCLE = "cycle"
     RTL = "rtl"
 
 
@@ -43,7 +44,7 @@ class Inference:
 def demo(
     config: ConfigOption = DEFAULT_CONFIG,
     backend: Annotated[
-        Backend, typer.Option(help="command stream, or the hardware in Verilator.")
+        Backend, typer.Option(help="command stream, cycle model, or the hardware in Verilator.")
     ] = Backend.RTL,
     images: Annotated[
         int, typer.Option(min=1, max=SHIPPED_IMAGES, help="How many of the shipped images to run.")
@@ -94,14 +95,20 @@ def _run(
     graph: "Graph", model: bytes, hardware: "NpuConfig", backend: Backend, count: int
 ) -> list[Inference]:
     from npu import zoo
+    from npu.backends import BackendName
     from npu.delegate import NetworkRunner
     from npu.golden import compare, run_golden
 
+    names: dict[Backend, BackendName] = {
+        Backend.FUNCTIONAL: "functional",
+        Backend.CYCLE: "cycle",
+        Backend.RTL: "rtl",
+    }
     pixels, labels, _ = zoo.load_images()
     runner = NetworkRunner(
         graph,
         config=hardware,
-        backend="rtl" if backend is Backend.RTL else "functional",
+        backend=names[backend],
         keep_intermediates=True,
         log=step_log("building the simulator"),
     )

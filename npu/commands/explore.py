@@ -87,8 +87,6 @@ def explore(
             resume=not fresh,
         )
     rows = make_rows(names, points, results)
-    for path in out or []:
-        save_rows(rows, path)
     shown = rows if len(rows) <= SHOWN_ROWS else [row for row in rows if row["pareto"]]
     console = make_console()
     console.print(make_table(shown, list(space.varied)))
@@ -97,7 +95,9 @@ def explore(
     worked = sum(row["status"] == "ok" for row in rows)
     summary = f"{len(rows)} points, {worked} worked, * = Pareto front of cycles, MACs and memory"
     if len(shown) < len(rows):
-        summary += f"; only the front is shown, {'see --out' if not out else 'all are saved'}"
+        summary += f"; only the front is shown, {'see --out' if not out else '--out has all'}"
     print_line(console, summary)
+    for path in out or []:
+        save_rows(rows, path)
     if not worked:
         raise typer.Exit(EXIT_NOTHING_WORKED)

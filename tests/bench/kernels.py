@@ -10,18 +10,16 @@ from typing import Any
 
 import numpy as np
 from rich.console import Console
-from tflite_micro import runtime
 
 from kernels.isa import default
 from npu.reference import PreparedNetwork
 from npu.report import print_line
 from rtl.errors import NpuError
 from tests.bench.litert import LitertError, LitertProcess
-from tests.bench.networks import Network, networks
+from tests.bench.networks import Network, networks, tflm_inference
 from tests.bench.tables import NONE_SIGN, factor, new_table
 from tests.bench.timing import Timing, alternate, cpu_ms
 
-_MIN_ARENA_BYTES = 4 << 20
 PEERS = {"tflm": "TFLM", "litert_reference": "LiteRT ref", "xnnpack": "XNNPACK"}
 
 
@@ -72,18 +70,9 @@ def _measure(network: Network, missing: list[str], *, runs: int) -> dict[str, Ti
     graph, inputs = network.graph, network.inputs
     values = [np.ascontiguousarray(inputs[index]) for index in graph.inputs]
     prepared = PreparedNetwork(graph)
-    content = network.path.read_bytes()
-    arena_size = max(_MIN_ARENA_BYTES, 10 * len(content))
-    interpreter = runtime.Interpreter.from_bytes(content, arena_size=arena_size)
-
-    def tflm() -> None:
-        for position, value in enumerate(values):
-            interpreter.set_input(value, position)
-        interpreter.invoke()
-
     samplers: dict[str, Callable[[], float]] = {
         "reference": partial(cpu_ms, lambda: prepared.run(inputs)),
-        "tflm": partial(cpu_ms, tflm),
+        "tflm": partial(cpu_ms, tflm_inference(network)),
     }
     with ExitStack() as stack:
         try:

@@ -1,17 +1,20 @@
 """The networks that are measured: the shipped one, and public ones where they are at hand."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from tflite_micro import runtime
 
 from npu import zoo
 from npu.graph import Graph
 from npu.inputs import load_inputs
 from npu.tflite_reader import read_model
 from tests.support.shared_models import FOLDER, INPUTS, MLPERF, NETWORKS
+from tests.support.tflm import MIN_ARENA_BYTES
 
 SHIPPED = "fashion_resnet"
 
@@ -58,6 +61,22 @@ def networks(*, quick: bool = False) -> list[Network]:
         if not quick or name in MLPERF:
             found.append(Network(name, present[name]))
     return found
+
+
+def tflm_inference(network: Network) -> Callable[[], None]:
+    """A function that runs the network once in TFLM's interpreter."""
+    content = network.path.read_bytes()
+    arena_bytes = max(MIN_ARENA_BYTES, 10 * len(content))
+    interpreter = runtime.Interpreter.from_bytes(content, arena_size=arena_bytes)
+    values = [np.ascontiguousarray(network.inputs[index]) for index in network.graph.inputs]
+
+    def infer() -> None:
+        # the arena is reused: inputs are overwritten by every run
+        for position, value in enumerate(values):
+            interpreter.set_input(value, position)
+        interpreter.invoke()
+
+    return infer
 
 
 def _keys() -> list[str]:

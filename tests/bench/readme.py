@@ -17,11 +17,12 @@ from npu.speedup.store import SHIPPED
 from rtl.config import PRESETS
 from rtl.errors import NpuError
 from tests.bench import area
+from tests.bench.depths import depths_table
 from tests.bench.measure import Machine, Measurement
 from tests.bench.networks import networks
 
 README = Path(__file__).resolve().parents[2] / "README.md"
-RESULTS, SPEEDUP, OPERATORS = "results", "speedup", "operators"
+RESULTS, SPEEDUP, DEPTHS, OPERATORS = SECTIONS = ("results", "speedup", "depths", "operators")
 CONFIGS = ("npu64", "npu128", "npu256")
 SHOWN = "npu256"
 
@@ -35,7 +36,7 @@ def run(console: Console, *, path: Path = README) -> None:
 
     Raises `MarkerError`, before anything is measured, when markers are missing.
     """
-    for name in (RESULTS, SPEEDUP, OPERATORS):
+    for name in SECTIONS:
         replace_section(_read(path), name, "")
     rows = []
     machines = [Machine(config) for config in CONFIGS]
@@ -48,6 +49,7 @@ def run(console: Console, *, path: Path = README) -> None:
     text = _read(path)
     text = replace_section(text, RESULTS, table(rows) + area_table(area.load()))
     text = replace_section(text, SPEEDUP, speedup_table(_speedups(console)))
+    text = replace_section(text, DEPTHS, depths_table(networks()[0]))
     text = replace_section(text, OPERATORS, markdown_table(grouped_coverage()))
     path.write_text(text, encoding="utf-8")
     print_line(console, f"{path}: {len(rows)} networks")

@@ -9,9 +9,16 @@ from npu.report import make_console
 NONE_SIGN = "-"
 
 
+PIPE_COLUMNS = 180
+"""Width without a terminal: no table of figures is cut."""
+
+
 def console() -> Console:
     """Standard output."""
-    return make_console()
+    chosen = make_console()
+    if not chosen.is_terminal:
+        chosen.width = PIPE_COLUMNS
+    return chosen
 
 
 def new_table(title: str, *columns: str) -> Table:
