@@ -7,7 +7,7 @@ from pathlib import Path
 
 from sim.errors import BuildError
 
-INSTALL_HINT = "install it with `pip install 'npu-codesign[soc]'`"
+INSTALL_HINT = "install it with `pip install -e '.[soc]'` in this project's folder"
 
 
 @dataclass(frozen=True)

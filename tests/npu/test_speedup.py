@@ -44,7 +44,7 @@ SMALL_MEASUREMENT = Measurement(
 needs_soc = pytest.mark.skipif(
     importlib.util.find_spec("ziglang") is None
     or any(importlib.util.find_spec(core.module) is None for core in CORES.values()),
-    reason="needs the optional packages: pip install 'npu-codesign[soc]'",
+    reason="needs the optional packages: pip install -e '.[soc]'",
 )
 
 
@@ -140,7 +140,7 @@ def test_measured_once_then_known_without_any_tool(
         assert npu("speedup", model, "--config", config, *other) == 2
         (line,) = capsys.readouterr().err.splitlines()
         assert line.startswith("npu: error: no RISC-V C compiler found (neither ziglang nor ")
-        assert "pip install 'npu-codesign[soc]'" in line
+        assert "pip install -e '.[soc]'" in line
 
 
 @needs_soc

@@ -53,7 +53,7 @@ def test_a_missing_compiler_is_one_line_that_says_what_to_install(
 ) -> None:
     with pytest.raises(BuildError, match=missing) as caught:
         find_compiler(name)
-    assert "pip install 'npu-codesign[soc]'" in str(caught.value)
+    assert "pip install -e '.[soc]'" in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
@@ -65,7 +65,7 @@ def test_unknown_compiler() -> None:
 def test_a_missing_core_package(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sim.soc.cores.importlib.util.find_spec", lambda name: None)
     for core in CORES.values():
-        with pytest.raises(BuildError, match=rf"{core.package} not found: .*npu-codesign\[soc\]"):
+        with pytest.raises(BuildError, match=rf"{core.package} not found: .*'\.\[soc\]'"):
             core_sources(core)
 
 

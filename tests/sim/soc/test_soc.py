@@ -24,7 +24,7 @@ from tests.sim.soc import programs
 pytestmark = pytest.mark.skipif(
     importlib.util.find_spec("ziglang") is None
     or any(importlib.util.find_spec(core.module) is None for core in CORES.values()),
-    reason="needs the optional packages: pip install 'npu-codesign[soc]'",
+    reason="needs the optional packages: pip install -e '.[soc]'",
 )
 
 NPU = configs.RTL["small"]
