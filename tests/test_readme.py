@@ -1,5 +1,6 @@
 """Every command that the README shows is run."""
 
+import json
 import re
 import shlex
 import subprocess
@@ -7,6 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
+
+from npu.speedup.store import SHIPPED
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -55,3 +58,16 @@ def run(words: list[str], folder: Path) -> str:
 def test_the_operator_table_is_what_npu_ops_prints() -> None:
     printed = run(["npu", "ops", "--markdown"], ROOT)
     assert f"<!-- operators:begin -->\n{printed}<!-- operators:end -->" in README
+
+
+def test_the_speedup_table_is_what_ships() -> None:
+    table = README.partition("<!-- speedup:begin -->\n")[2].partition("<!-- speedup:end -->")[0]
+    heading, _, *rows = [
+        [cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()
+    ]
+    assert {row[0] for row in rows} == {path.stem for path in SHIPPED.glob("*.json")}
+    for name, *cells in rows:
+        entries = json.loads((SHIPPED / f"{name}.json").read_text()).values()
+        shipped = {entry["rung"]: f"{entry['cycles'] / 1e6:.3f}" for entry in entries}
+        shown = dict(zip(heading[1:], (cell.split()[0] for cell in cells), strict=True))
+        assert shown == shipped, name
