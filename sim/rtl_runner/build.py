@@ -19,8 +19,8 @@ from sim.rtl_runner.toolchain import (
     SLOW_FLAGS,
     Toolchain,
     find_toolchain,
+    fst_headers,
     processor_name,
-    require_fst_headers,
     run,
     run_all,
 )
@@ -36,7 +36,6 @@ LIBRARY_NAME = "libnpu.so"
 _SIGN_EXTENSION = "sign_extension.h"
 _HARNESS = ("harness.cpp", "memory_model.h", _SIGN_EXTENSION)
 _RUNTIME = ("verilated.cpp", "verilated_threads.cpp")
-_FST_LIBRARIES = ("-llz4", "-lz")
 _VERILATOR_FLAGS = (
     *("--cc", "-O3"),
     *("--x-assign", "fast", "--x-initial", "fast", "--noassert", "--no-timing"),
@@ -93,12 +92,10 @@ def build_library(
     waves : see `simulator_library`.
     """
     tools = find_toolchain()
-    if waves == "fst":
-        require_fst_headers(tools)
     here = Path(__file__).parent
     harness = [(here / name).read_bytes() for name in _HARNESS]
     flags = [*simulator_flags(), str(bus_bytes), *([waves] if waves else [])]
-    key = content_key(verilog, *harness, flags, *tool_identity(tools))
+    key = content_key(verilog, *harness, flags, *tool_identity(tools), *_wave_headers(waves))
 
     def build(target: Path) -> None:
         source = target / "npu.v"
@@ -173,16 +170,20 @@ def link_simulator(
     folders = [f"-I{objects}", f"-I{harness.parent}"]
     _compile(tools, files, objects, [*folders, *defines, *faster], log, waves)
     parts = [str(objects / f"{path.stem}.o") for path in files]
-    compressors = _FST_LIBRARIES if waves == "fst" else ()
-    linked = [*parts, str(runtime), *compressors, "-pthread"]
+    linked = [*parts, str(runtime), "-pthread"]
     run([tools.compiler, "-shared", "-o", str(library), *linked])
     shutil.rmtree(objects)
+
+
+def _wave_headers(waves: WaveFormat | None) -> list[bytes]:
+    return fst_headers() if waves == "fst" else []
 
 
 def _runtime_library(tools: Toolchain, log: Log | None, waves: WaveFormat | None) -> Path:
     """Verilator's own runtime, compiled once for all designs."""
     names = [*_RUNTIME, *([f"verilated_{waves}_c.cpp"] if waves else [])]
-    key = content_key([*LANGUAGE_FLAGS, *FAST_FLAGS, *names[2:]], *tool_identity(tools))
+    flags = [*LANGUAGE_FLAGS, *FAST_FLAGS, *names[2:]]
+    key = content_key(flags, *tool_identity(tools), *_wave_headers(waves))
 
     def build(target: Path) -> None:
         _report(log, "compiling Verilator's runtime library (once)")
