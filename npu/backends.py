@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,12 @@ from sim.waves import Waves
 BackendName = Literal["functional", "cycle", "rtl"]
 Progress = Callable[[int, int], None]
 Log = Callable[[str], None]
+
+
+def backend_name(text: str) -> BackendName:
+    """The simulator that a command line calls `text`; ValueError for another word."""
+    names: tuple[BackendName, ...] = get_args(BackendName)
+    return names[[str(name) for name in names].index(text)]
 
 
 class Simulator(Protocol):

@@ -95,20 +95,15 @@ def _run(
     graph: "Graph", model: bytes, hardware: "NpuConfig", backend: Backend, count: int
 ) -> list[Inference]:
     from npu import zoo
-    from npu.backends import BackendName
+    from npu.backends import backend_name
     from npu.delegate import NetworkRunner
     from npu.golden import compare, run_golden
 
-    names: dict[Backend, BackendName] = {
-        Backend.FUNCTIONAL: "functional",
-        Backend.CYCLE: "cycle",
-        Backend.RTL: "rtl",
-    }
     pixels, labels, _ = zoo.load_images()
     runner = NetworkRunner(
         graph,
         config=hardware,
-        backend=names[backend],
+        backend=backend_name(backend.value),
         keep_intermediates=True,
         log=step_log("building the simulator"),
     )

@@ -192,20 +192,15 @@ def _execute(
         from npu.reference_backend import run_on_reference
 
         return run_on_reference(graph, inputs, Rounding.named(hardware.rounding))
-    from npu.backends import BackendName
+    from npu.backends import backend_name
     from npu.delegate import run_network
 
-    names: dict[Backend, BackendName] = {
-        Backend.FUNCTIONAL: "functional",
-        Backend.CYCLE: "cycle",
-        Backend.RTL: "rtl",
-    }
     with progress_bar(f"running on {backend.value}") as progress:
         return run_network(
             graph,
             inputs,
             config=hardware,
-            backend=names[backend],
+            backend=backend_name(backend.value),
             memory=memory,
             keep_intermediates=keep,
             progress=progress,

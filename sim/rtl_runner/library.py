@@ -75,8 +75,12 @@ class State(ctypes.Structure):
     ]
 
 
+Functions = dict[str, tuple[Any, list[Any]]]
+"""Result and argument types by function name."""
+
+
 def open_library(path: Path) -> ctypes.CDLL:
-    """Load a simulator and declare its functions.
+    """Load a simulator of the NPU and declare its functions.
 
     Raises
     ------
@@ -84,7 +88,7 @@ def open_library(path: Path) -> ctypes.CDLL:
     """
     handle, u32, u64 = ctypes.c_void_p, ctypes.c_uint32, ctypes.c_uint64
     pointer = ctypes.POINTER
-    functions: dict[str, tuple[Any, list[Any]]] = {
+    functions: Functions = {
         "npu_create": (handle, [pointer(Options)]),
         "npu_destroy": (None, [handle]),
         "npu_run": (ctypes.c_int32, [handle, u64]),
@@ -97,6 +101,16 @@ def open_library(path: Path) -> ctypes.CDLL:
         "npu_state": (None, [handle, pointer(State)]),
         "npu_violation": (ctypes.c_char_p, [handle]),
     }
+    return load_functions(path, functions)
+
+
+def load_functions(path: Path, functions: Functions) -> ctypes.CDLL:
+    """Load a simulator's library and declare what it exports.
+
+    Raises
+    ------
+    BuildError : the file is no library of this machine, or lacks a function.
+    """
     try:
         library = ctypes.CDLL(str(path))
         for name, (result, arguments) in functions.items():

@@ -2,11 +2,10 @@
 
 import ctypes
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from sim.errors import BuildError
+from sim.rtl_runner.library import Functions, load_functions
 
 RUNNING, EXITED, FAULT = 0, 1, 2
 """What `soc_run` returns."""
@@ -29,7 +28,7 @@ class State(ctypes.Structure):
 
 
 def open_library(path: Path) -> ctypes.CDLL:
-    """Load a simulator and declare its functions.
+    """Load a simulator of the SoC and declare its functions.
 
     Raises
     ------
@@ -37,7 +36,7 @@ def open_library(path: Path) -> ctypes.CDLL:
     """
     handle, u32, u64 = ctypes.c_void_p, ctypes.c_uint32, ctypes.c_uint64
     pointer = ctypes.POINTER
-    functions: dict[str, tuple[Any, list[Any]]] = {
+    functions: Functions = {
         "soc_create": (handle, [u32]),
         "soc_destroy": (None, [handle]),
         "soc_memory": (handle, [handle, ctypes.c_int32, pointer(u64)]),
@@ -47,12 +46,4 @@ def open_library(path: Path) -> ctypes.CDLL:
         "soc_markers": (handle, [handle]),
         "soc_console": (handle, [handle]),
     }
-    try:
-        library = ctypes.CDLL(str(path))
-        for name, (result, arguments) in functions.items():
-            function = getattr(library, name)
-            function.restype = result
-            function.argtypes = arguments
-    except (OSError, AttributeError) as error:
-        raise BuildError(f"cannot load simulator {path}: {error}") from None
-    return library
+    return load_functions(path, functions)
