@@ -21,8 +21,8 @@ from kernels.checks import (
     check_rounding,
     check_zero_point,
 )
-from kernels.int16 import check_wide_shift, multiply_by_reduced_multiplier
-from kernels.int16_functions import logistic_value, sigmoid_argument, sigmoid_table, tanh_value
+from kernels.int16.conv import check_wide_shift, multiply_by_reduced_multiplier
+from kernels.int16.functions import logistic_value, sigmoid_argument, sigmoid_table, tanh_value
 from kernels.quantization import mul_multiplier, scale_float32
 from kernels.requantize import Rounding, multiply_by_quantized_multiplier
 

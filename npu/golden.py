@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from npu.errors import GoldenError
-from npu.graph import RESOURCE, Graph
+from npu.model.graph import RESOURCE, Graph
 
 # the interpreter's own records and the scratch buffers of its operators, beside the tensors
 ARENA_BASE_BYTES = 4 << 20

@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 from kernels.checks import RANGES
 from kernels.quantize import dequantize, quantize_float
 from npu.errors import InputError
-from npu.graph import Graph, Tensor
+from npu.model.graph import Graph, Tensor
 
 DEFAULT_INPUT = "random:0"
 IMAGE_SUFFIXES = frozenset(

@@ -3,9 +3,9 @@
 import numpy as np
 
 from npu import zoo
-from npu.delegate import CompiledNetwork, run_network
 from npu.golden import compare, run_golden
-from npu.tflite_reader import read_model
+from npu.model.tflite_reader import read_model
+from npu.offload.runner import CompiledNetwork, run_network
 from rtl.config import DEFAULT_PRESET, PRESETS
 from sim.hazards import check_dependencies
 

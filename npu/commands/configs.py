@@ -11,7 +11,7 @@ def configs(
     json: Annotated[bool, typer.Option("--json", help="Write JSON to standard output.")] = False,
 ) -> None:
     """List the hardware presets and their derived numbers."""
-    from npu.json_report import STDOUT, write_json
+    from npu.report.record import STDOUT, write_json
 
     records = [config_record(name, config) for name, config in PRESETS.items()]
     if json:
@@ -20,7 +20,7 @@ def configs(
     from rich.box import SIMPLE
     from rich.table import Table
 
-    from npu.report import make_console, print_line
+    from npu.report.tables import make_console, print_line
 
     table = Table(box=SIMPLE, pad_edge=False)
     table.add_column("preset", no_wrap=True)

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from npu.golden import Comparison
-    from npu.graph import Graph
-    from npu.result import RunResult
+    from npu.model.graph import Graph
+    from npu.offload.result import RunResult
     from rtl.config import NpuConfig
 
 NETWORK = "fashion_resnet"
@@ -56,8 +56,14 @@ def demo(
     The first use of a configuration builds its simulator, which takes about a minute.
     """
     from npu import zoo
-    from npu.report import layer_table, make_console, print_comparison, print_line, totals_line
-    from npu.tflite_reader import read_model
+    from npu.model.tflite_reader import read_model
+    from npu.report.tables import (
+        layer_table,
+        make_console,
+        print_comparison,
+        print_line,
+        totals_line,
+    )
     from rtl.config import load_config
 
     hardware = load_config(config)
@@ -95,9 +101,9 @@ def _run(
     graph: "Graph", model: bytes, hardware: "NpuConfig", backend: Backend, count: int
 ) -> list[Inference]:
     from npu import zoo
-    from npu.backends import backend_name
-    from npu.delegate import NetworkRunner
     from npu.golden import compare, run_golden
+    from npu.offload.backends import backend_name
+    from npu.offload.runner import NetworkRunner
 
     pixels, labels, _ = zoo.load_images()
     runner = NetworkRunner(
@@ -132,7 +138,7 @@ def image_table(
     from rich.box import SIMPLE
     from rich.table import Table
 
-    from npu.report import NONE_SIGN, milliseconds
+    from npu.report.tables import NONE_SIGN, milliseconds
 
     def cycles_and_time(cycles: int | None) -> tuple[str, str]:
         if cycles is None:

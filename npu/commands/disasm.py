@@ -10,9 +10,9 @@ def disasm(model: ModelArgument, config: ConfigOption = DEFAULT_CONFIG) -> None:
     operator that it computes, its opcode and its fields.
     """
     from npu.compiler.disassemble import disassemble
-    from npu.delegate import CompiledNetwork
-    from npu.report import make_console, print_line
-    from npu.tflite_reader import read_model
+    from npu.model.tflite_reader import read_model
+    from npu.offload.runner import CompiledNetwork
+    from npu.report.tables import make_console, print_line
     from rtl.config import load_config
 
     network = CompiledNetwork(read_model(model), load_config(config))

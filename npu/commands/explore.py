@@ -59,9 +59,9 @@ def explore(
         make_table,
         save_rows,
     )
-    from npu.json_report import check_output_path
-    from npu.report import make_console, print_line
-    from npu.tflite_reader import read_model
+    from npu.model.tflite_reader import read_model
+    from npu.report.record import check_output_path
+    from npu.report.tables import make_console, print_line
     from rtl.config import load_config
     from sim.memory import MemoryConfig
 

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
-    from npu.coverage import Coverage
+    from npu.report.coverage import Coverage
 
 HEADINGS = "operator", "kernels (CPU)", "NPU", "what the NPU asks"
 NOTE = (
@@ -23,9 +23,9 @@ def ops(
     """List the operators that have a kernel, their types, and what the NPU asks of them."""
     import sys
 
-    from npu.coverage import coverage, grouped_coverage
     from npu.errors import OutputError
-    from npu.json_report import STDOUT, write_json
+    from npu.report.coverage import coverage, grouped_coverage
+    from npu.report.record import STDOUT, write_json
 
     if json and markdown:
         raise OutputError("--json and --markdown are given, one of them expected")
@@ -68,7 +68,7 @@ def _print_table(groups: "list[Coverage]") -> None:
     from rich.box import SIMPLE
     from rich.table import Table
 
-    from npu.report import NONE_SIGN, make_console, print_line
+    from npu.report.tables import NONE_SIGN, make_console, print_line
 
     table = Table(box=SIMPLE, pad_edge=False, show_lines=True)
     for heading, ratio in zip(HEADINGS, (3, 3, 1, 6), strict=True):

@@ -28,7 +28,7 @@ def progress_bar(title: str) -> Iterator[Progress]:
 
 def step_log(title: str) -> Callable[[str], None]:
     """A function that prints one line per step of something long: seconds, `title`, the step."""
-    from npu.report import make_console, print_line
+    from npu.report.tables import make_console, print_line
 
     console = make_console(stderr=True)
     begin = time.monotonic()

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from npu.golden import Comparison
-    from npu.graph import Graph
-    from npu.result import RunResult
+    from npu.model.graph import Graph
+    from npu.offload.result import RunResult
     from rtl.config import NpuConfig
     from sim.memory import MemoryConfig
     from sim.waves import Waves
@@ -103,9 +103,9 @@ def run(
     """Run a network once and report where each operator ran and what it cost."""
     from npu.errors import OutputError
     from npu.inputs import load_inputs
-    from npu.json_report import STDOUT, check_output_path, run_record, write_json
-    from npu.report import make_console, print_comparison, print_run
-    from npu.tflite_reader import read_model
+    from npu.model.tflite_reader import read_model
+    from npu.report.record import STDOUT, check_output_path, run_record, write_json
+    from npu.report.tables import make_console, print_comparison, print_run
     from rtl.config import load_config
     from sim.memory import MemoryConfig
 
@@ -189,11 +189,11 @@ def _execute(
 ) -> "RunResult":
     if backend is Backend.REFERENCE:
         from kernels.requantize import Rounding
-        from npu.reference_backend import run_on_reference
+        from npu.offload.reference_backend import run_on_reference
 
         return run_on_reference(graph, inputs, Rounding.named(hardware.rounding))
-    from npu.backends import backend_name
-    from npu.delegate import run_network
+    from npu.offload.backends import backend_name
+    from npu.offload.runner import run_network
 
     with progress_bar(f"running on {backend.value}") as progress:
         return run_network(
@@ -223,7 +223,7 @@ def _compare(
     from kernels.requantize import Rounding
     from npu.errors import GoldenError
     from npu.golden import compare, run_golden
-    from npu.reference import run_reference
+    from npu.reference.network import run_reference
 
     values = {**result.values, **result.outputs}
     rounding = Rounding.named(hardware.rounding)

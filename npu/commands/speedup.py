@@ -61,11 +61,11 @@ def speedup(
     for the networks that ship with this project, come from a cache and are marked.
     """
     from npu.inputs import load_inputs
-    from npu.json_report import STDOUT, check_output_path, write_json
-    from npu.report import make_console
+    from npu.model.tflite_reader import read_model
+    from npu.report.record import STDOUT, check_output_path, write_json
+    from npu.report.tables import make_console
     from npu.speedup.measure import Setting, measure_all
     from npu.speedup.report import print_speedup, speedup_record
-    from npu.tflite_reader import read_model
     from rtl.config import load_config
 
     check_output_path(json, "--json", stdout=True)

@@ -15,8 +15,8 @@ def verilog(
     config: ConfigOption = DEFAULT_CONFIG,
 ) -> None:
     """Write the NPU as synthesizable Verilog, one file."""
-    from npu.json_report import check_output_path
-    from npu.report import make_console, print_line
+    from npu.report.record import check_output_path
+    from npu.report.tables import make_console, print_line
     from rtl.config import load_config
     from rtl.verilog import write_verilog
 

@@ -5,18 +5,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from npu.compiler.allocate import Request, allocate
-from npu.compiler.commands import Prepared, grid
-from npu.compiler.constants import ConstantItem, ConstantRegion, ConstantRing, TableSlot
-from npu.compiler.emit import CommandStream, Stream
-from npu.compiler.layout import parameter_bytes, weight_bytes
-from npu.compiler.lower_segment import lower_segment
-from npu.compiler.pieces import PieceKey
-from npu.compiler.plan import SegmentPlan, plan_segment
-from npu.compiler.schedule import schedule
-from npu.compiler.segment import Segment
-from npu.compiler.steps import CommandStep, GridStep, Step
-from npu.graph import Graph
+from npu.allocation import Request, allocate
+from npu.compiler.lowering.segment import lower_segment
+from npu.compiler.planning.plan import SegmentPlan, plan_segment
+from npu.compiler.planning.schedule import schedule
+from npu.compiler.stream.command_stream import CommandStream, Stream
+from npu.compiler.stream.commands import Prepared, grid
+from npu.compiler.stream.constants import ConstantItem, ConstantRegion, ConstantRing, TableSlot
+from npu.compiler.stream.pieces import PieceKey
+from npu.compiler.terms.layout import parameter_bytes, weight_bytes
+from npu.compiler.terms.segment import Segment
+from npu.compiler.terms.steps import CommandStep, GridStep, Step
+from npu.model.graph import Graph
 from rtl.config import NpuConfig
 from rtl.isa import COMMANDS, Destination, Engine, encode_all
 from sim.program import Program, ProgramLayer, TensorBinding

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from npu.delegate import CompiledNetwork
 from npu.explore.space import Point
-from npu.graph import Graph
+from npu.model.graph import Graph
+from npu.offload.runner import CompiledNetwork
 from rtl.config import PARAMETER_BYTES, NpuConfig
 from rtl.errors import NpuError
 from sim.cycle import simulate

@@ -13,8 +13,8 @@ from npu.errors import ExploreError
 from npu.explore.evaluate import evaluate
 from npu.explore.journal import Journal
 from npu.explore.space import Point
-from npu.graph import Graph
-from npu.tflite_reader import read_model
+from npu.model.graph import Graph
+from npu.model.tflite_reader import read_model
 
 WAITING_PER_WORKER = 4
 """Points handed to the pool ahead of time: enough to keep it busy, few to cancel."""

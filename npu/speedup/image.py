@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from npu.compiler.segment import Segment
-from npu.delegate import CompiledNetwork
+from npu.compiler.terms.segment import Segment
 from npu.errors import SpeedupError
-from npu.graph import Graph, Operator
+from npu.model.graph import Graph, Operator
+from npu.offload.runner import CompiledNetwork
 from npu.speedup import image_functions, image_movement, image_windows
 from npu.speedup.image_builder import NPU_ALIGNMENT, ImageBuilder, Place
 from npu.speedup.image_copy import copy_parameters, stand_in

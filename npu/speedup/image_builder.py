@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from npu.compiler.allocate import Request, allocate
+from npu.allocation import Request, allocate
 from npu.errors import SpeedupError
 from sim.soc.firmware import image_format
 from sim.soc.firmware.image_format import Kind, pack_record, record_bytes

@@ -7,10 +7,10 @@ import numpy as np
 
 from kernels import quantization as formulas
 from kernels.lookup import UNARY_KINDS, unary_table
-from npu.graph import Graph, Operator, Tensor
-from npu.options import Activation, ElementwiseOptions, LeakyReluOptions, SoftmaxOptions
-from npu.quant_params import activation_range, blamed_on, scale_and_zero_point
-from npu.shape_rules import reduced_axes
+from npu.model.graph import Graph, Operator, Tensor
+from npu.model.options import Activation, ElementwiseOptions, LeakyReluOptions, SoftmaxOptions
+from npu.model.quant_params import activation_range, blamed_on, scale_and_zero_point
+from npu.model.shape_rules import reduced_axes
 from npu.speedup.image_builder import Constant, Place
 from npu.speedup.image_copy import broadcast_parameters
 from npu.speedup.image_writer import Parameters, Translation, Writer, refuse

@@ -5,10 +5,10 @@ from itertools import accumulate
 
 import numpy as np
 
-from npu.graph import Operator
-from npu.options import Activation, AxisOptions, BlockOptions, ConcatenationOptions
-from npu.quant_params import scale_and_zero_point
-from npu.shape_rules import constant_operand, operator_slices
+from npu.model.graph import Operator
+from npu.model.options import Activation, AxisOptions, BlockOptions, ConcatenationOptions
+from npu.model.quant_params import scale_and_zero_point
+from npu.model.shape_rules import constant_operand, operator_slices
 from npu.speedup.image_copy import Array, copy_parameters, moved, offset_in, stand_in
 from npu.speedup.image_writer import Translation, Writer, refuse
 from sim.soc.firmware.image_format import Kind

@@ -5,14 +5,14 @@ from math import prod
 import numpy as np
 from numpy.typing import NDArray
 
-from npu.graph import Graph, Operator
-from npu.options import (
+from npu.model.graph import Graph, Operator
+from npu.model.options import (
     Conv2DOptions,
     DepthwiseConv2DOptions,
     FullyConnectedOptions,
     PoolOptions,
 )
-from npu.quant_params import OutputStage, activation_range, output_stage, placement
+from npu.model.quant_params import OutputStage, activation_range, output_stage, placement
 from npu.speedup.image_builder import Place
 from npu.speedup.image_writer import Parameters, Translation, Writer, refuse
 from sim.soc.firmware.image_format import (

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from npu.errors import UnsupportedOperatorError
-from npu.graph import Graph, Operator
+from npu.model.graph import Graph, Operator
 from npu.speedup.image_builder import Constant, ImageBuilder, Place, Value
 from sim.soc.firmware.image_format import Kind
 

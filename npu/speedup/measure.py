@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from npu.delegate import CompiledNetwork
 from npu.errors import SpeedupError
-from npu.graph import Graph
-from npu.reference import run_reference
+from npu.model.graph import Graph
+from npu.offload.runner import CompiledNetwork
+from npu.reference.network import run_reference
 from npu.speedup.image import network_image, read_outputs, read_results
 from npu.speedup.rungs import RUNGS, Rung
 from npu.speedup.store import Measurement, find, keep, measurement_key

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from npu.inputs import load_inputs
+from npu.model.tflite_reader import read_model
 from npu.speedup.measure import Setting, measure_all
 from npu.speedup.store import Measurement, ship
-from npu.tflite_reader import read_model
 from rtl.config import DEFAULT_PRESET, load_config
 from rtl.errors import NpuError
 

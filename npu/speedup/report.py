@@ -7,7 +7,7 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
-from npu.report import print_line
+from npu.report.tables import print_line
 from npu.speedup.measure import Entry
 from npu.speedup.rungs import NPU_RUNG
 from rtl.config import NpuConfig

@@ -13,7 +13,7 @@ from pathlib import Path
 import rtl
 from rtl.config import NpuConfig
 from sim.cache import cached, content_key
-from sim.rtl_runner.toolchain import (
+from sim.verilator.toolchain import (
     FAST_FLAGS,
     LANGUAGE_FLAGS,
     SLOW_FLAGS,

@@ -29,7 +29,7 @@ from sim.memory import MemoryConfig
 from sim.program import Program
 from sim.result import SimulationResult, TraceEvent
 from sim.rtl_runner.build import Log, simulator_library
-from sim.rtl_runner.library import (
+from sim.verilator.library import (
     PROTOCOL,
     RUNNING,
     SEGMENTS,

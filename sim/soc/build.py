@@ -5,8 +5,8 @@ from pathlib import Path
 from rtl.config import NpuConfig
 from sim.cache import cached, content_key
 from sim.rtl_runner.build import Log, design_text, link_simulator, simulator_flags, tool_identity
-from sim.rtl_runner.toolchain import find_toolchain
 from sim.soc.cores import Core, core_sources, core_version
+from sim.verilator.toolchain import find_toolchain
 
 HARDWARE = Path(__file__).parent / "hardware"
 LIBRARY_NAME = "libsoc.so"

@@ -13,12 +13,12 @@ from pathlib import Path
 
 from sim.cache import cache_folder, cached, content_key
 from sim.errors import BuildError
-from sim.rtl_runner.toolchain import run
 from sim.soc.cores import INSTALL_HINT, Core
 from sim.soc.elf import load_elf
 from sim.soc.firmware.headers import headers as generated_headers
 from sim.soc.firmware.headers import sources as network_sources
 from sim.soc.sources import without_comments
+from sim.verilator.toolchain import run
 
 FIRMWARE = Path(__file__).parent / "firmware"
 START_FILES = (FIRMWARE / "start.S", FIRMWARE / "link.ld")

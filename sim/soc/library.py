@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sim.rtl_runner.library import Functions, load_functions
+from sim.verilator.library import Functions, load_functions
 
 RUNNING, EXITED, FAULT = 0, 1, 2
 """What `soc_run` returns."""

@@ -15,7 +15,7 @@ from typing import Any
 
 from rich.console import Console
 
-from npu.report import print_line
+from npu.report.tables import print_line
 from rtl.config import PRESETS
 from rtl.verilog import verilog_text
 from tests.bench.tables import new_table

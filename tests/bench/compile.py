@@ -4,8 +4,8 @@ from typing import Any
 
 from rich.console import Console
 
-from npu.delegate import CompiledNetwork
-from npu.report import print_line
+from npu.offload.runner import CompiledNetwork
+from npu.report.tables import print_line
 from rtl.config import PRESETS
 from rtl.errors import NpuError
 from sim.command_table import decode_table

@@ -6,8 +6,8 @@ from typing import Any
 
 from rich.console import Console
 
-from npu.report import print_line
-from npu.roofline import bound_by
+from npu.report.roofline import bound_by
+from npu.report.tables import print_line
 from rtl.errors import NpuError
 from tests.bench import vela
 from tests.bench.measure import Machine, Measurement

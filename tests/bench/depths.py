@@ -1,6 +1,6 @@
 """How long one inference takes at each depth, and on the TFLM interpreter, in one run."""
 
-from npu.reference import PreparedNetwork
+from npu.reference.network import PreparedNetwork
 from rtl.config import PRESETS
 from sim.cycle import simulate
 from sim.functional.simulator import FunctionalSimulator

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from kernels.isa import default
-from npu.reference import PreparedNetwork
-from npu.report import print_line
+from kernels.prepared.instruction_sets import default
+from npu.reference.network import PreparedNetwork
+from npu.report.tables import print_line
 from rtl.errors import NpuError
 from tests.bench.litert import LitertError, LitertProcess
 from tests.bench.networks import Network, networks, tflm_inference

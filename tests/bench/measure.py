@@ -3,11 +3,11 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from npu.backends import Simulator
 from npu.compiler.compile import CompilerOptions
-from npu.delegate import CompiledNetwork, layer_cycles
 from npu.golden import compare, run_golden
-from npu.result import utilization
+from npu.offload.backends import Simulator
+from npu.offload.result import utilization
+from npu.offload.runner import CompiledNetwork, layer_cycles
 from rtl.config import PRESETS, NpuConfig
 from sim.cycle import LayerAccount, account_layers, simulate
 from sim.memory import MemoryConfig

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from tflite_micro import runtime
 
 from npu import zoo
-from npu.graph import Graph
 from npu.inputs import load_inputs
-from npu.tflite_reader import read_model
+from npu.model.graph import Graph
+from npu.model.tflite_reader import read_model
 from tests.support.shared_models import FOLDER, INPUTS, MLPERF, NETWORKS
 from tests.support.tflm import MIN_ARENA_BYTES
 

@@ -8,9 +8,9 @@ from rich.console import Console
 
 from npu.commands.arguments import DEFAULT_CLOCK_MHZ
 from npu.commands.ops import markdown_table
-from npu.coverage import grouped_coverage
 from npu.inputs import load_inputs
-from npu.report import milliseconds, print_line
+from npu.report.coverage import grouped_coverage
+from npu.report.tables import milliseconds, print_line
 from npu.speedup.measure import Entry, Setting, measure_all
 from npu.speedup.report import speedup
 from npu.speedup.store import SHIPPED

@@ -8,8 +8,8 @@ from typing import Any
 
 from rich.console import Console
 
-from npu.delegate import CompiledNetwork
-from npu.report import print_line
+from npu.offload.runner import CompiledNetwork
+from npu.report.tables import print_line
 from rtl.config import PRESETS
 from sim.cache import CACHE_VARIABLE
 from sim.functional.simulator import FunctionalSimulator

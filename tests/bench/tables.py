@@ -4,7 +4,7 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
-from npu.report import make_console
+from npu.report.tables import make_console
 
 NONE_SIGN = "-"
 

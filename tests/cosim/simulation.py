@@ -11,7 +11,7 @@ from rtl.config import NpuConfig
 from sim.cache import cached, content_key
 from sim.errors import BuildError
 from sim.rtl_runner.build import design_text
-from sim.rtl_runner.toolchain import find_toolchain
+from sim.verilator.toolchain import find_toolchain
 from tests.sim.configs import SMALL
 
 CONFIG: NpuConfig = SMALL

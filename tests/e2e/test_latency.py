@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from npu.compiler.compile import compile_segment
-from npu.compiler.partition import partition
-from npu.tflite_reader import read_model_bytes
+from npu.compiler.rules.partition import partition
+from npu.model.tflite_reader import read_model_bytes
 from rtl.compute_engine import START_LATENCY
 from rtl.config import PRESETS
 from rtl.grid import Grid

@@ -12,10 +12,10 @@ import pytest
 from numpy.typing import NDArray
 
 from npu import zoo
-from npu.delegate import NetworkRunner
 from npu.golden import compare, run_golden
 from npu.inputs import load_inputs
-from npu.tflite_reader import read_model
+from npu.model.tflite_reader import read_model
+from npu.offload.runner import NetworkRunner
 from rtl.config import PRESETS
 from tests.support.shared_models import MLPERF, shared_inputs, shared_model
 

@@ -13,11 +13,11 @@ from tflite_micro.tensorflow.lite.micro.python import (
 )
 
 from kernels import quantization
-from kernels.conv import conv2d
-from kernels.depthwise import depthwise_conv2d
 from kernels.elementwise import add
-from kernels.fully_connected import fully_connected
 from kernels.pooling import average_pool2d, max_pool2d
+from kernels.prepared.conv import conv2d
+from kernels.prepared.depthwise import depthwise_conv2d
+from kernels.prepared.fully_connected import fully_connected
 from kernels.quantize import dequantize, quantize_float, requantize
 from kernels.reduce import mean
 from kernels.shape import pad, reshape

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from kernels.conv import conv2d
+from kernels.prepared.conv import conv2d
 from tests.kernels import twins
 from tests.kernels.layers import (
     INTERPRETED,

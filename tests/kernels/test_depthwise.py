@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from kernels.depthwise import depthwise_conv2d
+from kernels.prepared.depthwise import depthwise_conv2d
 from tests.kernels import twins
 from tests.kernels.layers import (
     INTERPRETED,

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from kernels.fully_connected import fully_connected
+from kernels.prepared.fully_connected import fully_connected
 from tests.kernels import twins
 from tests.kernels.layers import INTERPRETED, REQUANTIZATIONS, random_activation, seeds, single
 from tests.kernels.reference import fully_connected_arguments, run_fully_connected

@@ -5,19 +5,9 @@ from functools import partial
 import numpy as np
 import pytest
 
-from kernels import (
-    batch_matmul,
-    conv,
-    depthwise,
-    elementwise,
-    fully_connected,
-    int16,
-    lookup,
-    quantize,
-    reduce,
-    svdf,
-    transpose_conv,
-)
+from kernels import batch_matmul, elementwise, lookup, quantize, reduce, svdf, transpose_conv
+from kernels.int16 import conv as int16
+from kernels.prepared import conv, depthwise, fully_connected
 from kernels.quantization import AddParameters, PreluParameters, SvdfParameters
 from kernels.requantize import Rounding, requantize_and_clamp, requantize_array
 from tests.kernels import test_svdf as svdf_twin

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kernels.int16_functions import SigmoidParameters, logistic_int16, tanh_int16
+from kernels.int16.functions import SigmoidParameters, logistic_int16, tanh_int16
 from kernels.requantize import Rounding
 from tests.kernels.twins import wrap32
 from tests.kernels.twins_rounding import rescale

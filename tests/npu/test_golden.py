@@ -8,9 +8,9 @@ import pytest
 
 from npu.errors import GoldenError
 from npu.golden import Comparison, compare, run_golden
-from npu.graph import Graph
 from npu.inputs import load_inputs
-from npu.tflite_reader import read_model, read_model_bytes
+from npu.model.graph import Graph
+from npu.model.tflite_reader import read_model, read_model_bytes
 from tests.npu.small_model import classifier
 from tests.support.shared_models import NETWORKS, shared_model
 from tests.support.tflite_file import ModelFile

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from npu.errors import InputError
-from npu.graph import Graph
 from npu.inputs import load_inputs, quantize_input
-from npu.tflite_reader import read_model_bytes
+from npu.model.graph import Graph
+from npu.model.tflite_reader import read_model_bytes
 from tests.npu.small_model import classifier
 from tests.support.tflite_builder import ModelBuilder
 from tests.support.tflite_file import ModelFile

@@ -8,8 +8,8 @@ import pytest
 from sim.cache import cached, content_key
 from sim.errors import BuildError
 from sim.rtl_runner.build import build_library
-from sim.rtl_runner.library import open_library
-from sim.rtl_runner.toolchain import find_toolchain, run, run_all
+from sim.verilator.library import open_library
+from sim.verilator.toolchain import find_toolchain, run, run_all
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from npu import zoo
-from npu.delegate import CompiledNetwork
-from npu.tflite_reader import read_model
+from npu.model.tflite_reader import read_model
+from npu.offload.runner import CompiledNetwork
 from rtl.config import PRESETS
 from rtl.isa import ADDRESS_BITS, Opcode
 from sim.accesses import scratchpad_reads, scratchpad_writes

@@ -5,10 +5,10 @@ import dataclasses
 import numpy as np
 
 from npu.compiler.compile import CompilerOptions, compile_segment
-from npu.compiler.partition import Partition, partition
+from npu.compiler.rules.partition import Partition, partition
 from npu.golden import run_golden
-from npu.graph import Graph
-from npu.tflite_reader import read_model_bytes
+from npu.model.graph import Graph
+from npu.model.tflite_reader import read_model_bytes
 from rtl.config import PRESETS, NpuConfig
 from sim.functional.simulator import FunctionalSimulator
 from sim.hazards import check_dependencies

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from npu.compiler.allocate import Request, allocate
+from npu.allocation import Request, allocate
 
 
 def random_requests(seed: int) -> list[Request]:

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 
 from kernels.requantize import Rounding
-from npu.compiler.lower import lower_operator
-from npu.compiler.pieces import cut, tapered
-from npu.compiler.tasks import GridTask
-from npu.tflite_reader import read_model_bytes
+from npu.compiler.lowering.operators import lower_operator
+from npu.compiler.stream.pieces import cut, tapered
+from npu.compiler.terms.tasks import GridTask
+from npu.model.tflite_reader import read_model_bytes
 from rtl.config import PRESETS
 from rtl.isa import Command, Destination, Opcode, Region
 from sim.program import Program

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from npu.compiler.partition import partition
-from npu.tflite_reader import read_model_bytes
+from npu.compiler.rules.partition import partition
+from npu.model.tflite_reader import read_model_bytes
 from rtl.config import PRESETS
 from rtl.isa import Destination, Function, Opcode
 from tests.npu.compiler.random_networks import FUNCTIONS, random_constant, random_function

@@ -2,8 +2,8 @@ import random
 
 import pytest
 
-from npu.compiler.emit import OLDEST_WAIT, CommandStream
-from npu.compiler.hazards import Access, Memory, RangeTracker
+from npu.compiler.stream.command_stream import OLDEST_WAIT, CommandStream
+from npu.compiler.stream.waits import Access, Memory, RangeTracker
 from rtl.isa import Command, Opcode
 
 

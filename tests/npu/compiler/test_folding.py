@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from npu.compiler.folding import Axis, Fold
-from npu.delegate import NetworkRunner
+from npu.compiler.stream.folding import Axis, Fold
 from npu.golden import run_golden
-from npu.tflite_reader import read_model_bytes
+from npu.model.tflite_reader import read_model_bytes
+from npu.offload.runner import NetworkRunner
 from rtl.config import PRESETS, NpuConfig
 from rtl.isa import Opcode
 from sim.memory import MemoryConfig

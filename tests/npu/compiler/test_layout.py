@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from npu.compiler.layout import (
+from npu.compiler.terms.layout import (
     fold_zero_point,
     pack_conv,
     pack_depthwise,

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from npu.compiler.compile import CompilerOptions
-from npu.compiler.lower_segment import lower_segment
-from npu.compiler.partition import partition
-from npu.tflite_reader import read_model_bytes
+from npu.compiler.lowering.segment import lower_segment
+from npu.compiler.rules.partition import partition
+from npu.model.tflite_reader import read_model_bytes
 from rtl.isa import Opcode
 from tests.npu.compiler import movements as move
 from tests.npu.compiler.support import CONFIGS, check_model, compile_model

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from npu.delegate import NetworkRunner
 from npu.golden import run_golden
-from npu.tflite_reader import read_model_bytes
+from npu.model.tflite_reader import read_model_bytes
+from npu.offload.runner import NetworkRunner
 from rtl.config import PRESETS
 from tests.npu.compiler.test_movement import NETS, build
 from tests.npu.compiler.test_products import attention, u_net

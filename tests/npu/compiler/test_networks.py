@@ -5,8 +5,8 @@ import time
 import pytest
 
 from npu.compiler.compile import CompilerOptions, compile_segment
-from npu.compiler.partition import partition
-from npu.tflite_reader import read_model
+from npu.compiler.rules.partition import partition
+from npu.model.tflite_reader import read_model
 from rtl.config import PRESETS
 from tests.npu.compiler.support import check_model
 from tests.support.shared_models import MLPERF, NETWORKS, shared_model

@@ -3,9 +3,9 @@ import dataclasses
 import numpy as np
 import pytest
 
-from npu.compiler.partition import partition
-from npu.compiler.rules import RULES
-from npu.tflite_reader import read_model_bytes
+from npu.compiler.rules.operators import RULES
+from npu.compiler.rules.partition import partition
+from npu.model.tflite_reader import read_model_bytes
 from rtl.config import PRESETS, NpuConfig
 from tests.npu.compiler.support import CONFIGS, check_model
 from tests.support.random_layers import (

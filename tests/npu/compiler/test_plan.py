@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from npu.compiler.compile import CompilerOptions, compile_segment
-from npu.compiler.lower_segment import lower_segment
-from npu.compiler.partition import partition
-from npu.compiler.plan import SegmentPlan, plan_segment
-from npu.compiler.stripes import Residence
-from npu.tflite_reader import read_model_bytes
+from npu.compiler.lowering.segment import lower_segment
+from npu.compiler.planning.plan import SegmentPlan, plan_segment
+from npu.compiler.planning.stripes import Residence
+from npu.compiler.rules.partition import partition
+from npu.model.tflite_reader import read_model_bytes
 from rtl.config import PRESETS, NpuConfig
 from rtl.isa import Destination, Opcode, Region
 from tests.npu.compiler.support import check_model, compile_model

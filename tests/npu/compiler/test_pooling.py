@@ -3,9 +3,9 @@ import pytest
 
 from kernels.requantize import Rounding, requantize_array
 from npu.compiler.errors import CompileError
-from npu.compiler.geometry import Extent
-from npu.compiler.pooling import EXACT_COUNT, averaging_tasks, division
-from npu.quant_params import Placement
+from npu.compiler.lowering.average_pooling import EXACT_COUNT, averaging_tasks, division
+from npu.compiler.terms.geometry import Extent
+from npu.model.quant_params import Placement
 
 COUNTS = [*range(1, 70), 169, 225, 256, 961, 1024, EXACT_COUNT]
 LARGE_COUNTS = [EXACT_COUNT + 1, 4095, 4096, 16384, 65025]

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from npu.compiler.compile import CompilerOptions
-from npu.compiler.matmul import find_taps
-from npu.tflite_reader import read_model_bytes
+from npu.compiler.direct.matmul import find_taps
+from npu.model.tflite_reader import read_model_bytes
 from tests.npu import operator_models as models
 from tests.npu.compiler import movements as move
 from tests.npu.compiler.support import CONFIGS, check_model

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from npu.compiler.compile import CompilerOptions
-from npu.compiler.partition import partition
-from npu.tflite_reader import read_model_bytes
+from npu.compiler.rules.partition import partition
+from npu.model.tflite_reader import read_model_bytes
 from rtl.config import PRESETS
 from tests.npu.compiler.support import CONFIGS, check_model
 from tests.npu.operator_models import integers, padded

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from kernels.requantize import Rounding
-from npu.compiler.partition import partition
-from npu.delegate import NetworkRunner
-from npu.reference import run_reference
-from npu.tflite_reader import read_model_bytes
+from npu.compiler.rules.partition import partition
+from npu.model.tflite_reader import read_model_bytes
+from npu.offload.runner import NetworkRunner
+from npu.reference.network import run_reference
 from rtl.config import PRESETS
 from tests.npu.compiler.support import CONFIGS
 from tests.npu.operator_models import integers

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from npu.compiler.copies import Block, command_count, find_loops, find_runs
-from npu.compiler.geometry import Extent
-from npu.compiler.placing import place_map
-from npu.compiler.strided import Loop, Strided
-from npu.compiler.transpose import find_turn
+from npu.compiler.direct.copies import Block, command_count, find_loops, find_runs
+from npu.compiler.direct.transpose import find_turn
+from npu.compiler.lowering.placing import place_map
+from npu.compiler.terms.geometry import Extent
+from npu.compiler.terms.strided import Loop, Strided
 
 
 def positions(layout: Strided) -> np.ndarray:

@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from npu import cli
-from npu.delegate import run_network
 from npu.errors import ExploreError
 from npu.explore import sweep as sweep_module
 from npu.explore.evaluate import evaluate
@@ -17,7 +16,8 @@ from npu.explore.journal import Journal
 from npu.explore.space import Point, Space, parse_vary
 from npu.explore.sweep import sweep
 from npu.inputs import load_inputs
-from npu.tflite_reader import read_model_bytes
+from npu.model.tflite_reader import read_model_bytes
+from npu.offload.runner import run_network
 from rtl.config import NpuConfig
 from sim.cache import CACHE_VARIABLE
 from tests.npu.small_model import classifier

@@ -7,8 +7,8 @@ from itertools import pairwise
 import pytest
 
 from npu import zoo
-from npu.delegate import CompiledNetwork
-from npu.tflite_reader import read_model
+from npu.model.tflite_reader import read_model
+from npu.offload.runner import CompiledNetwork
 from rtl.config import PRESETS
 from rtl.isa import Opcode
 from sim.cycle import CycleResult, LayerAccount, account_layers, add_accounts, simulate

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from npu import zoo
-from npu.delegate import CompiledNetwork
-from npu.graph import Graph
-from npu.tflite_reader import read_model, read_model_bytes
+from npu.model.graph import Graph
+from npu.model.tflite_reader import read_model, read_model_bytes
+from npu.offload.runner import CompiledNetwork
 from rtl.config import PRESETS, NpuConfig
 from sim.memory import MemoryConfig
 from tests.npu.compiler import random_movements, random_networks, test_layers

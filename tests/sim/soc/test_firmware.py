@@ -8,18 +8,18 @@ import pytest
 from numpy.typing import NDArray
 
 from npu.golden import run_golden
-from npu.graph import Graph
 from npu.inputs import load_inputs
-from npu.reference import run_reference
+from npu.model.graph import Graph
+from npu.model.tflite_reader import read_model, read_model_bytes
+from npu.reference.network import run_reference
 from npu.speedup.image import network_image, read_outputs, read_results
-from npu.tflite_reader import read_model, read_model_bytes
 from npu.zoo import model_path
 from sim.soc.firmware import image_format
 from sim.soc.firmware.headers import KERNEL_SETS, headers, sources
 from sim.soc.firmware.image_format import HEADER, OPERATOR, Kind, unpack_record
 from sim.soc.memory_map import RESULTS_BYTES, ExitCode
+from tests.npu.reference.test_operators import MOVEMENTS
 from tests.npu.small_model import classifier
-from tests.npu.test_operators import MOVEMENTS
 from tests.sim.soc.firmware_models import LAYERS, model
 from tests.sim.soc.native import run_native
 from tests.support.shared_models import MLPERF, shared_inputs, shared_model

@@ -1,0 +1,202 @@
+"""ADD, SUB, SOFTMAX and functions of one value, prepared for one shape of int8.
+
+The inner loops are those of `add`, `sub`, `softmax` and `apply_table`,
+and so are arguments and checks.
+"""
+
+from math import prod
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from kernels.checks import (
+    OutputStage,
+    check_activation,
+    check_array,
+    check_multiplier,
+    check_rounding,
+    check_zero_point,
+)
+from kernels.elementwise import add_by_table, rescale_table
+from kernels.lookup import look_up
+from kernels.prepared.panels import OUTPUT_ROWS, output_rows
+from kernels.prepared.step import Kind, Prepared, new_step
+from kernels.prepared.sum_tile import LANES, sum_tile
+from kernels.quantization import (
+    ADD_LEFT_SHIFT,
+    AddParameters,
+    SoftmaxParameters,
+)
+from kernels.requantize import Rounding
+from kernels.softmax import MAX_ROW, exponential_table, softmax_rows
+
+
+def prepare_sum(
+    shape: tuple[int, ...],
+    *,
+    sign: int,
+    a_zero_point: int,
+    b_zero_point: int,
+    ofm_zero_point: int,
+    parameters: AddParameters,
+    activation_min: int,
+    activation_max: int,
+    rounding: Rounding = Rounding.DOUBLE,
+) -> Prepared:
+    """ADD (`sign` 1) or SUB (-1) of two operands of one `shape`."""
+    mode = check_rounding(rounding)
+    low, high = check_activation(activation_min, activation_max)
+    p = parameters
+    zero_points = np.array(
+        [
+            check_zero_point("a_zero_point", a_zero_point),
+            check_zero_point("b_zero_point", b_zero_point),
+            0,
+        ]
+    )
+    multipliers = [
+        check_multiplier(*scale)
+        for scale in (
+            (p.multiplier_a, p.shift_a),
+            (p.multiplier_b, p.shift_b),
+            (p.multiplier, p.shift),
+        )
+    ]
+    multiplier, shift = np.array(multipliers, np.int32).T
+    stage = OutputStage(0, multiplier, shift, low, high, mode)
+    stages = output_rows((-zero_points << ADD_LEFT_SHIFT).astype(np.int32), stage).T
+    table_a, table_b = (
+        rescale_table(int(zero_points[i]), *multipliers[i], ADD_LEFT_SHIFT, mode) for i in range(2)
+    )
+    step = new_step(
+        Kind.SUM,
+        block=prod(shape),
+        multiplier=multipliers[2][0],
+        shift=multipliers[2][1],
+        rounding=mode,
+        sign=0 if sign > 0 else -1,
+        ofm_zero_point=check_zero_point("ofm_zero_point", ofm_zero_point),
+        low=low,
+        high=high,
+    )
+    tables = np.concatenate([stages.reshape(-1), table_a, sign * table_b])
+    return Prepared(step, shape, shape, run_sum, channels=tables)
+
+
+@njit(cache=True, nogil=True)
+def run_sum(
+    all_steps: NDArray[Any],
+    number: int,
+    offsets: NDArray[np.int32],
+    channels: NDArray[np.int32],
+    ifm: NDArray[np.int8],
+    second: NDArray[np.int8],
+    ofm: NDArray[np.int8],
+) -> None:
+    """What `Prepared` calls."""
+    step = all_steps[number]
+    stages = step["channels"]
+    a, b, place = step["ifm"], step["second"], step["ofm"]
+    zero_point, low, high = step["ofm_zero_point"], step["low"], step["high"]
+    size = step["block"]
+    vectors = size // LANES
+    if vectors > 0:
+        sum_tile(
+            channels,
+            stages,
+            ifm,
+            a,
+            second,
+            b,
+            ofm,
+            place,
+            vectors,
+            step["sign"],
+            zero_point,
+            low,
+            high,
+        )
+    # what no vector holds, one by one
+    done = vectors * LANES
+    tables = stages + 3 * OUTPUT_ROWS
+    add_by_table(
+        ifm[a + done : a + size],
+        second[b + done : b + size],
+        channels[tables : tables + 256],
+        channels[tables + 256 : tables + 512],
+        step["multiplier"],
+        step["shift"],
+        step["rounding"],
+        zero_point,
+        low,
+        high,
+        ofm[place + done : place + size],
+    )
+
+
+def prepare_softmax(ifm_shape: tuple[int, ...], *, parameters: SoftmaxParameters) -> Prepared:
+    """SOFTMAX to int8."""
+    length = ifm_shape[-1] if ifm_shape else 1
+    if length > MAX_ROW:
+        raise ValueError(f"ifm has rows of {length} values; allowed is at most {MAX_ROW}")
+    p = parameters
+    table = exponential_table(p.multiplier, p.shift, p.diff_min).astype(np.int32)
+    step = new_step(
+        Kind.SOFTMAX, batches=prod(ifm_shape) // length, ifm_channels=length, low=p.diff_min
+    )
+    return Prepared(step, ifm_shape, ifm_shape, run_softmax, channels=table)
+
+
+@njit(cache=True, nogil=True)
+def run_softmax(
+    all_steps: NDArray[Any],
+    number: int,
+    offsets: NDArray[np.int32],
+    channels: NDArray[np.int32],
+    ifm: NDArray[np.int8],
+    second: NDArray[np.int8],
+    ofm: NDArray[np.int8],
+) -> None:
+    """What `Prepared` calls."""
+    step = all_steps[number]
+    shape = step["batches"], step["ifm_channels"]
+    size = shape[0] * shape[1]
+    softmax_rows(
+        ifm[step["ifm"] : step["ifm"] + size].reshape(shape),
+        channels[step["channels"] : step["channels"] + 256],
+        step["low"],
+        8,
+        ofm[step["ofm"] : step["ofm"] + size].reshape(shape),
+    )
+
+
+def prepare_table(shape: tuple[int, ...], table: NDArray[np.int8]) -> Prepared:
+    """A function of one value, by its `table` (256,) from `kernels.lookup.unary_table`."""
+    check_array("table", table, np.int8, 1)
+    if table.size != 256:
+        raise ValueError(f"table has {table.size} entries; allowed is 256")
+    step = new_step(Kind.TABLE, block=prod(shape))
+    entries = table.astype(np.int32)
+    return Prepared(step, shape, shape, run_table, channels=entries)
+
+
+@njit(cache=True, nogil=True)
+def run_table(
+    all_steps: NDArray[Any],
+    number: int,
+    offsets: NDArray[np.int32],
+    channels: NDArray[np.int32],
+    ifm: NDArray[np.int8],
+    second: NDArray[np.int8],
+    ofm: NDArray[np.int8],
+) -> None:
+    """What `Prepared` calls."""
+    step = all_steps[number]
+    size = step["block"]
+    look_up(
+        ifm[step["ifm"] : step["ifm"] + size],
+        channels[step["channels"] : step["channels"] + 256],
+        ofm[step["ofm"] : step["ofm"] + size],
+    )

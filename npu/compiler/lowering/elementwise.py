@@ -1,0 +1,166 @@
+"""Elementwise operators: functions of two maps, and of one by table."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kernels.lookup import UNARY_KINDS
+from kernels.quantization import add_parameters, mul_multiplier
+from kernels.requantize import Rounding
+from npu.compiler.terms.geometry import Extent
+from npu.compiler.terms.shapes import is_map, map_extent, natural_extent
+from npu.compiler.terms.tasks import ElementwiseTask, LoweredOperator, constant_source
+from npu.model.graph import Graph, Operator, Tensor
+from npu.model.options import ElementwiseOptions
+from npu.model.quant_params import activation_range, blamed_on, scale_and_zero_point
+from npu.reference.executors.common import Context
+from npu.reference.executors.registry import run_operator
+from rtl.isa import Function
+
+FUNCTIONS = {
+    "ADD": Function.ADD,
+    "SUB": Function.SUB,
+    "MUL": Function.MUL,
+    "MAXIMUM": Function.MAXIMUM,
+    "MINIMUM": Function.MINIMUM,
+}
+"""Operators of two operands."""
+
+TABLE_KINDS = frozenset({*UNARY_KINDS, "PRELU"})
+"""Operators of one operand, and perhaps of a constant."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Operand:
+    """A map: what holds it, its extent, and its values if they are constant.
+
+    `data` is int8 `[height, width, channels]`.
+    """
+
+    position: int
+    source: int
+    extent: Extent
+    data: NDArray[np.int8] | None = None
+
+
+def lower_elementwise(graph: Graph, op: Operator, rounding: Rounding) -> LoweredOperator:
+    """Lower an operator of `FUNCTIONS` or `TABLE_KINDS`."""
+    extent = output_extent(graph, op)
+    if has_table(graph, op):
+        table = operator_table(graph, op, rounding)
+        task = ElementwiseTask(function=Function.TABLE, extent=extent, table=table)
+        source = next(t for t in op.inputs if not graph.tensors[t].is_constant)
+        return LoweredOperator(op.index, op.kind, 0, (source,), op.outputs[0], (task,))
+    first, second = (_operand(graph, op, position, extent) for position in (0, 1))
+    if first.extent != extent and op.kind != "SUB":
+        first, second = second, first
+    if first.extent != extent:
+        assert first.data is not None, "a rule excludes computed ones"
+        whole = np.broadcast_to(first.data, (extent.height, extent.width, extent.channels))
+        first = replace(first, extent=extent, data=np.ascontiguousarray(whole))
+    return LoweredOperator(
+        op.index,
+        op.kind,
+        0,
+        (first.source, second.source),
+        op.outputs[0],
+        (_function(graph, op, extent, first, second),),
+        {o.source: o.data for o in (first, second) if o.data is not None},
+    )
+
+
+def has_table(graph: Graph, op: Operator) -> bool:
+    """Whether the output is a function of one int8 value: constants have a single value each."""
+    inputs = [graph.tensors[t] for t in op.inputs]
+    computed = {t.index for t in inputs if not t.is_constant}
+    return len(computed) == 1 and all(t.size == 1 for t in inputs if t.is_constant)
+
+
+def output_extent(graph: Graph, op: Operator) -> Extent:
+    """The map that an elementwise operator makes."""
+    shape = graph.output_tensor(op).shape
+    return map_extent(shape) if is_map(shape) else natural_extent(shape)
+
+
+def operand_extent(graph: Graph, op: Operator, tensor: Tensor) -> Extent | None:
+    """The map as which an operator of two operands reads a computed one.
+
+    None where the channels of a pixel are broadcast, or more than the hardware can.
+    """
+    ofm, extent = graph.output_tensor(op), output_extent(graph, op)
+    if tensor.size == ofm.size:
+        return extent
+    if tensor.size == extent.channels == (tensor.shape or (1,))[-1]:
+        return Extent(1, 1, extent.channels)
+    if not is_map(ofm.shape):
+        return None
+    found = map_extent(tensor.shape)
+    return found if found.channels == extent.channels else None
+
+
+def operator_table(graph: Graph, op: Operator, rounding: Rounding) -> NDArray[np.uint8]:
+    """The results of an operator that `has_table` for every byte, uint8 `[256]`.
+
+    What the kernel of the operator computes of all int8 values.
+    Raises `ModelError` for parameters that the kernel does not accept.
+    """
+    computed = next(t for t in op.inputs if not graph.tensors[t].is_constant)
+    tensors = list(graph.tensors)
+    for index in (computed, op.outputs[0]):
+        tensors[index] = replace(tensors[index], shape=(256,))
+    context = Context({computed: np.arange(256).astype(np.int8)}, rounding)
+    run_operator(replace(graph, tensors=tuple(tensors)), op, context)
+    table: NDArray[np.uint8] = context.values[op.outputs[0]].view(np.uint8)
+    return table
+
+
+def _operand(graph: Graph, op: Operator, position: int, extent: Extent) -> _Operand:
+    tensor = graph.tensors[op.inputs[position]]
+    if tensor.data is None:
+        found = operand_extent(graph, op, tensor)
+        assert found is not None, "a rule excludes others"
+        return _Operand(position, tensor.index, found)
+    data = np.broadcast_to(tensor.data, graph.output_tensor(op).shape)
+    data = data.reshape(extent.height, extent.width, extent.channels)
+    if (data == data[:1, :1]).all():
+        data, extent = data[:1, :1], Extent(1, 1, extent.channels)
+    source = constant_source(op.index)
+    return _Operand(position, source, extent, np.ascontiguousarray(data))
+
+
+def _function(
+    graph: Graph, op: Operator, extent: Extent, first: _Operand, second: _Operand
+) -> ElementwiseTask:
+    """The task of a function of two operands, in the order in which the hardware takes them."""
+    task = ElementwiseTask(
+        function=FUNCTIONS[op.kind],
+        extent=extent,
+        second=second.extent if second.extent != extent else None,
+    )
+    if op.kind in ("MAXIMUM", "MINIMUM"):
+        return task
+    positions = first.position, second.position
+    inputs = [scale_and_zero_point(graph.tensors[op.inputs[p]]) for p in positions]
+    (scale_a, zero_a), (scale_b, zero_b) = inputs
+    scale, zero_point = scale_and_zero_point(graph.output_tensor(op))
+    low, high = activation_range(graph, op, op.options_as(ElementwiseOptions).activation)
+    task = replace(
+        task,
+        zero_points=(zero_a, zero_b),
+        ofm_zero_point=zero_point,
+        activation_min=low,
+        activation_max=high,
+    )
+    with blamed_on(op):
+        if op.kind == "MUL":
+            multiplier, shift = mul_multiplier(scale_a, scale_b, scale)
+            return replace(task, multiplier=multiplier, shift=shift)
+        parameters = add_parameters(scale_a, scale_b, scale)
+    return replace(
+        task,
+        multipliers=(parameters.multiplier_a, parameters.multiplier_b),
+        right_shifts=(-parameters.shift_a, -parameters.shift_b),
+        multiplier=parameters.multiplier,
+        shift=parameters.shift,
+    )

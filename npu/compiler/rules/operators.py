@@ -1,0 +1,261 @@
+"""What the NPU can execute: one predicate per rule, whose docstring is what the user is told.
+
+A rule holds when it returns True. Rules are tried in order; the first that does not hold is the
+reason why an operator stays on the CPU.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from kernels.requantize import Rounding
+from npu.compiler.errors import CompileError
+from npu.compiler.lowering.elementwise import TABLE_KINDS, has_table, operand_extent
+from npu.compiler.lowering.movement import MOVING_KINDS
+from npu.compiler.lowering.operators import COMPUTE_KINDS, lower_operator
+from npu.compiler.lowering.padding import PAD_KINDS, paddings
+from npu.compiler.lowering.reduction import reduction_map
+from npu.compiler.rules.movement import (
+    computed_inputs,
+    evenly_resized,
+    few_commands,
+    no_activation,
+    one_quantization,
+    size_in_range,
+)
+from npu.compiler.rules.products import (
+    clamped,
+    constant_kernel,
+    int8_matrices,
+    matrices_in_range,
+    one_map_to_another,
+    phases_in_range,
+    products_rescale,
+)
+from npu.compiler.terms.normalize import FIELD_LIMIT
+from npu.compiler.terms.shapes import CHANNEL_LIMIT, EXTENT_LIMIT, is_map, natural_extent
+from npu.errors import ModelError
+from npu.model.graph import Graph, Operator, Tensor
+from npu.model.options import (
+    Activation,
+    Conv2DOptions,
+    DepthwiseConv2DOptions,
+    ElementwiseOptions,
+    FullyConnectedOptions,
+    PoolOptions,
+)
+from npu.model.quant_params import placement, scale_and_zero_point
+
+Rule = Callable[[Graph, Operator], bool]
+
+
+def reason_against(graph: Graph, op: Operator, rounding: Rounding) -> str:
+    """Why the NPU cannot execute `op`, whatever the size of its memories; empty if it can."""
+    rules = RULES.get(op.kind)
+    if rules is None:
+        return f"{op.kind} is not an NPU operator"
+    for rule in rules:
+        try:
+            holds = rule(graph, op)
+        except ModelError as error:
+            return str(error)
+        if not holds:
+            return str(rule.__doc__)
+    if op.kind in COMPUTE_KINDS or op.kind in PAD_KINDS:
+        try:
+            lower_operator(graph, op, {}, {}, rounding)
+        except (ModelError, CompileError) as error:
+            return str(error)
+    return ""
+
+
+def _activations(graph: Graph, op: Operator) -> list[Tensor]:
+    inputs = [t for i in range(len(op.inputs)) if (t := graph.input_tensor(op, i)) is not None]
+    return [t for t in inputs if not t.is_constant] + [graph.output_tensor(op)]
+
+
+def int8_activations(graph: Graph, op: Operator) -> bool:
+    """inputs and outputs must be int8"""
+    return all(t.dtype == np.int8 for t in _activations(graph, op))
+
+
+def computed_input(graph: Graph, op: Operator) -> bool:
+    """the input must not be a constant"""
+    return not graph.tensors[op.inputs[0]].is_constant
+
+
+def batch_of_one(graph: Graph, op: Operator) -> bool:
+    """feature maps must have rank 4 and batch 1"""
+    shapes = (graph.tensors[op.inputs[0]].shape, graph.output_tensor(op).shape)
+    return all(len(shape) == 4 and shape[0] == 1 for shape in shapes)
+
+
+def extents_in_range(graph: Graph, op: Operator) -> bool:
+    """feature maps may have up to 65535 rows and columns and 16380 channels"""
+    extents = [natural_extent(t.shape) for t in _activations(graph, op)]
+    return all(
+        max(e.height, e.width) <= EXTENT_LIMIT and e.channels <= CHANNEL_LIMIT for e in extents
+    )
+
+
+def constant_weights(graph: Graph, op: Operator) -> bool:
+    """weights must be constant int8"""
+    weights = graph.input_tensor(op, 1)
+    return weights is not None and weights.is_constant and weights.dtype == np.int8
+
+
+def symmetric_weights(graph: Graph, op: Operator) -> bool:
+    """weights must be quantized with zero point 0"""
+    quantization = graph.tensors[op.inputs[1]].quantization
+    return quantization is not None and not np.any(quantization.zero_points)
+
+
+def constant_bias(graph: Graph, op: Operator) -> bool:
+    """the bias must be constant int32"""
+    bias = graph.input_tensor(op, 2)
+    return bias is None or (bias.is_constant and bias.dtype == np.int32)
+
+
+def clamping_activation(graph: Graph, op: Operator) -> bool:
+    """the fused activation must be NONE, RELU, RELU6 or RELU_N1_TO_1"""
+    options = op.options
+    assert isinstance(
+        options,
+        Conv2DOptions
+        | DepthwiseConv2DOptions
+        | FullyConnectedOptions
+        | PoolOptions
+        | ElementwiseOptions,
+    )
+    allowed = (Activation.NONE, Activation.RELU, Activation.RELU6, Activation.RELU_N1_TO_1)
+    return options.activation in allowed
+
+
+def window_in_range(graph: Graph, op: Operator) -> bool:
+    """kernel, stride, dilation and padding may be up to 255"""
+    windows = placement(graph, op)
+    fields = (*windows.kernel, *windows.stride, *windows.dilation, *windows.padding)
+    return max(fields) <= FIELD_LIMIT
+
+
+def int8_constants(graph: Graph, op: Operator) -> bool:
+    """constant operands must be int8"""
+    return all(graph.tensors[i].dtype == np.int8 for i in op.inputs)
+
+
+def computed_operand(graph: Graph, op: Operator) -> bool:
+    """at least one input must not be a constant"""
+    return not all(graph.tensors[i].is_constant for i in op.inputs)
+
+
+def broadcast_pixels(graph: Graph, op: Operator) -> bool:
+    """computed operands are broadcast along the rows and columns of a map only"""
+    computed = [t for i in op.inputs if not (t := graph.tensors[i]).is_constant]
+    return has_table(graph, op) or all(operand_extent(graph, op, t) for t in computed)
+
+
+def whole_operand(graph: Graph, op: Operator) -> bool:
+    """only one of two computed operands may be broadcast"""
+    inputs = [graph.tensors[i] for i in op.inputs]
+    size = graph.output_tensor(op).size
+    return has_table(graph, op) or any(t.is_constant or t.size == size for t in inputs)
+
+
+def whole_minuend(graph: Graph, op: Operator) -> bool:
+    """the first operand must not be broadcast unless it is constant"""
+    first = graph.tensors[op.inputs[0]]
+    whole = first.size == graph.output_tensor(op).size
+    return has_table(graph, op) or first.is_constant or whole
+
+
+def one_slope(graph: Graph, op: Operator) -> bool:
+    """there must be one constant slope"""
+    return has_table(graph, op)
+
+
+def whole_rows(graph: Graph, op: Operator) -> bool:
+    """a batch of inputs must have the inputs of one output as its last dimension"""
+    features = graph.tensors[op.inputs[1]].shape[1]
+    ifm = graph.tensors[op.inputs[0]]
+    return ifm.size == features or ifm.shape[-1] == features
+
+
+def one_map(graph: Graph, op: Operator) -> bool:
+    """the input must have up to three dimensions, or four and batch 1"""
+    return is_map(graph.tensors[op.inputs[0]].shape)
+
+
+def reduction_in_range(graph: Graph, op: Operator) -> bool:
+    """up to 255 rows and columns may be reduced, or all pixels if they fill such a rectangle"""
+    extent, (over_height, over_width, _) = reduction_map(graph, op)
+    rows, columns = extent.height if over_height else 1, extent.width if over_width else 1
+    return max(rows, columns) <= FIELD_LIMIT
+
+
+def pixels_reduced(graph: Graph, op: Operator) -> bool:
+    """channels must not be reduced"""
+    return not reduction_map(graph, op)[1][2]
+
+
+def same_quantization(graph: Graph, op: Operator) -> bool:
+    """input and output must have the same scale and zero point"""
+    ifm = scale_and_zero_point(graph.tensors[op.inputs[0]])
+    return ifm == scale_and_zero_point(graph.output_tensor(op))
+
+
+def padding_in_range(graph: Graph, op: Operator) -> bool:
+    """the batch must not be extended, and height and width by up to 255 in front and behind"""
+    amounts = paddings(graph, op)
+    spatial = [n for pair in amounts[-3:-1] for n in pair]
+    return not any(map(any, amounts[:-3])) and max(spatial, default=0) <= FIELD_LIMIT
+
+
+def constant_paddings(graph: Graph, op: Operator) -> bool:
+    """the paddings must be constant"""
+    return graph.tensors[op.inputs[1]].is_constant
+
+
+_COMMON: list[Rule] = [int8_activations, computed_input, extents_in_range]
+_WEIGHTS: list[Rule] = [constant_weights, symmetric_weights, constant_bias, clamping_activation]
+_CONVOLUTION: list[Rule] = [*_COMMON, batch_of_one, *_WEIGHTS, window_in_range]
+_POOL: list[Rule] = [*_COMMON, batch_of_one, clamping_activation, window_in_range]
+_FUNCTION: list[Rule] = [
+    int8_activations,
+    int8_constants,
+    computed_operand,
+    extents_in_range,
+    broadcast_pixels,
+    whole_operand,
+]
+_REDUCTION: list[Rule] = [*_COMMON, one_map, reduction_in_range]
+_MOVEMENT: list[Rule] = [int8_activations, computed_inputs, size_in_range, few_commands]
+_PADDING: list[Rule] = [*_COMMON, constant_paddings, one_map, padding_in_range]
+
+RULES: dict[str, list[Rule]] = {
+    "CONV_2D": _CONVOLUTION,
+    "DEPTHWISE_CONV_2D": _CONVOLUTION,
+    "FULLY_CONNECTED": [*_COMMON, *_WEIGHTS, whole_rows],
+    **{kind: [*_FUNCTION, clamping_activation] for kind in ("ADD", "MUL")},
+    "SUB": [*_FUNCTION, whole_minuend, clamping_activation],
+    **{kind: _FUNCTION for kind in ("MAXIMUM", "MINIMUM")},
+    **{kind: _COMMON for kind in sorted(TABLE_KINDS)},
+    "PRELU": [*_COMMON, one_slope],
+    "AVERAGE_POOL_2D": _POOL,
+    "MAX_POOL_2D": _POOL,
+    **{kind: _REDUCTION for kind in ("MEAN", "SUM")},
+    "REDUCE_MAX": [*_REDUCTION, pixels_reduced, same_quantization],
+    **{kind: _PADDING for kind in sorted(PAD_KINDS)},
+    **{kind: _MOVEMENT for kind in sorted(MOVING_KINDS)},
+    "CONCATENATION": [no_activation, one_quantization, *_MOVEMENT],
+    "BATCH_MATMUL": [int8_activations, int8_matrices, matrices_in_range, products_rescale],
+    "TRANSPOSE_CONV": [
+        int8_activations,
+        one_map_to_another,
+        constant_kernel,
+        symmetric_weights,
+        clamped,
+        phases_in_range,
+    ],
+    "RESIZE_NEAREST_NEIGHBOR": [int8_activations, evenly_resized, *_MOVEMENT],
+}
+"""What has to hold for each kind, apart from its neighbours and the size of the memories."""

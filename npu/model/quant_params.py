@@ -1,0 +1,188 @@
+"""From the quantization in a graph to the integers that kernels and hardware compute with.
+
+Only a bridge: the formulas are those of `kernels.quantization`. Whatever executes an operator
+(kernels, compiler) takes its parameters from here, so that all of them take the same.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kernels import quantization as formulas
+from npu.errors import ModelError
+from npu.model.graph import Graph, Operator, Quantization, Tensor
+from npu.model.options import (
+    Activation,
+    Conv2DOptions,
+    DepthwiseConv2DOptions,
+    PoolOptions,
+    TransposeConvOptions,
+)
+
+Pair = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class OutputStage:
+    """How an accumulator of CONV_2D, DEPTHWISE_CONV_2D or FULLY_CONNECTED becomes int8.
+
+    `multiplier` (Q31) and `shift` (power of two) are int32 of shape (output channels,);
+    `bias` is int32 of the same shape, zeros where the operator has none.
+    """
+
+    ifm_zero_point: int
+    ofm_zero_point: int
+    bias: NDArray[np.int32]
+    multiplier: NDArray[np.int32]
+    shift: NDArray[np.int32]
+    activation_min: int
+    activation_max: int
+
+    def arguments(self) -> dict[str, Any]:
+        """All but the bias, by the names that kernels and compiler tasks give them."""
+        return {
+            "ifm_zero_point": self.ifm_zero_point,
+            "ofm_zero_point": self.ofm_zero_point,
+            "multiplier": self.multiplier,
+            "shift": self.shift,
+            "activation_min": self.activation_min,
+            "activation_max": self.activation_max,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placement:
+    """Where the windows of a convolution or pooling lie; pairs are (vertical, horizontal).
+
+    `padding` is what lies in front of the first input.
+    """
+
+    kernel: Pair
+    stride: Pair
+    dilation: Pair
+    padding: Pair
+    ofm_hw: Pair
+
+
+@contextmanager
+def blamed_on(op: Operator) -> Iterator[None]:
+    """Turn a kernel's `ValueError` into a `ModelError` that names the operator."""
+    try:
+        yield
+    except ValueError as error:
+        raise ModelError(f"operator {op.index} ({op.kind}): {error}") from None
+
+
+def quantization_of(tensor: Tensor) -> Quantization:
+    """The tensor's quantization; `ModelError` when it has none."""
+    if tensor.quantization is None:
+        raise ModelError(f"tensor {tensor.name!r} has no scale")
+    return tensor.quantization
+
+
+def scale_and_zero_point(tensor: Tensor) -> tuple[float, int]:
+    """Scale and zero point of a per-tensor quantized tensor; `ModelError` when it is not."""
+    quantization = quantization_of(tensor)
+    if not quantization.per_tensor:
+        raise ModelError(
+            f"tensor {tensor.name!r} has {quantization.scales.size} scales, one expected"
+        )
+    return quantization.scale, quantization.zero_point
+
+
+def activation_range(graph: Graph, op: Operator, activation: Activation) -> Pair:
+    """The clamping range (min, max) that a fused activation puts on the operator's output.
+
+    Raises `ModelError` for an activation that has no such range.
+    """
+    ofm = graph.output_tensor(op)
+    scale, zero_point = scale_and_zero_point(ofm)
+    bits = 8 * ofm.dtype.itemsize
+    with blamed_on(op):
+        return formulas.activation_range(activation.name, scale, zero_point, bits=bits)
+
+
+def output_stage(
+    graph: Graph, op: Operator, activation: Activation, *, ifm_position: int = 0
+) -> OutputStage:
+    """The output stage of an operator with weights; the bias is its last input.
+
+    `ifm_position` is 2 for TRANSPOSE_CONV.
+
+    Raises `ModelError` for quantizations that TFLM does not compute with either: weights with a
+    zero point, or scales out of range.
+    """
+    ifm, weights = graph.tensors[op.inputs[ifm_position]], graph.tensors[op.inputs[1]]
+    ofm = graph.output_tensor(op)
+    ifm_scale, ifm_zero_point = scale_and_zero_point(ifm)
+    ofm_scale, ofm_zero_point = scale_and_zero_point(ofm)
+    weight_quantization = quantization_of(weights)
+    if np.any(weight_quantization.zero_points != 0):
+        raise ModelError(
+            f"operator {op.index} ({op.kind}): weights {weights.name!r} have a zero point, "
+            "symmetric weights expected"
+        )
+    channels = ofm.shape[-1]
+    scales = weight_quantization.scales
+    with blamed_on(op):
+        multiplier, shift = formulas.conv_multipliers(ifm_scale, scales, ofm_scale, channels)
+    low, high = activation_range(graph, op, activation)
+    return OutputStage(
+        ifm_zero_point=ifm_zero_point,
+        ofm_zero_point=ofm_zero_point,
+        bias=_bias(graph, op, channels, max(ifm_position, 1) + 1),
+        multiplier=multiplier,
+        shift=shift,
+        activation_min=low,
+        activation_max=high,
+    )
+
+
+def placement(graph: Graph, op: Operator) -> Placement:
+    """The windows of CONV_2D, DEPTHWISE_CONV_2D, AVERAGE_POOL_2D or MAX_POOL_2D."""
+    options = op.options
+    dilation = (1, 1)
+    if isinstance(options, PoolOptions):
+        kernel = options.filter_h, options.filter_w
+    elif isinstance(options, Conv2DOptions | DepthwiseConv2DOptions):
+        weights = graph.tensors[op.inputs[1]].shape
+        kernel, dilation = (weights[1], weights[2]), (options.dilation_h, options.dilation_w)
+    else:
+        raise TypeError(f"operator {op.index} ({op.kind}) has no windows")
+    stride = options.stride_h, options.stride_w
+    size = graph.tensors[op.inputs[0]].shape
+    mode = options.padding.name
+    with blamed_on(op):
+        rows = formulas.window(size[1], kernel[0], stride[0], dilation[0], mode)
+        columns = formulas.window(size[2], kernel[1], stride[1], dilation[1], mode)
+    return Placement(
+        kernel=kernel,
+        stride=stride,
+        dilation=dilation,
+        padding=(rows.before, columns.before),
+        ofm_hw=(rows.output, columns.output),
+    )
+
+
+def transposed_padding(graph: Graph, op: Operator) -> Pair:
+    """The padding in front of the convolution that a TRANSPOSE_CONV transposes."""
+    options = op.options_as(TransposeConvOptions)
+    size, kernel = graph.output_tensor(op).shape, graph.tensors[op.inputs[1]].shape
+    mode = options.padding.name
+    with blamed_on(op):
+        rows = formulas.window(size[1], kernel[1], options.stride_h, 1, mode)
+        columns = formulas.window(size[2], kernel[2], options.stride_w, 1, mode)
+    return rows.before, columns.before
+
+
+def _bias(graph: Graph, op: Operator, channels: int, position: int) -> NDArray[np.int32]:
+    tensor = graph.input_tensor(op, position)
+    if tensor is None:
+        return np.zeros(channels, np.int32)
+    if tensor.data is None:
+        raise ModelError(f"operator {op.index} ({op.kind}): bias {tensor.name!r} is not a constant")
+    return tensor.data.astype(np.int32).reshape(-1)

@@ -1,0 +1,171 @@
+"""Executors of operators that move data."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kernels import data_movement as kernels
+from kernels.resize import resize_bilinear, resize_nearest_neighbor
+from kernels.shape import pad
+from npu.model.graph import Graph, Operator
+from npu.model.options import (
+    Activation,
+    AxisOptions,
+    BlockOptions,
+    ConcatenationOptions,
+    MirrorPadOptions,
+    ResizeOptions,
+)
+from npu.model.shape_rules import constant_operand, operator_slices
+from npu.reference.executors.common import (
+    Context,
+    Executor,
+    Kernel,
+    input_quantization,
+    int8_kernels,
+    operand,
+    operands,
+    output_quantization,
+)
+
+
+def _pad(graph: Graph, op: Operator, context: Context) -> NDArray[np.int8]:
+    return pad(operand(graph, op, 0, context), paddings(graph, op), value=pad_value(graph, op))
+
+
+def pad_value(graph: Graph, op: Operator) -> int:
+    """What PAD and PADV2 fill with; ValueError where it is quantized otherwise than the output."""
+    if op.kind == "PADV2":
+        value = int(constant_operand(graph, op, 2).item())
+        given, expected = input_quantization(graph, op, 2), output_quantization(graph, op)
+        if given != expected:
+            raise ValueError(
+                f"the padding has scale and zero point {given}; allowed is the output's {expected}"
+            )
+        return value
+    return output_quantization(graph, op)[1]
+
+
+def _mirror_pad(graph: Graph, op: Operator, context: Context) -> NDArray[Any]:
+    symmetric = op.options_as(MirrorPadOptions).symmetric
+    ifm = operand(graph, op, 0, context)
+    return kernels.mirror_pad(ifm, paddings(graph, op), symmetric=symmetric)
+
+
+def paddings(graph: Graph, op: Operator) -> list[tuple[int, int]]:
+    """(Before, after) of each dimension."""
+    return [(int(before), int(after)) for before, after in constant_operand(graph, op, 1)]
+
+
+def _reshape(graph: Graph, op: Operator, context: Context) -> NDArray[Any]:
+    return operand(graph, op, 0, context)
+
+
+def _transpose(graph: Graph, op: Operator, context: Context) -> NDArray[Any]:
+    order = [int(i) for i in constant_operand(graph, op, 1).reshape(-1)]
+    return kernels.transpose(operand(graph, op, 0, context), order)
+
+
+def _concatenation(graph: Graph, op: Operator, context: Context) -> NDArray[Any]:
+    options = op.options_as(ConcatenationOptions)
+    if options.activation is not Activation.NONE:
+        raise ValueError(f"activation is {options.activation.name}; allowed is NONE")
+    ofm = output_quantization(graph, op)
+    for i in range(len(op.inputs)):
+        given = input_quantization(graph, op, i)
+        if given != ofm:
+            raise ValueError(
+                f"input {i} has scale and zero point {given}; allowed is the output's {ofm}"
+            )
+    return kernels.concatenate(operands(graph, op, context), options.axis)
+
+
+def _split(graph: Graph, op: Operator, context: Context) -> list[NDArray[Any]]:
+    x, which = (1, 0) if op.kind == "SPLIT" else (0, 2)
+    ifm = operand(graph, op, x, context)
+    axis = int(constant_operand(graph, op, which).item()) % ifm.ndim
+    sizes = [graph.tensors[i].shape[axis] for i in op.outputs]
+    return kernels.split(ifm, sizes, axis)
+
+
+def _pack(graph: Graph, op: Operator, context: Context) -> NDArray[Any]:
+    return kernels.pack(operands(graph, op, context), op.options_as(AxisOptions).axis)
+
+
+def _unpack(graph: Graph, op: Operator, context: Context) -> list[NDArray[Any]]:
+    return kernels.unpack(operand(graph, op, 0, context), op.options_as(AxisOptions).axis)
+
+
+def _gather(graph: Graph, op: Operator, context: Context) -> NDArray[Any]:
+    ifm, indices = operands(graph, op, context)
+    return kernels.gather(ifm, indices, op.options_as(AxisOptions).axis)
+
+
+def _slice(graph: Graph, op: Operator, context: Context) -> NDArray[Any]:
+    return kernels.strided_slice(operand(graph, op, 0, context), operator_slices(graph, op))
+
+
+def _broadcast_to(graph: Graph, op: Operator, context: Context) -> NDArray[Any]:
+    return kernels.broadcast_to(operand(graph, op, 0, context), graph.output_tensor(op).shape)
+
+
+def _resize(kernel: Callable[..., NDArray[np.int8]]) -> Executor:
+    def execute(graph: Graph, op: Operator, context: Context) -> NDArray[np.int8]:
+        options = op.options_as(ResizeOptions)
+        return kernel(
+            operand(graph, op, 0, context),
+            graph.output_tensor(op).shape[1:3],
+            align_corners=options.align_corners,
+            half_pixel_centers=options.half_pixel_centers,
+        )
+
+    return execute
+
+
+def _space_to_depth(graph: Graph, op: Operator, context: Context) -> NDArray[Any]:
+    return kernels.space_to_depth(
+        operand(graph, op, 0, context), op.options_as(BlockOptions).block_size
+    )
+
+
+def _depth_to_space(graph: Graph, op: Operator, context: Context) -> NDArray[Any]:
+    return kernels.depth_to_space(
+        operand(graph, op, 0, context), op.options_as(BlockOptions).block_size
+    )
+
+
+_ANYWHERE: dict[str, Executor] = {
+    "RESHAPE": _reshape,
+    "SQUEEZE": _reshape,
+    "EXPAND_DIMS": _reshape,
+    "TRANSPOSE": _transpose,
+    "CONCATENATION": _concatenation,
+    "SPLIT": _split,
+    "SPLIT_V": _split,
+    "PACK": _pack,
+    "UNPACK": _unpack,
+    "STRIDED_SLICE": _slice,
+    "SLICE": _slice,
+    "BROADCAST_TO": _broadcast_to,
+}
+_ANY = "int8", "int16", "int32", "int64", "bool"
+_WIDE = "int8", "int16"
+
+KERNELS = {
+    **{kind: Kernel(execute, _ANY) for kind, execute in _ANYWHERE.items()},
+    "PAD": Kernel(_pad, _WIDE),
+    "PADV2": Kernel(_pad, _WIDE),
+    "RESIZE_NEAREST_NEIGHBOR": Kernel(_resize(resize_nearest_neighbor), _WIDE),
+    **int8_kernels(
+        {
+            "RESIZE_BILINEAR": _resize(resize_bilinear),
+            "MIRROR_PAD": _mirror_pad,
+            "GATHER": _gather,
+            "SPACE_TO_DEPTH": _space_to_depth,
+            "DEPTH_TO_SPACE": _depth_to_space,
+        }
+    ),
+}
+"""The kernels of operators that move data."""

@@ -1,0 +1,103 @@
+"""Which kernel executes an operator, by its kind and its element types: the one place that says so.
+
+What is declared here is what `require_kernel` checks, and what the table of supported operators
+shows.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from numpy.typing import NDArray
+
+from npu.errors import UnsupportedOperatorError
+from npu.model.graph import Graph, Operator, Tensor
+from npu.model.options import CallOnceOptions
+from npu.model.quant_params import blamed_on
+from npu.reference.executors import elementwise, int16, movement, recurrent, variables, weights
+from npu.reference.executors.common import NOTHING, Context, Kernel
+
+DATA_OPERANDS = {"TRANSPOSE_CONV": 2, "SPLIT": 1, "ASSIGN_VARIABLE": 1}
+"""The position of the input whose type decides, where it is not the first."""
+
+
+def run_operator(graph: Graph, op: Operator, context: Context) -> None:
+    """Run one operator on the values of `context`, and add its outputs to them.
+
+    Raises `UnsupportedOperatorError` when it has no kernel, and `ModelError` for parameters that
+    no kernel accepts.
+    """
+    kernel = require_kernel(graph, op)
+    with blamed_on(op):
+        result = kernel.execute(graph, op, context)
+    outputs = result if isinstance(result, list) else [result]
+    for index, value in zip(op.outputs, outputs, strict=True):
+        context.values[index] = value.reshape(graph.tensors[index].shape)
+
+
+def _call_once(graph: Graph, op: Operator, context: Context) -> list[NDArray[Any]]:
+    if context.state.call_once(op.index):
+        called = graph.initializers[op.options_as(CallOnceOptions).subgraph]
+        inner = replace(context, values={})
+        for each in called.operators:
+            run_operator(called, each, inner)
+    return []
+
+
+_TABLES: tuple[Mapping[str, Kernel], ...] = (
+    weights.KERNELS,
+    recurrent.KERNELS,
+    elementwise.KERNELS,
+    movement.KERNELS,
+    int16.KERNELS,
+    variables.KERNELS,
+    {"CALL_ONCE": Kernel(_call_once, (NOTHING,))},
+)
+KERNELS: Mapping[str, tuple[Kernel, ...]] = {
+    kind: tuple(table[kind] for table in _TABLES if kind in table)
+    for kind in sorted({kind for table in _TABLES for kind in table})
+}
+"""The kernels of each operator kind; no two of them take the same types."""
+
+
+def find_kernel(graph: Graph, op: Operator) -> Kernel | None:
+    """The kernel that takes `op` with the types of its data input and its first output."""
+    given, result = _data_types(graph, op)
+    for kernel in KERNELS.get(op.kind, ()):
+        if kernel.takes(given, result):
+            return kernel
+    return None
+
+
+def require_kernel(graph: Graph, op: Operator) -> Kernel:
+    """The kernel for `op`.
+
+    Raises `UnsupportedOperatorError`, which lists what is supported, when there is none.
+    """
+    kernel = find_kernel(graph, op)
+    if kernel is not None:
+        return kernel
+    where = f"operator {op.index} ({op.kind})"
+    if op.kind not in KERNELS:
+        raise UnsupportedOperatorError(f"{where} has no kernel; supported are {', '.join(KERNELS)}")
+    given, result = _data_types(graph, op)
+    supported = "; ".join(kernel.summary() for kernel in KERNELS[op.kind])
+    raise UnsupportedOperatorError(
+        f"{where} has no kernel from {given} to {result}; supported are {supported}"
+    )
+
+
+def require_kernels(graph: Graph) -> None:
+    """`require_kernel` of every operator of `graph` and of what initializes its variables."""
+    for each in (graph, *graph.initializers.values()):
+        for op in each.operators:
+            require_kernel(each, op)
+
+
+def _data_types(graph: Graph, op: Operator) -> tuple[str, str]:
+    source = graph.input_tensor(op, DATA_OPERANDS.get(op.kind, 0))
+    return _type_name(source), _type_name(graph.output_tensor(op) if op.outputs else None)
+
+
+def _type_name(tensor: Tensor | None) -> str:
+    return NOTHING if tensor is None else tensor.type_name

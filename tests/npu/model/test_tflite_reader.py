@@ -1,0 +1,357 @@
+"""Reading `.tflite`: what the graph holds, and one clear line for everything that is refused."""
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import flatbuffers  # type: ignore[import-untyped]
+import numpy as np
+import pytest
+from tflite_micro.tensorflow.lite.micro.python import (
+    schema_py_generated as schema,
+)
+
+from npu.errors import ModelError
+from npu.model.options import Activation, Conv2DOptions, Padding, PoolOptions, SoftmaxOptions
+from npu.model.tflite_reader import read_model, read_model_bytes
+from tests.npu.small_model import classifier
+from tests.support.shared_models import NETWORKS, shared_model
+from tests.support.tflite_builder import ModelBuilder
+from tests.support.tflite_file import ModelFile
+
+
+def edited(data: bytes, change: Callable[[Any], None]) -> bytes:
+    """The model `data` after `change` to its object form."""
+    model = schema.ModelT.InitFromPackedBuf(data)
+    change(model)
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
+    return bytes(builder.Output())
+
+
+def refusal(data: bytes) -> str:
+    """The one-line message with which the reader refuses `data`."""
+    with pytest.raises(ModelError) as caught:
+        read_model_bytes(data, "m")
+    message = str(caught.value)
+    assert "\n" not in message
+    return message
+
+
+def test_tensors_and_quantization() -> None:
+    m = ModelBuilder()
+    x = m.input((1, 4, 4, 2), scale=0.5, zero_point=-3, name="picture")
+    weights = np.arange(3 * 2 * 2, dtype=np.int8).reshape(3, 1, 2, 2)
+    bias = np.array([5, -6, 7], np.int32)
+    y = m.conv2d(
+        x,
+        weights,
+        bias,
+        weight_scales=[0.1, 0.2, 0.3],
+        scale=0.25,
+        zero_point=9,
+        stride=(2, 1),
+        padding="VALID",
+        activation="RELU6",
+    )
+    graph = read_model_bytes(m.build(), "net")
+    assert graph.name == "net"
+    assert graph.inputs == (x.index,)
+    assert graph.outputs == (y.index,)
+    picture = graph.tensors[x.index]
+    assert picture.name == "picture"
+    assert picture.shape == (1, 4, 4, 2)
+    assert picture.dtype == np.int8
+    assert picture.data is None
+    assert picture.quantization is not None
+    assert (picture.quantization.scale, picture.quantization.zero_point) == (0.5, -3)
+    (op,) = graph.operators
+    assert op.kind == "CONV_2D"
+    assert op.options == Conv2DOptions(
+        padding=Padding.VALID, stride_h=2, stride_w=1, activation=Activation.RELU6
+    )
+    w, b = graph.input_tensor(op, 1), graph.input_tensor(op, 2)
+    assert w is not None
+    assert b is not None
+    assert w.data is not None
+    assert b.data is not None
+    np.testing.assert_array_equal(w.data, weights)
+    np.testing.assert_array_equal(b.data, bias)
+    assert not w.data.flags.writeable
+    assert w.quantization is not None
+    assert w.quantization.axis == 0
+    np.testing.assert_array_equal(w.quantization.scales, np.array([0.1, 0.2, 0.3], np.float32))
+    with pytest.raises(ValueError, match="size 1"):
+        _ = w.quantization.scale
+
+
+def test_options_of_other_operators() -> None:
+    m = ModelBuilder()
+    x = m.input((1, 8, 6, 4), scale=0.5)
+    p = m.max_pool2d(x, window=(3, 2), stride=(2, 1), padding="SAME", activation="RELU")
+    m.softmax(p, beta=0.5)
+    pool, softmax = read_model_bytes(m.build(), "m").operators
+    assert pool.options == PoolOptions(
+        padding=Padding.SAME,
+        stride_h=2,
+        stride_w=1,
+        filter_h=3,
+        filter_w=2,
+        activation=Activation.RELU,
+    )
+    assert softmax.options_as(SoftmaxOptions).beta == 0.5
+    with pytest.raises(TypeError, match="PoolOptions expected"):
+        softmax.options_as(PoolOptions)
+
+
+def test_unknown_builtin_and_custom_operators_are_read() -> None:
+    m = ModelFile()
+    x = m.input((1, 4), scale=0.5)
+    y, z = m.tensor((1, 4), scale=0.5), m.tensor((1, 4), scale=0.5)
+    m.operator("ELU", [x], [y])
+    m.operator("CUSTOM", [y], [z])
+
+    def name_it(model: Any) -> None:
+        model.operatorCodes[1].customCode = "magic"
+
+    kinds = [op.kind for op in read_model_bytes(edited(m.build(), name_it), "m").operators]
+    assert kinds == ["ELU", "CUSTOM:magic"]
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_reads_real_networks(name: str) -> None:
+    graph = read_model(shared_model(name))
+    assert graph.name == name
+    assert all(op.options is not None for op in graph.operators)
+
+
+def test_missing_file_and_folder(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"cannot read model '.*none.tflite': No such file"):
+        read_model(tmp_path / "none.tflite")
+    with pytest.raises(ModelError, match=r"cannot read model .*: Is a directory"):
+        read_model(tmp_path)
+
+
+@pytest.mark.parametrize("data", [b"", b"TFL3", b"\x7fELF" + bytes(100), bytes(1000)])
+def test_not_a_flatbuffer(data: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "m.tflite"
+    path.write_bytes(data)
+    with pytest.raises(ModelError, match=r"m\.tflite' is not a \.tflite model: identifier 'TFL3'"):
+        read_model(path)
+
+
+def test_every_truncation_is_refused() -> None:
+    data = classifier()
+    for length in range(0, len(data), 7):
+        assert refusal(data[:length])
+    for cut in range(4, 64):
+        assert refusal(data[:-cut]), f"{cut} bytes cut off"
+
+
+@pytest.mark.parametrize("name", ["mlperf_kws_dscnn", "tflm_hello_world_int8"])
+def test_truncated_real_networks_are_refused(name: str) -> None:
+    data = shared_model(name).read_bytes()
+    for length in [*range(0, len(data), len(data) // 150), *range(len(data) - 40, len(data) - 3)]:
+        assert refusal(data[:length]), f"{length} of {len(data)} bytes"
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_flipped_bytes_never_crash(seed: int) -> None:
+    """Corruption is refused or harmless: nothing but `ModelError` ever escapes."""
+    rng = random.Random(seed)
+    data = classifier()
+    messages = []
+    for _ in range(300):
+        broken = bytearray(data)
+        for _ in range(rng.randint(1, 4)):
+            broken[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
+        try:
+            read_model_bytes(bytes(broken), "m")
+        except ModelError as error:
+            messages.append(str(error))
+    assert len(messages) > 30, f"seed {seed}: the corruption did not reach the tables"
+    assert not [m for m in messages if "\n" in m], f"seed {seed}"
+
+
+@pytest.mark.parametrize("dtype", ["float32", "uint8", "uint16"])
+def test_model_of_another_type(dtype: str) -> None:
+    m = ModelFile()
+    x = m.input((1, 4), dtype=dtype, scale=0.5 if dtype != "float32" else None, name="audio")
+    y = m.tensor((1, 4), dtype, scale=0.5 if dtype != "float32" else None)
+    m.operator("RELU", [x], [y])
+    expected = f"the model is not fully integer: tensor 'audio' is {dtype.upper()}; convert it with"
+    assert expected in refusal(m.build())
+
+
+def test_float_in_the_middle() -> None:
+    m = ModelBuilder()
+    x = m.input((1, 4), scale=0.5)
+    f = m.dequantize(x)
+    m.quantize(f, scale=0.5, zero_point=0)
+    assert f"tensor {f.name!r} is FLOAT32" in refusal(m.build())
+
+
+def test_type_without_numpy_counterpart() -> None:
+    def use_strings(model: Any) -> None:
+        model.subgraphs[0].tensors[0].type = schema.TensorType.STRING
+
+    message = refusal(edited(classifier(), use_strings))
+    assert "not fully integer: tensor 'image' is STRING" in message
+
+
+def test_int8_without_scale() -> None:
+    m = ModelFile()
+    x = m.input((1, 4), name="raw")
+    m.operator("RELU", [x], [m.tensor((1, 4), scale=0.5)])
+    assert "tensor 'raw' is INT8 without a scale" in refusal(m.build())
+
+
+def test_activation_with_several_scales() -> None:
+    m = ModelFile()
+    x = m.input((1, 4), scale=0.5)
+    m.operator("RELU", [x], [m.tensor((4, 1), scale=[1, 2, 3, 4], name="odd")])
+    assert "tensor 'odd' is an activation with 4 scales, one expected" in refusal(m.build())
+
+
+@pytest.mark.parametrize("scale", [0.0, -1.0, float("inf"), float("nan")])
+def test_illegal_scale(scale: float) -> None:
+    m = ModelFile()
+    x = m.input((1, 4), scale=scale, name="bad")
+    m.operator("RELU", [x], [m.tensor((1, 4), scale=0.5)])
+    assert "tensor 'bad' has" in refusal(m.build())
+
+
+def test_zero_point_out_of_range() -> None:
+    m = ModelFile()
+    x = m.input((1, 4), scale=0.5, zero_point=128)
+    m.operator("RELU", [x], [m.tensor((1, 4), scale=0.5)])
+    assert "zero point 128, a positive scale and -128..127 expected" in refusal(m.build())
+
+
+def test_batch_of_unknown_size_runs_as_stored() -> None:
+    m = ModelBuilder()
+    x = m.input((1, 4), scale=0.5, shape_signature=(-1, 4))
+    m.relu(x, scale=0.5, zero_point=0)
+    assert read_model_bytes(m.build(), "m").tensors[0].shape == (1, 4)
+
+
+def test_dynamic_shape() -> None:
+    m = ModelBuilder()
+    x = m.input((1, 1, 1, 3), scale=0.5, shape_signature=(-1, -1, -1, 3), name="any")
+    m.relu(x, scale=0.5, zero_point=0)
+    message = refusal(m.build())
+    assert "tensor 'any' has the dynamic shape [-1, -1, -1, 3], static shapes expected" in message
+
+
+def test_missing_shape() -> None:
+    def forget(model: Any) -> None:
+        tensor = model.subgraphs[0].tensors[0]
+        tensor.shape, tensor.hasRank = None, False
+
+    assert "tensor 'image' has no shape" in refusal(edited(classifier(), forget))
+
+
+def test_empty_and_huge_shapes() -> None:
+    def shape(*values: int) -> Callable[[Any], None]:
+        def change(model: Any) -> None:
+            model.subgraphs[0].tensors[0].shape = list(values)
+
+        return change
+
+    assert "is empty" in refusal(edited(classifier(), shape(1, 0, 8, 3)))
+    assert "over 2 GiB" in refusal(edited(classifier(), shape(1, 1 << 20, 1 << 12, 3)))
+
+
+def test_buffer_of_another_size() -> None:
+    def shorten(model: Any) -> None:
+        model.buffers[1].data = model.buffers[1].data[:-1]
+
+    message = refusal(edited(classifier(), shorten))
+    assert "and type int8 needs 162 bytes, its buffer has 161" in message
+
+
+def test_references_out_of_range() -> None:
+    def buffer(model: Any) -> None:
+        model.subgraphs[0].tensors[0].buffer = 99
+
+    def code(model: Any) -> None:
+        model.subgraphs[0].operators[2].opcodeIndex = 77
+
+    def tensor(model: Any) -> None:
+        model.subgraphs[0].operators[0].inputs = [1234, 1, 2]
+
+    def output(model: Any) -> None:
+        model.subgraphs[0].outputs = [-1]
+
+    assert "tensor 'image' uses buffer 99 of" in refusal(edited(classifier(), buffer))
+    assert "operator 2 uses operator code 77 of" in refusal(edited(classifier(), code))
+    assert "operator 0 (CONV_2D): tensor 1234 is not one" in refusal(edited(classifier(), tensor))
+    assert "the network's outputs: tensor -1" in refusal(edited(classifier(), output))
+
+
+def test_nothing_to_run() -> None:
+    def no_operators(model: Any) -> None:
+        model.subgraphs[0].operators = []
+
+    def no_subgraph(model: Any) -> None:
+        model.subgraphs = []
+
+    assert "the model has 0 operators, 1 inputs" in refusal(edited(classifier(), no_operators))
+    assert "the model holds no subgraph" in refusal(edited(classifier(), no_subgraph))
+
+
+def test_schema_version() -> None:
+    def change(model: Any) -> None:
+        model.version = 2
+
+    assert "schema version 2, 3 expected" in refusal(edited(classifier(), change))
+
+
+def test_order_of_operators() -> None:
+    def reverse(model: Any) -> None:
+        model.subgraphs[0].operators.reverse()
+
+    def write_twice(model: Any) -> None:
+        first, second = model.subgraphs[0].operators[:2]
+        second.outputs = first.outputs
+
+    assert "operator 0 (SOFTMAX) reads tensor" in refusal(edited(classifier(), reverse))
+    assert "which already has a value" in refusal(edited(classifier(), write_twice))
+
+
+def test_control_flow() -> None:
+    def add_subgraph(model: Any) -> None:
+        model.subgraphs.append(model.subgraphs[0])
+
+    def add_while(model: Any) -> None:
+        add_subgraph(model)
+        model.operatorCodes[0].builtinCode = schema.BuiltinOperator.WHILE
+        model.operatorCodes[0].deprecatedBuiltinCode = schema.BuiltinOperator.WHILE
+
+    assert len(read_model_bytes(edited(classifier(), add_subgraph), "m").operators) == 7
+    message = refusal(edited(classifier(), add_while))
+    assert "the model has 2 subgraphs and control flow (operator 0 is WHILE)" in message
+
+
+def test_options_of_another_kind_and_illegal_values() -> None:
+    def other_kind(model: Any) -> None:
+        op = model.subgraphs[0].operators[0]
+        op.builtinOptionsType = schema.BuiltinOptions.AddOptions
+        op.builtinOptions = schema.AddOptionsT()
+
+    def set_option(name: str, value: int) -> Callable[[Any], None]:
+        def change(model: Any) -> None:
+            setattr(model.subgraphs[0].operators[0].builtinOptions, name, value)
+
+        return change
+
+    data = classifier()
+    message = refusal(edited(data, other_kind))
+    assert "operator 0 (CONV_2D) carries options of type 11, Conv2DOptions expected" in message
+    message = refusal(edited(data, set_option("strideH", 0)))
+    assert "operator 0 (CONV_2D): stride_h is 0, at least 1 expected" in message
+    message = refusal(edited(data, set_option("padding", 7)))
+    assert "padding is 7, allowed are 0 = SAME, 1 = VALID" in message
+    message = refusal(edited(data, set_option("fusedActivationFunction", 99)))
+    assert "activation is 99, allowed are 0 = NONE" in message
