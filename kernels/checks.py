@@ -32,7 +32,7 @@ class OutputStage(NamedTuple):
     rounding: int
 
 
-class Placement(NamedTuple):
+class WindowPlacement(NamedTuple):
     """Where a window moves, each (vertical, horizontal); `padding` is before the first row."""
 
     stride: Pair
@@ -173,7 +173,7 @@ def check_channels(ifm_channels: int, ofm_channels: int, group_channels: int) ->
 
 def check_placement(
     ifm_hw: Pair, kernel: Pair, stride: Pair, dilation: Pair, padding: Pair, ofm_hw: Pair
-) -> Placement:
+) -> WindowPlacement:
     """The window's attributes as Python ints; ValueError unless each window touches the IFM."""
     stride, dilation = check_pair("stride", stride, 1), check_pair("dilation", dilation, 1)
     padding, ofm_hw = check_pair("padding", padding, 0), check_pair("ofm_hw", ofm_hw, 1)
@@ -186,4 +186,4 @@ def check_placement(
         most = (ifm_hw[axis] + padding[axis] - 1) // stride[axis] + 1
         if ofm_hw[axis] > most:
             raise ValueError(f"{name} OFM size is {ofm_hw[axis]}; allowed is at most {most}")
-    return Placement(stride, dilation, padding, ofm_hw)
+    return WindowPlacement(stride, dilation, padding, ofm_hw)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from kernels.checks import (
     Pair,
-    Placement,
+    WindowPlacement,
     as_operand,
     check_activation,
     check_array,
@@ -82,7 +82,7 @@ def _pool(
 def average_windows(
     ifm: NDArray[np.int8],
     window: Pair,
-    placement: Placement,
+    placement: WindowPlacement,
     activation: Pair,
     ofm: NDArray[np.int8],
 ) -> None:
@@ -113,7 +113,7 @@ def average_windows(
 def maximum_windows(
     ifm: NDArray[np.int8],
     window: Pair,
-    placement: Placement,
+    placement: WindowPlacement,
     activation: Pair,
     ofm: NDArray[np.int8],
 ) -> None:

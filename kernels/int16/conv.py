@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from kernels.checks import (
     Pair,
-    Placement,
+    WindowPlacement,
     as_operand,
     check_activation,
     check_array,
@@ -101,7 +101,7 @@ def fully_connected_16x8(
         check_array("bias", bias, np.int64, 1)
     rows = ifm.reshape(-1, 1, 1, inputs)
     matrix = weights.reshape(outputs, 1, 1, inputs)
-    placement = Placement((1, 1), (1, 1), (0, 0), (1, 1))
+    placement = WindowPlacement((1, 1), (1, 1), (0, 0), (1, 1))
     bounds = activation_min, activation_max
     return _run(rows, matrix, bias, placement, multiplier, shift, bounds).reshape(-1, outputs)
 
@@ -110,7 +110,7 @@ def _run(
     ifm: NDArray[np.int16],
     weights: NDArray[np.int8],
     bias: Bias,
-    placement: Placement,
+    placement: WindowPlacement,
     multiplier: NDArray[np.int32],
     shift: NDArray[np.int32],
     bounds: Pair,
@@ -170,7 +170,7 @@ def _conv(
     ifm: NDArray[np.int16],
     weights: NDArray[np.int8],
     bias: NDArray[np.int64],
-    placement: Placement,
+    placement: WindowPlacement,
     multiplier: NDArray[np.int32],
     shift: NDArray[np.int32],
     rounding: int,

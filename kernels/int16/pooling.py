@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 from kernels.checks import (
     Pair,
-    Placement,
+    WindowPlacement,
     as_operand,
     check_activation,
     check_array,
@@ -66,7 +66,7 @@ def _run(
 def _pool(
     ifm: NDArray[np.int16],
     window: Pair,
-    placement: Placement,
+    placement: WindowPlacement,
     activation: Pair,
     average: bool,
     ofm: NDArray[np.int16],

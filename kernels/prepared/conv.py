@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from kernels.checks import (
     OutputStage,
     Pair,
-    Placement,
+    WindowPlacement,
     check_array,
     check_bias,
     check_channels,
@@ -25,9 +25,9 @@ from kernels.checks import (
     check_zero_point,
 )
 from kernels.prepared.image import fill_image, plan_image
-from kernels.prepared.instruction_sets import SINGLE, Isa, default
+from kernels.prepared.instruction_sets import SINGLE, InstructionSet, default
 from kernels.prepared.panels import OUTPUT_ROWS, folded_bias, output_rows, pack_matrix, widths
-from kernels.prepared.step import Kind, Prepared, new_step
+from kernels.prepared.step import Kind, PreparedKernel, new_step
 from kernels.prepared.tiles import Tile, matrix_tile
 from kernels.requantize import Rounding
 
@@ -95,8 +95,8 @@ def prepare_conv2d(
     activation_min: int,
     activation_max: int,
     rounding: Rounding = Rounding.DOUBLE,
-    isa: Isa | None = None,
-) -> Prepared:
+    isa: InstructionSet | None = None,
+) -> PreparedKernel:
     """`conv2d` for all IFMs of `ifm_shape`, with the weights packed for `isa`.
 
     Raises as `conv2d`.
@@ -119,15 +119,15 @@ def prepare_conv2d(
 
 
 def matrix_product(
-    isa: Isa,
+    isa: InstructionSet,
     ifm_shape: tuple[int, ...],
     weights: NDArray[np.int8],
     bias: NDArray[np.int32],
-    placement: Placement,
+    placement: WindowPlacement,
     groups: int,
     ifm_zero_point: int,
     stage: OutputStage,
-) -> Prepared:
+) -> PreparedKernel:
     """What `prepare_conv2d` prepares, from checked arguments."""
     channels, kernel_h, kernel_w, group_channels = weights.shape
     # neighbouring taps are one run where nothing lies between them in the image
@@ -165,7 +165,7 @@ def matrix_product(
         low=stage.low,
         high=stage.high,
     )
-    return Prepared(
+    return PreparedKernel(
         step,
         ifm_shape,
         (ifm_shape[0], *placement.ofm_hw, channels),
@@ -179,7 +179,11 @@ def matrix_product(
 
 
 def _pack_groups(
-    isa: Isa, matrix: NDArray[np.int8], rows: NDArray[np.int32], groups: int, group_channels: int
+    isa: InstructionSet,
+    matrix: NDArray[np.int8],
+    rows: NDArray[np.int32],
+    groups: int,
+    group_channels: int,
 ) -> tuple[NDArray[Any], NDArray[np.int32], NDArray[np.int32]]:
     """(Panels, output stages, tiles as rows of `TILE`) of `matrix` (channels, taps)."""
     outputs = len(matrix) // groups
@@ -213,7 +217,7 @@ def run_conv2d(
     second: NDArray[np.int8],
     ofm: NDArray[np.int8],
 ) -> None:
-    """What `Prepared` calls."""
+    """What `PreparedKernel` calls."""
     step = all_steps[number]
     pitch = step["ifm_width"] * step["ifm_channels"]
     for batch in range(step["batches"]):

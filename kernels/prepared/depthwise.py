@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from kernels.checks import (
     Pair,
-    Placement,
+    WindowPlacement,
     check_array,
     check_bias,
     check_output_stage,
@@ -21,9 +21,9 @@ from kernels.checks import (
     check_zero_point,
 )
 from kernels.prepared.image import fill_image, plan_image
-from kernels.prepared.instruction_sets import Isa, default
+from kernels.prepared.instruction_sets import InstructionSet, default
 from kernels.prepared.panels import OUTPUT_ROWS, folded_bias, output_rows, pack_depthwise
-from kernels.prepared.step import Kind, Prepared, new_step
+from kernels.prepared.step import Kind, PreparedKernel, new_step
 from kernels.prepared.tiles import Tile, depthwise_tile
 from kernels.requantize import Rounding
 
@@ -87,8 +87,8 @@ def prepare_depthwise_conv2d(
     activation_min: int,
     activation_max: int,
     rounding: Rounding = Rounding.DOUBLE,
-    isa: Isa | None = None,
-) -> Prepared:
+    isa: InstructionSet | None = None,
+) -> PreparedKernel:
     """`depthwise_conv2d` for all IFMs of `ifm_shape`, with the weights packed for `isa`.
 
     Raises as `depthwise_conv2d`.
@@ -145,7 +145,7 @@ def prepare_depthwise_conv2d(
         low=stage.low,
         high=stage.high,
     )
-    return Prepared(
+    return PreparedKernel(
         step,
         ifm_shape,
         (batches, *placement.ofm_hw, channels),
@@ -158,7 +158,7 @@ def prepare_depthwise_conv2d(
     )
 
 
-def _merged_pixels(isa: Isa, channels: int, placement: Placement) -> int:
+def _merged_pixels(isa: InstructionSet, channels: int, placement: WindowPlacement) -> int:
     """Output pixels side by side that count as one with as many more channels.
 
     Without a horizontal stride they read and write adjacent memory, so that few channels fill a
@@ -182,7 +182,7 @@ def run_depthwise_conv2d(
     second: NDArray[np.int8],
     ofm: NDArray[np.int8],
 ) -> None:
-    """What `Prepared` calls."""
+    """What `PreparedKernel` calls."""
     step = all_steps[number]
     pitch = step["ifm_width"] * step["ifm_channels"]
     block, taps, steps = step["block"], step["offsets"], step["steps"]

@@ -22,7 +22,7 @@ from kernels.checks import (
 from kernels.elementwise import add_by_table, rescale_table
 from kernels.lookup import look_up
 from kernels.prepared.panels import OUTPUT_ROWS, output_rows
-from kernels.prepared.step import Kind, Prepared, new_step
+from kernels.prepared.step import Kind, PreparedKernel, new_step
 from kernels.prepared.sum_tile import LANES, sum_tile
 from kernels.quantization import (
     ADD_LEFT_SHIFT,
@@ -44,7 +44,7 @@ def prepare_sum(
     activation_min: int,
     activation_max: int,
     rounding: Rounding = Rounding.DOUBLE,
-) -> Prepared:
+) -> PreparedKernel:
     """ADD (`sign` 1) or SUB (-1) of two operands of one `shape`."""
     mode = check_rounding(rounding)
     low, high = check_activation(activation_min, activation_max)
@@ -82,7 +82,7 @@ def prepare_sum(
         high=high,
     )
     tables = np.concatenate([stages.reshape(-1), table_a, sign * table_b])
-    return Prepared(step, shape, shape, run_sum, channels=tables)
+    return PreparedKernel(step, shape, shape, run_sum, channels=tables)
 
 
 @njit(cache=True, nogil=True)
@@ -95,7 +95,7 @@ def run_sum(
     second: NDArray[np.int8],
     ofm: NDArray[np.int8],
 ) -> None:
-    """What `Prepared` calls."""
+    """What `PreparedKernel` calls."""
     step = all_steps[number]
     stages = step["channels"]
     a, b, place = step["ifm"], step["second"], step["ofm"]
@@ -136,7 +136,7 @@ def run_sum(
     )
 
 
-def prepare_softmax(ifm_shape: tuple[int, ...], *, parameters: SoftmaxParameters) -> Prepared:
+def prepare_softmax(ifm_shape: tuple[int, ...], *, parameters: SoftmaxParameters) -> PreparedKernel:
     """SOFTMAX to int8."""
     length = ifm_shape[-1] if ifm_shape else 1
     if length > MAX_ROW:
@@ -146,7 +146,7 @@ def prepare_softmax(ifm_shape: tuple[int, ...], *, parameters: SoftmaxParameters
     step = new_step(
         Kind.SOFTMAX, batches=prod(ifm_shape) // length, ifm_channels=length, low=p.diff_min
     )
-    return Prepared(step, ifm_shape, ifm_shape, run_softmax, channels=table)
+    return PreparedKernel(step, ifm_shape, ifm_shape, run_softmax, channels=table)
 
 
 @njit(cache=True, nogil=True)
@@ -159,7 +159,7 @@ def run_softmax(
     second: NDArray[np.int8],
     ofm: NDArray[np.int8],
 ) -> None:
-    """What `Prepared` calls."""
+    """What `PreparedKernel` calls."""
     step = all_steps[number]
     shape = step["batches"], step["ifm_channels"]
     size = shape[0] * shape[1]
@@ -172,14 +172,14 @@ def run_softmax(
     )
 
 
-def prepare_table(shape: tuple[int, ...], table: NDArray[np.int8]) -> Prepared:
+def prepare_table(shape: tuple[int, ...], table: NDArray[np.int8]) -> PreparedKernel:
     """A function of one value, by its `table` (256,) from `kernels.lookup.unary_table`."""
     check_array("table", table, np.int8, 1)
     if table.size != 256:
         raise ValueError(f"table has {table.size} entries; allowed is 256")
     step = new_step(Kind.TABLE, block=prod(shape))
     entries = table.astype(np.int32)
-    return Prepared(step, shape, shape, run_table, channels=entries)
+    return PreparedKernel(step, shape, shape, run_table, channels=entries)
 
 
 @njit(cache=True, nogil=True)
@@ -192,7 +192,7 @@ def run_table(
     second: NDArray[np.int8],
     ofm: NDArray[np.int8],
 ) -> None:
-    """What `Prepared` calls."""
+    """What `PreparedKernel` calls."""
     step = all_steps[number]
     size = step["block"]
     look_up(

@@ -7,15 +7,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kernels.checks import (
-    Placement,
+    WindowPlacement,
     check_array,
     check_bias,
     check_output_stage,
     check_zero_point,
 )
 from kernels.prepared.conv import matrix_product
-from kernels.prepared.instruction_sets import Isa, default
-from kernels.prepared.step import Prepared
+from kernels.prepared.instruction_sets import InstructionSet, default
+from kernels.prepared.step import PreparedKernel
 from kernels.requantize import Rounding
 
 
@@ -67,8 +67,8 @@ def prepare_fully_connected(
     activation_min: int,
     activation_max: int,
     rounding: Rounding = Rounding.DOUBLE,
-    isa: Isa | None = None,
-) -> Prepared:
+    isa: InstructionSet | None = None,
+) -> PreparedKernel:
     """`fully_connected` for all IFMs of `ifm_shape`, with the weights packed for `isa`.
 
     Raises as `fully_connected`.
@@ -89,7 +89,7 @@ def prepare_fully_connected(
         (1, 1, rows, inputs),
         weights.reshape(outputs, 1, 1, inputs),
         bias,
-        Placement((1, 1), (1, 1), (0, 0), (1, rows)),
+        WindowPlacement((1, 1), (1, 1), (0, 0), (1, rows)),
         1,
         ifm_zero_point,
         stage,

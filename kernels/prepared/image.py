@@ -8,8 +8,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from kernels.checks import Pair, Placement
-from kernels.prepared.instruction_sets import Isa
+from kernels.checks import Pair, WindowPlacement
+from kernels.prepared.instruction_sets import InstructionSet
 
 # a band of the image, with the outputs that come from it, should stay in the second-level cache
 BAND_BYTES = 128 << 10
@@ -32,10 +32,10 @@ class Image:
 
 
 def plan_image(
-    isa: Isa,
+    isa: InstructionSet,
     ifm_shape: Sequence[int],
     kernel: Pair,
-    placement: Placement,
+    placement: WindowPlacement,
     *,
     reach: int,
     exact: bool,

@@ -23,7 +23,7 @@ SINGLE = 3
 
 
 @dataclass(frozen=True)
-class Isa:
+class InstructionSet:
     """How the inner loops compute on one instruction set.
 
     Parameters
@@ -70,10 +70,10 @@ class Isa:
         return self.depthwise_lanes * self.taps
 
 
-ISAS: Mapping[str, Isa] = {
+INSTRUCTION_SETS: Mapping[str, InstructionSet] = {
     isa.name: isa
     for isa in (
-        Isa(
+        InstructionSet(
             name="avx512vnni",
             features=("avx512vnni", "avx512vl", "avx512bw", "avx512dq"),
             vnni=True,
@@ -84,7 +84,7 @@ ISAS: Mapping[str, Isa] = {
             depthwise_pixels=4,
             tag=np.dtype(np.int8),
         ),
-        Isa(
+        InstructionSet(
             name="avxvnni",
             features=("avxvnni", "avx2"),
             vnni=True,
@@ -94,7 +94,7 @@ ISAS: Mapping[str, Isa] = {
             depthwise_pixels=2,
             tag=np.dtype(np.uint8),
         ),
-        Isa(
+        InstructionSet(
             name="avx2",
             features=("avx2",),
             vnni=False,
@@ -104,7 +104,7 @@ ISAS: Mapping[str, Isa] = {
             depthwise_pixels=4,
             tag=np.dtype(np.int16),
         ),
-        Isa(
+        InstructionSet(
             name="portable",
             features=(),
             vnni=False,
@@ -119,16 +119,16 @@ ISAS: Mapping[str, Isa] = {
 """By name, the fastest first."""
 
 
-def tagged(dtype: np.dtype[Any]) -> Isa:
+def tagged(dtype: np.dtype[Any]) -> InstructionSet:
     """The instruction set whose packed weights are of `dtype`."""
-    return next(isa for isa in ISAS.values() if isa.tag == dtype)
+    return next(isa for isa in INSTRUCTION_SETS.values() if isa.tag == dtype)
 
 
 @cache
-def available() -> tuple[Isa, ...]:
+def available() -> tuple[InstructionSet, ...]:
     """What this machine has and Numba compiles for, the fastest first; never empty."""
     present = _features()
-    return tuple(isa for isa in ISAS.values() if present.issuperset(isa.features))
+    return tuple(isa for isa in INSTRUCTION_SETS.values() if present.issuperset(isa.features))
 
 
 def _features() -> set[str]:
@@ -143,7 +143,7 @@ def _features() -> set[str]:
     return {name for name, there in host.items() if there and getattr(config, "ENABLE_AVX", True)}
 
 
-def named(name: str) -> Isa:
+def named(name: str) -> InstructionSet:
     """The instruction set called `name`; ValueError unless this machine has it."""
     for isa in available():
         if isa.name == name:
@@ -153,7 +153,7 @@ def named(name: str) -> Isa:
 
 
 @cache
-def default() -> Isa:
+def default() -> InstructionSet:
     """What `VARIABLE` names when it is set, otherwise the fastest; ValueError as `named`."""
     name = os.environ.get(VARIABLE)
     return named(name) if name else available()[0]

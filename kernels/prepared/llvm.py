@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from llvmlite import ir  # type: ignore[import-untyped]
 
-from kernels.prepared.instruction_sets import Isa
+from kernels.prepared.instruction_sets import InstructionSet
 
 I8, I16, I32, I64 = (ir.IntType(bits) for bits in (8, 16, 32, 64))
 
@@ -126,7 +126,7 @@ def sign_bits(builder: Any, lanes: int) -> Any:
     return builder.asm(ir.FunctionType(signs.type, [signs.type]), "", constraint, [signs], False)
 
 
-def dot(builder: Any, isa: Isa, acc: Any, x: Any, weights: Any) -> Any:
+def dot(builder: Any, isa: InstructionSet, acc: Any, x: Any, weights: Any) -> Any:
     """`acc` (int32) plus, per lane, the sum of `isa.taps` products; `x` and `weights` as int32.
 
     With VNNI the bytes of `x` are unsigned.
@@ -148,7 +148,7 @@ def dot(builder: Any, isa: Isa, acc: Any, x: Any, weights: Any) -> Any:
     return acc
 
 
-def interleave(builder: Any, isa: Isa, taps: Sequence[Any]) -> list[Any]:
+def interleave(builder: Any, isa: InstructionSet, taps: Sequence[Any]) -> list[Any]:
     """The elements of `isa.taps` vectors side by side: as many vectors of int32.
 
     Within each 16 bytes only, which is what the machine's instructions do: lane `4 * l + i` of
@@ -227,7 +227,7 @@ def requantize(builder: Any, acc: Any, scales: Scales, output: Range) -> Any:
     return value
 
 
-def pack(builder: Any, isa: Isa, parts: Sequence[Any]) -> Any:
+def pack(builder: Any, isa: InstructionSet, parts: Sequence[Any]) -> Any:
     """The inverse of `interleave` on results in the range of int8: one vector of int8."""
     lanes = parts[0].type.count
     if isa.features and lanes == 8:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kernels.checks import OutputStage
-from kernels.prepared.instruction_sets import Isa
+from kernels.prepared.instruction_sets import InstructionSet
 from kernels.requantize import Rounding
 
 
@@ -51,7 +51,7 @@ def output_rows(bias: NDArray[np.int32], stage: OutputStage) -> NDArray[np.int32
 
 
 def folded_bias(
-    bias: NDArray[np.int32], weights: NDArray[np.int8], zero_point: int, isa: Isa
+    bias: NDArray[np.int32], weights: NDArray[np.int8], zero_point: int, isa: InstructionSet
 ) -> NDArray[np.int32]:
     """`bias - zero_point * sum(weights)` of each channel; `weights` has shape (channels, taps).
 
@@ -64,7 +64,7 @@ def folded_bias(
     return folded
 
 
-def widths(isa: Isa, outputs: int) -> list[int]:
+def widths(isa: InstructionSet, outputs: int) -> list[int]:
     """The channels of the tiles that make up `outputs`, of which the last may have too many."""
     vectors = -(-outputs // isa.lanes)
     found = []
@@ -76,7 +76,7 @@ def widths(isa: Isa, outputs: int) -> list[int]:
 
 
 def pack_matrix(
-    isa: Isa, weights: NDArray[np.int8], rows: NDArray[np.int32]
+    isa: InstructionSet, weights: NDArray[np.int8], rows: NDArray[np.int32]
 ) -> tuple[NDArray[np.generic], NDArray[np.int32]]:
     """Panels of a matrix product: `weights` (outputs, taps), `rows` (OUTPUT_ROWS, outputs).
 
@@ -99,7 +99,7 @@ def pack_matrix(
     return np.concatenate(panels).view(isa.tag), np.concatenate(channels)
 
 
-def depthwise_order(isa: Isa) -> NDArray[np.int64]:
+def depthwise_order(isa: InstructionSet) -> NDArray[np.int64]:
     """The channel in each lane of a depthwise tile's accumulators, in the order of these.
 
     See `kernels.prepared.llvm.interleave`.
@@ -116,7 +116,7 @@ def depthwise_order(isa: Isa) -> NDArray[np.int64]:
 
 
 def pack_depthwise(
-    isa: Isa, weights: NDArray[np.int8], rows: NDArray[np.int32]
+    isa: InstructionSet, weights: NDArray[np.int8], rows: NDArray[np.int32]
 ) -> tuple[NDArray[np.generic], NDArray[np.int32]]:
     """Panels of a depthwise product: `weights` (taps, channels), `rows` (OUTPUT_ROWS, channels).
 
@@ -137,6 +137,6 @@ def pack_depthwise(
     )
 
 
-def depthwise_blocks(isa: Isa, channels: int) -> NDArray[np.int64]:
+def depthwise_blocks(isa: InstructionSet, channels: int) -> NDArray[np.int64]:
     """The first channel of each block: the last one overlaps its predecessor and ends in time."""
     return np.minimum(np.arange(0, channels, isa.block), max(channels - isa.block, 0))

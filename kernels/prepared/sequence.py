@@ -11,8 +11,8 @@ from numpy.typing import DTypeLike, NDArray
 from kernels.prepared.conv import run_conv2d
 from kernels.prepared.depthwise import run_depthwise_conv2d
 from kernels.prepared.elementwise import run_softmax, run_sum, run_table
-from kernels.prepared.instruction_sets import Isa
-from kernels.prepared.step import STEP, Kind, Prepared
+from kernels.prepared.instruction_sets import InstructionSet
+from kernels.prepared.step import STEP, Kind, PreparedKernel
 from kernels.prepared.windows import run_mean, run_pad, run_pool2d
 
 CONV_2D, DEPTHWISE_CONV_2D = int(Kind.CONV_2D), int(Kind.DEPTHWISE_CONV_2D)
@@ -27,13 +27,13 @@ class Call:
     `second` is the second operand's, for kernels that have two.
     """
 
-    prepared: Prepared
+    prepared: PreparedKernel
     ifm: int
     ofm: int
     second: int = 0
 
 
-class Program:
+class KernelSequence:
     """Calls in execution order; not to be run from two threads at a time.
 
     Parameters
@@ -42,7 +42,7 @@ class Program:
     calls : what to run. The caller sees to it that operands and OFMs lie within the arena.
     """
 
-    def __init__(self, isa: Isa, calls: Sequence[Call]) -> None:
+    def __init__(self, isa: InstructionSet, calls: Sequence[Call]) -> None:
         self._steps = np.zeros(len(calls), STEP)
         offsets, panels, channels = _Table(np.int32), _Table(isa.tag), _Table(np.int32)
         for number, call in enumerate(calls):

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kernels.prepared.instruction_sets import Isa
+from kernels.prepared.instruction_sets import InstructionSet
 
 FIELDS = (
     # one of `Kind`
@@ -64,7 +64,7 @@ def _none() -> NDArray[np.int32]:
 
 
 @dataclass(frozen=True, eq=False)
-class Prepared:
+class PreparedKernel:
     """A kernel with its constants, ready to run; not from two threads at a time.
 
     Parameters
@@ -84,7 +84,7 @@ class Prepared:
     compiled: Compiled
     offsets: NDArray[np.int32] = field(default_factory=_none)
     channels: NDArray[np.int32] = field(default_factory=_none)
-    isa: Isa | None = None
+    isa: InstructionSet | None = None
     panels: NDArray[Any] = field(default_factory=_none)
     image_size: int = 0
 

@@ -11,7 +11,7 @@ from numba.core import types
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-from kernels.prepared import llvm as emit
+from kernels.prepared import llvm
 from kernels.prepared.llvm import I32, Codegen, constant
 from kernels.prepared.panels import OUTPUT_ROWS, OutputRow
 from kernels.quantization import ADD_LEFT_SHIFT
@@ -22,34 +22,34 @@ LANES = 16
 
 def _codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
     channels, first, second, target = (
-        emit.data(context, builder, signature, arguments, i) for i in (0, 2, 4, 6)
+        llvm.data(context, builder, signature, arguments, i) for i in (0, 2, 4, 6)
     )
     _, stages, _, a, _, b, _, ofm, vectors, sign, *limits = arguments
-    output = emit.Range(*(builder.trunc(v, I32) for v in limits))
-    negative = emit.splat(builder, builder.trunc(sign, I32), LANES)
-    vector = emit.bytes_of(LANES)
+    output = llvm.Range(*(builder.trunc(v, I32) for v in limits))
+    negative = llvm.splat(builder, builder.trunc(sign, I32), LANES)
+    vector = llvm.bytes_of(LANES)
 
     def row(stage: int, which: OutputRow) -> Any:
         place = builder.add(stages, constant(stage * OUTPUT_ROWS + int(which)))
-        return emit.splat(builder, builder.load(builder.gep(channels, [place])), LANES)
+        return llvm.splat(builder, builder.load(builder.gep(channels, [place])), LANES)
 
     biases = [row(stage, OutputRow.BIAS) for stage in range(2)]
     scales = [
-        emit.Scales(*(row(stage, r) for r in OutputRow if r != OutputRow.BIAS))
+        llvm.Scales(*(row(stage, r) for r in OutputRow if r != OutputRow.BIAS))
         for stage in range(3)
     ]
-    with emit.loop(builder, vectors, []) as (number, _, _):
+    with llvm.loop(builder, vectors, []) as (number, _, _):
         begin = builder.mul(number, constant(LANES))
         terms = []
         for stage, (operand, place) in enumerate(((first, a), (second, b))):
             pointer = builder.gep(operand, [builder.add(place, begin)])
-            value = builder.sext(emit.load(builder, pointer, vector), emit.ints(LANES))
-            value = builder.shl(value, emit.filled(LANES, ADD_LEFT_SHIFT))
+            value = builder.sext(llvm.load(builder, pointer, vector), llvm.ints(LANES))
+            value = builder.shl(value, llvm.filled(LANES, ADD_LEFT_SHIFT))
             value = builder.add(value, biases[stage])
-            terms.append(emit.rescale(builder, value, scales[stage]))
+            terms.append(llvm.rescale(builder, value, scales[stage]))
         terms[1] = builder.sub(builder.xor(terms[1], negative), negative)
         total = builder.add(*terms)
-        result = builder.trunc(emit.requantize(builder, total, scales[2], output), vector)
+        result = builder.trunc(llvm.requantize(builder, total, scales[2], output), vector)
         pointer = builder.gep(target, [builder.add(ofm, begin)])
         builder.store(result, builder.bitcast(pointer, vector.as_pointer()), align=1)
     return context.get_dummy_value()

@@ -14,8 +14,8 @@ from numba.extending import intrinsic
 from numba.np.numpy_support import as_dtype
 from numpy.typing import NDArray
 
-from kernels.prepared import llvm as emit
-from kernels.prepared.instruction_sets import Isa, tagged
+from kernels.prepared import llvm
+from kernels.prepared.instruction_sets import InstructionSet, tagged
 from kernels.prepared.llvm import I32, I64, Codegen, constant
 from kernels.prepared.panels import OUTPUT_ROWS, OutputRow, depthwise_order
 from kernels.prepared.sum_tile import interpreted_rescale
@@ -72,114 +72,116 @@ def _offset(builder: Any, offsets: Any, position: Any) -> Any:
     return builder.sext(builder.load(builder.gep(offsets, [position])), I64)
 
 
-def _rows(builder: Any, isa: Isa, channels: Any, position: Any, width: int, lanes: int) -> Any:
+def _rows(
+    builder: Any, isa: InstructionSet, channels: Any, position: Any, width: int, lanes: int
+) -> Any:
     """A function from (row of the output stage, vector number) to the vector."""
     first = builder.gep(channels, [position])
 
     def row(which: OutputRow, vector: int) -> Any:
         place = constant(int(which) * width + vector * lanes)
-        return emit.load(builder, builder.gep(first, [place]), emit.ints(lanes))
+        return llvm.load(builder, builder.gep(first, [place]), llvm.ints(lanes))
 
     return row
 
 
-def _scales(row: Any, vector: int) -> emit.Scales:
-    return emit.Scales(*(row(which, vector) for which in OutputRow if which != OutputRow.BIAS))
+def _scales(row: Any, vector: int) -> llvm.Scales:
+    return llvm.Scales(*(row(which, vector) for which in OutputRow if which != OutputRow.BIAS))
 
 
-def _range(builder: Any, tile: Tile) -> emit.Range:
+def _range(builder: Any, tile: Tile) -> llvm.Range:
     limits = tile.zero_point, tile.low, tile.high
-    return emit.Range(*(builder.trunc(value, I32) for value in limits))
+    return llvm.Range(*(builder.trunc(value, I32) for value in limits))
 
 
-def _matrix_codegen(isa: Isa, pixels: int, vectors: int) -> Codegen:
+def _matrix_codegen(isa: InstructionSet, pixels: int, vectors: int) -> Codegen:
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         x, offsets, panels, channels, ofm = (
-            emit.data(context, builder, signature, arguments, i) for i in range(1, 6)
+            llvm.data(context, builder, signature, arguments, i) for i in range(1, 6)
         )
         tile, first = _fields(builder, arguments[6]), arguments[7]
         output = _range(builder, tile)
         width = isa.lanes * vectors
-        vector = emit.ints(isa.lanes)
+        vector = llvm.ints(isa.lanes)
         numbers, places = _pixels(builder, offsets, tile, first, pixels)
         sources = [builder.gep(x, [place]) for place in places]
         weights = builder.gep(panels, [tile.panel])
         row = _rows(builder, isa, channels, tile.channel, width, isa.lanes)
         biases = [row(OutputRow.BIAS, v) for v in range(vectors)]
-        signs = emit.sign_bits(builder, isa.lanes) if isa.vnni else None
-        with emit.loop(builder, tile.steps, biases * pixels) as (step, sums, following):
+        signs = llvm.sign_bits(builder, isa.lanes) if isa.vnni else None
+        with llvm.loop(builder, tile.steps, biases * pixels) as (step, sums, following):
             offset = _offset(builder, offsets, builder.add(tile.taps, step))
             line = builder.gep(weights, [builder.mul(step, constant(width * isa.taps))])
             w = [
-                emit.load(builder, builder.gep(line, [constant(v * isa.lanes * isa.taps)]), vector)
+                llvm.load(builder, builder.gep(line, [constant(v * isa.lanes * isa.taps)]), vector)
                 for v in range(vectors)
             ]
             for p in range(pixels):
                 pointer = builder.bitcast(builder.gep(sources[p], [offset]), I32.as_pointer())
-                values = emit.splat(builder, builder.load(pointer, align=1), isa.lanes)
+                values = llvm.splat(builder, builder.load(pointer, align=1), isa.lanes)
                 if isa.vnni:
                     values = builder.xor(values, signs)
                 for v in range(vectors):
                     acc = sums[p * vectors + v]
-                    following.append(emit.dot(builder, isa, acc, values, w[v]))
+                    following.append(llvm.dot(builder, isa, acc, values, w[v]))
         for v in range(vectors):
             scales = _scales(row, v)
             rest = builder.sub(tile.valid, constant(v * isa.lanes))
             for p in range(pixels):
                 place = builder.add(tile.target, builder.mul(numbers[p], tile.pitch))
                 place = builder.add(place, constant(v * isa.lanes))
-                value = emit.requantize(builder, following[p * vectors + v], scales, output)
-                value = builder.trunc(value, emit.bytes_of(isa.lanes))
-                emit.store_part(builder, value, builder.gep(ofm, [place]), rest)
+                value = llvm.requantize(builder, following[p * vectors + v], scales, output)
+                value = builder.trunc(value, llvm.bytes_of(isa.lanes))
+                llvm.store_part(builder, value, builder.gep(ofm, [place]), rest)
         return context.get_dummy_value()
 
     return codegen
 
 
-def _depthwise_codegen(isa: Isa) -> Codegen:
+def _depthwise_codegen(isa: InstructionSet) -> Codegen:
     pixels, lanes, group = isa.depthwise_pixels, isa.depthwise_lanes, isa.taps
 
     def codegen(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         x, offsets, panels, channels, ofm = (
-            emit.data(context, builder, signature, arguments, i) for i in range(5)
+            llvm.data(context, builder, signature, arguments, i) for i in range(5)
         )
         tile, first = _fields(builder, arguments[5]), arguments[6]
         output = _range(builder, tile)
-        vector = emit.ints(lanes)
+        vector = llvm.ints(lanes)
         numbers, places = _pixels(builder, offsets, tile, first, pixels)
         sources = [builder.gep(x, [place]) for place in places]
         weights = builder.gep(panels, [tile.panel])
         row = _rows(builder, isa, channels, tile.channel, isa.block, lanes)
         biases = [row(OutputRow.BIAS, v) for v in range(group)]
-        signs = emit.sign_bits(builder, lanes) if isa.vnni else None
-        with emit.loop(builder, tile.steps, biases * pixels) as (step, sums, following):
+        signs = llvm.sign_bits(builder, lanes) if isa.vnni else None
+        with llvm.loop(builder, tile.steps, biases * pixels) as (step, sums, following):
             entry = builder.add(tile.taps, builder.mul(step, constant(group)))
             near = [
                 _offset(builder, offsets, builder.add(entry, constant(t))) for t in range(group)
             ]
             line = builder.gep(weights, [builder.mul(step, constant(isa.block * group))])
             w = [
-                emit.load(builder, builder.gep(line, [constant(j * lanes * group)]), vector)
+                llvm.load(builder, builder.gep(line, [constant(j * lanes * group)]), vector)
                 for j in range(group)
             ]
             for p in range(pixels):
                 values = [
-                    emit.load(builder, builder.gep(sources[p], [offset]), vector) for offset in near
+                    llvm.load(builder, builder.gep(sources[p], [offset]), vector) for offset in near
                 ]
                 if isa.vnni:
                     values = [builder.xor(value, signs) for value in values]
-                for j, value in enumerate(emit.interleave(builder, isa, values)):
+                for j, value in enumerate(llvm.interleave(builder, isa, values)):
                     acc = sums[p * group + j]
-                    following.append(emit.dot(builder, isa, acc, value, w[j]))
+                    following.append(llvm.dot(builder, isa, acc, value, w[j]))
         all_scales = [_scales(row, j) for j in range(group)]
         for p in range(pixels):
             results = [
-                emit.requantize(builder, following[p * group + j], all_scales[j], output)
+                llvm.requantize(builder, following[p * group + j], all_scales[j], output)
                 for j in range(group)
             ]
             place = builder.add(tile.target, builder.mul(numbers[p], tile.pitch))
-            packed = emit.pack(builder, isa, results)
-            emit.store_part(builder, packed, builder.gep(ofm, [place]), tile.valid)
+            packed = llvm.pack(builder, isa, results)
+            llvm.store_part(builder, packed, builder.gep(ofm, [place]), tile.valid)
         return context.get_dummy_value()
 
     return codegen
@@ -279,8 +281,8 @@ def _interpreted_output(
 
 
 # matrix_tile(form, x, offsets, panels, channels, ofm, tile, first): the outputs of the pixels from
-#   number `first` on, as many as the (constant) `form` has, see `Isa.tile`. The isa.taps elements
-#   from an offset on meet the weights of one step.
+#   number `first` on, as many as the (constant) `form` has, see `InstructionSet.tile`. The isa.taps
+#   elements from an offset on meet the weights of one step.
 # depthwise_tile(x, offsets, panels, channels, ofm, tile, first): isa.taps offsets for each step,
 #   and isa.block channels from each on.
 matrix_tile: Any = _compiled_matrix_tile

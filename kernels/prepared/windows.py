@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from kernels.checks import (
     Pair,
-    Placement,
+    WindowPlacement,
     check_activation,
     check_multiplier,
     check_pair,
@@ -23,7 +23,7 @@ from kernels.checks import (
 )
 from kernels.pooling import average_windows, maximum_windows
 from kernels.prepared.image import copy_elements
-from kernels.prepared.step import Kind, Prepared, new_step
+from kernels.prepared.step import Kind, PreparedKernel, new_step
 from kernels.quantization import (
     INT8_MAX,
     INT8_MIN,
@@ -46,7 +46,7 @@ def prepare_pool2d(
     ofm_hw: Pair,
     activation_min: int,
     activation_max: int,
-) -> Prepared:
+) -> PreparedKernel:
     """AVERAGE_POOL_2D or MAX_POOL_2D of IFMs (N, H, W, C)."""
     window = check_pair("window", window, 1)
     placement = check_placement(
@@ -71,7 +71,7 @@ def prepare_pool2d(
         high=high,
     )
     ofm_shape = ifm_shape[0], *placement.ofm_hw, ifm_shape[3]
-    return Prepared(step, ifm_shape, ofm_shape, run_pool2d)
+    return PreparedKernel(step, ifm_shape, ofm_shape, run_pool2d)
 
 
 @njit(cache=True, nogil=True)
@@ -84,7 +84,7 @@ def run_pool2d(
     second: NDArray[np.int8],
     ofm: NDArray[np.int8],
 ) -> None:
-    """What `Prepared` calls."""
+    """What `PreparedKernel` calls."""
     step = all_steps[number]
     depth = step["ifm_channels"]
     given = step["batches"], step["ifm_height"], step["ifm_width"], depth
@@ -92,7 +92,7 @@ def run_pool2d(
     source = ifm[step["ifm"] : step["ifm"] + given[0] * given[1] * given[2] * depth].reshape(given)
     target = ofm[step["ofm"] : step["ofm"] + made[0] * made[1] * made[2] * depth].reshape(made)
     window = step["window_height"], step["window_width"]
-    placement = Placement(
+    placement = WindowPlacement(
         (step["stride_height"], step["stride_width"]),
         (1, 1),
         (step["pad_top"], step["pad_left"]),
@@ -115,7 +115,7 @@ def prepare_mean(
     multiplier: int,
     shift: int,
     rounding: Rounding = Rounding.DOUBLE,
-) -> Prepared | None:
+) -> PreparedKernel | None:
     """MEAN or SUM, by their multiplier; None when `axes` do not lie side by side."""
     reduced = resolve_axes(axes, len(ifm_shape))
     groups = adjacent_groups(ifm_shape, reduced)
@@ -138,7 +138,7 @@ def prepare_mean(
         for axis, n in enumerate(ifm_shape)
         if keep_dims or axis not in reduced
     )
-    return Prepared(step, ifm_shape, ofm_shape, run_mean)
+    return PreparedKernel(step, ifm_shape, ofm_shape, run_mean)
 
 
 @njit(cache=True, nogil=True)
@@ -151,7 +151,7 @@ def run_mean(
     second: NDArray[np.int8],
     ofm: NDArray[np.int8],
 ) -> None:
-    """What `Prepared` calls."""
+    """What `PreparedKernel` calls."""
     step = all_steps[number]
     outer, count, inner = step["batches"], step["steps"], step["ifm_channels"]
     grouped = ifm[step["ifm"] : step["ifm"] + outer * count * inner]
@@ -170,7 +170,7 @@ def run_mean(
 
 def prepare_pad(
     ifm_shape: tuple[int, ...], paddings: Sequence[Pair], *, value: int
-) -> Prepared | None:
+) -> PreparedKernel | None:
     """PAD; None for more than MAX_PAD_RANK dimensions."""
     value = check_zero_point("pad value", value)
     rank = len(ifm_shape)
@@ -188,7 +188,7 @@ def prepare_pad(
     ofm_shape = tuple(n + sum(pair) for n, pair in zip(ifm_shape, pairs, strict=True))
     step = new_step(Kind.PAD, ofm_zero_point=value)
     flat = geometry.reshape(-1)
-    return Prepared(step, ifm_shape, ofm_shape, run_pad, offsets=flat)
+    return PreparedKernel(step, ifm_shape, ofm_shape, run_pad, offsets=flat)
 
 
 @njit(cache=True, nogil=True)
@@ -201,7 +201,7 @@ def run_pad(
     second: NDArray[np.int8],
     ofm: NDArray[np.int8],
 ) -> None:
-    """What `Prepared` calls."""
+    """What `PreparedKernel` calls."""
     step = all_steps[number]
     geometry = offsets[step["offsets"] : step["offsets"] + 3 * MAX_PAD_RANK]
     n, height, width, depth = geometry[0], geometry[3], geometry[6], geometry[9]

@@ -55,7 +55,7 @@ class OutputStage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Placement:
+class WindowGeometry:
     """Where the windows of a convolution or pooling lie; pairs are (vertical, horizontal).
 
     `padding` is what lies in front of the first input.
@@ -142,7 +142,7 @@ def output_stage(
     )
 
 
-def placement(graph: Graph, op: Operator) -> Placement:
+def window_geometry(graph: Graph, op: Operator) -> WindowGeometry:
     """The windows of CONV_2D, DEPTHWISE_CONV_2D, AVERAGE_POOL_2D or MAX_POOL_2D."""
     options = op.options
     dilation = (1, 1)
@@ -159,7 +159,7 @@ def placement(graph: Graph, op: Operator) -> Placement:
     with blamed_on(op):
         rows = formulas.window(size[1], kernel[0], stride[0], dilation[0], mode)
         columns = formulas.window(size[2], kernel[1], stride[1], dilation[1], mode)
-    return Placement(
+    return WindowGeometry(
         kernel=kernel,
         stride=stride,
         dilation=dilation,

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from sim.cycle.accounting import LayerAccount
 
-Placement = Literal["NPU", "CPU"]
+Processor = Literal["NPU", "CPU"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +23,7 @@ class LayerResult:
 
     index: int
     kind: str
-    placed: Placement
+    placed: Processor
     reason: str
     macs: int
     cycles: int | None = None

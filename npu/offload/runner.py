@@ -21,7 +21,7 @@ from npu.model.graph import Graph
 from npu.offload.backends import BackendName, Log, Progress, Simulator, make_simulator
 from npu.offload.result import LayerResult, RunResult
 from npu.reference.executors.common import Context
-from npu.reference.executors.registry import require_kernel, require_kernels, run_operator
+from npu.reference.executors.registry import require_executor, require_executors, run_operator
 from npu.reference.state import State
 from rtl.config import NpuConfig
 from rtl.isa import Engine
@@ -95,9 +95,9 @@ class CompiledNetwork:
         first = {segment.operators[0]: segment for segment in self.partition.segments}
         for op in self.graph.operators:
             if not self.partition.on_npu(op.index):
-                require_kernel(self.graph, op)
+                require_executor(self.graph, op)
         for initializer in self.graph.initializers.values():
-            require_kernels(initializer)
+            require_executors(initializer)
         state = state or State()
         state.declare(self.graph)
         values: Values = {t.index: t.data for t in self.graph.tensors if t.data is not None}

@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kernels.prepared.instruction_sets import VARIABLE, Isa, default
-from kernels.prepared.sequence import Call, Program
+from kernels.prepared.instruction_sets import VARIABLE, InstructionSet, default
+from kernels.prepared.sequence import Call, KernelSequence
 from kernels.requantize import Rounding
 from npu.errors import EnvironmentVariableError, ModelError
 from npu.model.graph import Graph, Operator
 from npu.reference.arena import VIEWS, operands_in_arena, place_tensors
 from npu.reference.executors.common import Context, Values
 from npu.reference.executors.prepare import prepare
-from npu.reference.executors.registry import require_kernels, run_operator
+from npu.reference.executors.registry import require_executors, run_operator
 from npu.reference.state import State
 
 
@@ -36,7 +36,7 @@ def run_reference(
     return network.values
 
 
-def _default_isa() -> Isa:
+def _default_isa() -> InstructionSet:
     try:
         return default()
     except ValueError as error:
@@ -71,11 +71,11 @@ class PreparedNetwork:
         graph: Graph,
         *,
         rounding: Rounding = Rounding.DOUBLE,
-        isa: Isa | None = None,
+        isa: InstructionSet | None = None,
         state: State | None = None,
         keep_intermediates: bool = False,
     ) -> None:
-        require_kernels(graph)
+        require_executors(graph)
         self._graph = graph
         self._isa = isa or _default_isa()
         self._values: Values = {}
@@ -136,7 +136,7 @@ class PreparedNetwork:
 
         def flush() -> None:
             if calls:
-                actions.append(partial(Program(self._isa, calls).run, self._arena))
+                actions.append(partial(KernelSequence(self._isa, calls).run, self._arena))
                 calls.clear()
 
         for op in self._graph.operators:

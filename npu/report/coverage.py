@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from npu.compiler.rules.operators import RULES, int8_activations
-from npu.reference.executors.common import Kernel
-from npu.reference.executors.registry import KERNELS
+from npu.reference.executors.common import TypedExecutor
+from npu.reference.executors.registry import EXECUTORS
 
 NPU_TYPES = "int8"
 """What `int8_activations` demands of an operator on the NPU."""
@@ -56,11 +56,11 @@ def coverage() -> list[Coverage]:
                 if rule is not int8_activations
             ),
         )
-        for kind, kernels in KERNELS.items()
+        for kind, kernels in EXECUTORS.items()
     ]
 
 
-def _summaries(kernels: Sequence[Kernel]) -> tuple[str, ...]:
+def _summaries(kernels: Sequence[TypedExecutor]) -> tuple[str, ...]:
     same = [name for kernel in kernels if kernel.outputs is None for name in kernel.inputs]
     other = [kernel.summary() for kernel in kernels if kernel.outputs is not None]
     return (*([", ".join(same)] if same else []), *other)

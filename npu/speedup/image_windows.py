@@ -12,7 +12,7 @@ from npu.model.options import (
     FullyConnectedOptions,
     PoolOptions,
 )
-from npu.model.quant_params import OutputStage, activation_range, output_stage, placement
+from npu.model.quant_params import OutputStage, activation_range, output_stage, window_geometry
 from npu.speedup.image_builder import Place
 from npu.speedup.image_writer import Parameters, Translation, Writer, refuse
 from sim.soc.firmware.image_format import (
@@ -66,7 +66,7 @@ def _convolution(w: Writer, op: Operator) -> None:
 def _depthwise(w: Writer, op: Operator) -> None:
     weights = _weights(w.graph, op)
     stage = output_stage(w.graph, op, op.options_as(DepthwiseConv2DOptions).activation)
-    windows = placement(w.graph, op)
+    windows = window_geometry(w.graph, op)
     height, width = (
         (n - 1) * stride + kernel
         for n, stride, kernel in zip(windows.ofm_hw, windows.stride, windows.kernel, strict=True)
@@ -158,7 +158,7 @@ def _pool(w: Writer, op: Operator) -> None:
 
 
 def _spatial(graph: Graph, op: Operator, *, dilated: bool = False) -> Parameters:
-    windows = placement(graph, op)
+    windows = window_geometry(graph, op)
     batches, height, width, channels = graph.tensors[op.inputs[0]].shape
     parameters: Parameters = {
         "batches": batches,

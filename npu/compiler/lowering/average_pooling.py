@@ -12,7 +12,7 @@ from kernels.requantize import Rounding
 from npu.compiler.errors import CompileError
 from npu.compiler.terms.geometry import Extent, Kernel, Region
 from npu.compiler.terms.tasks import IDENTITY, GridTask
-from npu.model.quant_params import Placement
+from npu.model.quant_params import WindowGeometry
 from rtl.isa import Opcode
 
 EXACT_COUNT = 2896
@@ -82,7 +82,7 @@ def reciprocal(count: int) -> tuple[int, int]:
 def averaging_tasks(
     ifm: Extent,
     ofm: Extent,
-    windows: Placement,
+    windows: WindowGeometry,
     activation: tuple[int, int],
     rounding: Rounding,
 ) -> tuple[GridTask, ...]:
@@ -124,7 +124,7 @@ def averaging_tasks(
     return tuple(tasks)
 
 
-def _axis(windows: Placement, axis: int) -> tuple[int, int, int]:
+def _axis(windows: WindowGeometry, axis: int) -> tuple[int, int, int]:
     return windows.kernel[axis], windows.stride[axis], windows.padding[axis]
 
 

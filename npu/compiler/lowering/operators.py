@@ -26,7 +26,7 @@ from npu.model.options import (
 from npu.model.quant_params import (
     activation_range,
     output_stage,
-    placement,
+    window_geometry,
 )
 from rtl.isa import Opcode
 
@@ -99,7 +99,7 @@ def _convolution(
     options = op.options
     assert isinstance(options, Conv2DOptions | DepthwiseConv2DOptions)
     stage = output_stage(graph, op, options.activation)
-    windows = placement(graph, op)
+    windows = window_geometry(graph, op)
     pad_top, pad_left = pads.get(op.inputs[0], (0, 0))
     ifm = _extent(graph, op.inputs[0], extents)
     ofm = natural_extent(graph.output_tensor(op).shape)
@@ -172,7 +172,7 @@ def _max_pool(
     pads: Pads,
 ) -> GridTask:
     low, high = activation_range(graph, op, op.options_as(PoolOptions).activation)
-    windows = placement(graph, op)
+    windows = window_geometry(graph, op)
     ofm = natural_extent(graph.output_tensor(op).shape)
     return GridTask(
         opcode=Opcode.MAX_POOL,
@@ -204,7 +204,7 @@ def _average_pool(
     return averaging_tasks(
         _extent(graph, op.inputs[0], extents),
         natural_extent(graph.output_tensor(op).shape),
-        placement(graph, op),
+        window_geometry(graph, op),
         activation_range(graph, op, op.options_as(PoolOptions).activation),
         rounding,
     )

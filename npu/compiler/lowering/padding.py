@@ -13,7 +13,7 @@ from npu.compiler.terms.normalize import FIELD_LIMIT
 from npu.compiler.terms.shapes import map_extent
 from npu.compiler.terms.tasks import IDENTITY, GridTask, LoweredOperator
 from npu.model.graph import Graph, Operator
-from npu.model.quant_params import placement, scale_and_zero_point
+from npu.model.quant_params import scale_and_zero_point, window_geometry
 from rtl.isa import Opcode
 
 PAD_KINDS = frozenset({"PAD", "PADV2"})
@@ -41,7 +41,7 @@ def folds(graph: Graph, op: Operator, run: Collection[int]) -> bool:
     for consumer in consumers:
         if consumer.kind not in FOLDABLE_INTO or consumer.index not in run:
             return False
-        windows = placement(graph, consumer)
+        windows = window_geometry(graph, consumer)
         for axis in (0, 1):
             span = (windows.kernel[axis] - 1) * windows.dilation[axis] + 1
             before = amounts[1 + axis][0] + windows.padding[axis]

@@ -44,7 +44,7 @@ from npu.model.options import (
     FullyConnectedOptions,
     PoolOptions,
 )
-from npu.model.quant_params import placement, scale_and_zero_point
+from npu.model.quant_params import scale_and_zero_point, window_geometry
 
 Rule = Callable[[Graph, Operator], bool]
 
@@ -133,7 +133,7 @@ def clamping_activation(graph: Graph, op: Operator) -> bool:
 
 def window_in_range(graph: Graph, op: Operator) -> bool:
     """kernel, stride, dilation and padding may be up to 255"""
-    windows = placement(graph, op)
+    windows = window_geometry(graph, op)
     fields = (*windows.kernel, *windows.stride, *windows.dilation, *windows.padding)
     return max(fields) <= FIELD_LIMIT
 

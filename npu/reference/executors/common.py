@@ -42,7 +42,7 @@ Raises `ValueError` or `ModelError` for parameters that the kernel does not acce
 
 
 @dataclass(frozen=True)
-class Kernel:
+class TypedExecutor:
     """An executor, and the element types that it takes.
 
     Attributes
@@ -66,9 +66,9 @@ class Kernel:
         return given if self.outputs is None else f"{given} -> {', '.join(self.outputs)}"
 
 
-def int8_kernels(executors: Mapping[str, Executor]) -> dict[str, Kernel]:
+def int8_executors(executors: Mapping[str, Executor]) -> dict[str, TypedExecutor]:
     """Kernels from int8 to int8 only."""
-    return {kind: Kernel(execute, ("int8",)) for kind, execute in executors.items()}
+    return {kind: TypedExecutor(execute, ("int8",)) for kind, execute in executors.items()}
 
 
 def operand(graph: Graph, op: Operator, position: int, context: Context) -> NDArray[Any]:

@@ -21,9 +21,9 @@ from npu.model.shape_rules import reduced_axes
 from npu.reference.executors.common import (
     Context,
     Executor,
-    Kernel,
+    TypedExecutor,
     input_quantization,
-    int8_kernels,
+    int8_executors,
     operand,
     output_quantization,
 )
@@ -217,21 +217,21 @@ def softmax_parameters(graph: Graph, op: Operator) -> formulas.SoftmaxParameters
 _ANY = "int8", "int16", "int32", "int64", "bool", "float32"
 _WIDE = "int8", "int16"
 
-KERNELS = {
-    "ADD": Kernel(_sum_of_two(kernels.add), _WIDE),
-    "SUB": Kernel(_sum_of_two(kernels.sub), _WIDE),
-    "MUL": Kernel(_mul, _WIDE),
-    "MAXIMUM": Kernel(_plain(kernels.maximum), _WIDE),
-    "MINIMUM": Kernel(_plain(kernels.minimum), _WIDE),
-    "MEAN": Kernel(_mean, _WIDE),
-    "SUM": Kernel(_sum, _WIDE),
-    "QUANTIZE": Kernel(_quantize, ("float32", *_WIDE), _WIDE),
-    "DEQUANTIZE": Kernel(_dequantize, _WIDE, ("float32",)),
-    "CAST": Kernel(_cast, _ANY, _ANY),
-    "ARG_MAX": Kernel(_position(arg_max), ("int8",), ("int32",)),
-    "ARG_MIN": Kernel(_position(arg_min), ("int8",), ("int32",)),
-    "SOFTMAX": Kernel(_softmax, ("int8",), _WIDE),
-    **int8_kernels(
+EXECUTORS = {
+    "ADD": TypedExecutor(_sum_of_two(kernels.add), _WIDE),
+    "SUB": TypedExecutor(_sum_of_two(kernels.sub), _WIDE),
+    "MUL": TypedExecutor(_mul, _WIDE),
+    "MAXIMUM": TypedExecutor(_plain(kernels.maximum), _WIDE),
+    "MINIMUM": TypedExecutor(_plain(kernels.minimum), _WIDE),
+    "MEAN": TypedExecutor(_mean, _WIDE),
+    "SUM": TypedExecutor(_sum, _WIDE),
+    "QUANTIZE": TypedExecutor(_quantize, ("float32", *_WIDE), _WIDE),
+    "DEQUANTIZE": TypedExecutor(_dequantize, _WIDE, ("float32",)),
+    "CAST": TypedExecutor(_cast, _ANY, _ANY),
+    "ARG_MAX": TypedExecutor(_position(arg_max), ("int8",), ("int32",)),
+    "ARG_MIN": TypedExecutor(_position(arg_min), ("int8",), ("int32",)),
+    "SOFTMAX": TypedExecutor(_softmax, ("int8",), _WIDE),
+    **int8_executors(
         {
             "PRELU": _prelu,
             "ABS": _unary,

@@ -26,11 +26,16 @@ from npu.model.options import (
     SoftmaxOptions,
     TransposeConvOptions,
 )
-from npu.model.quant_params import activation_range, placement, quantization_of, transposed_padding
+from npu.model.quant_params import (
+    activation_range,
+    quantization_of,
+    transposed_padding,
+    window_geometry,
+)
 from npu.reference.executors.common import (
     Context,
     Executor,
-    Kernel,
+    TypedExecutor,
     input_quantization,
     operand,
     output_quantization,
@@ -71,7 +76,7 @@ def _convolution(kernel: Callable[..., NDArray[np.int16]]) -> Executor:
     def execute(graph: Graph, op: Operator, context: Context) -> NDArray[np.int16]:
         options = op.options
         assert isinstance(options, Conv2DOptions | DepthwiseConv2DOptions)
-        windows = placement(graph, op)
+        windows = window_geometry(graph, op)
         low, high = activation_range(graph, op, options.activation)
         return kernel(
             operand(graph, op, 0, context),
@@ -133,7 +138,7 @@ def _batch_matmul(graph: Graph, op: Operator, context: Context) -> NDArray[np.in
 
 def _pool(kernel: Callable[..., NDArray[np.int16]]) -> Executor:
     def execute(graph: Graph, op: Operator, context: Context) -> NDArray[np.int16]:
-        windows = placement(graph, op)
+        windows = window_geometry(graph, op)
         low, high = activation_range(graph, op, op.options_as(PoolOptions).activation)
         return kernel(
             operand(graph, op, 0, context),
@@ -194,8 +199,8 @@ def _check_unit_scale(graph: Graph, op: Operator) -> None:
         )
 
 
-KERNELS = {
-    kind: Kernel(execute, ("int16",))
+EXECUTORS = {
+    kind: TypedExecutor(execute, ("int16",))
     for kind, execute in {
         "CONV_2D": _convolution(conv2d_16x8),
         "DEPTHWISE_CONV_2D": _convolution(depthwise_conv2d_16x8),

@@ -22,9 +22,9 @@ from npu.model.shape_rules import constant_operand, operator_slices
 from npu.reference.executors.common import (
     Context,
     Executor,
-    Kernel,
+    TypedExecutor,
     input_quantization,
-    int8_kernels,
+    int8_executors,
     operand,
     operands,
     output_quantization,
@@ -153,12 +153,12 @@ _ANYWHERE: dict[str, Executor] = {
 _ANY = "int8", "int16", "int32", "int64", "bool"
 _WIDE = "int8", "int16"
 
-KERNELS = {
-    **{kind: Kernel(execute, _ANY) for kind, execute in _ANYWHERE.items()},
-    "PAD": Kernel(_pad, _WIDE),
-    "PADV2": Kernel(_pad, _WIDE),
-    "RESIZE_NEAREST_NEIGHBOR": Kernel(_resize(resize_nearest_neighbor), _WIDE),
-    **int8_kernels(
+EXECUTORS = {
+    **{kind: TypedExecutor(execute, _ANY) for kind, execute in _ANYWHERE.items()},
+    "PAD": TypedExecutor(_pad, _WIDE),
+    "PADV2": TypedExecutor(_pad, _WIDE),
+    "RESIZE_NEAREST_NEIGHBOR": TypedExecutor(_resize(resize_nearest_neighbor), _WIDE),
+    **int8_executors(
         {
             "RESIZE_BILINEAR": _resize(resize_bilinear),
             "MIRROR_PAD": _mirror_pad,

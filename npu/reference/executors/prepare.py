@@ -10,8 +10,8 @@ from kernels.prepared.conv import prepare_conv2d
 from kernels.prepared.depthwise import prepare_depthwise_conv2d
 from kernels.prepared.elementwise import prepare_softmax, prepare_sum, prepare_table
 from kernels.prepared.fully_connected import prepare_fully_connected
-from kernels.prepared.instruction_sets import Isa
-from kernels.prepared.step import Prepared
+from kernels.prepared.instruction_sets import InstructionSet
+from kernels.prepared.step import PreparedKernel
 from kernels.prepared.windows import prepare_mean, prepare_pad, prepare_pool2d
 from kernels.requantize import Rounding
 from npu.model.graph import Graph, Operator
@@ -25,10 +25,12 @@ from npu.reference.executors.elementwise import (
 from npu.reference.executors.movement import pad_value, paddings
 from npu.reference.executors.weights import convolution_arguments, pool_arguments, product_arguments
 
-Preparer = Callable[[Graph, Operator, Rounding, Isa], Prepared | None]
+Preparer = Callable[[Graph, Operator, Rounding, InstructionSet], PreparedKernel | None]
 
 
-def prepare(graph: Graph, op: Operator, rounding: Rounding, isa: Isa) -> Prepared | None:
+def prepare(
+    graph: Graph, op: Operator, rounding: Rounding, isa: InstructionSet
+) -> PreparedKernel | None:
     """The prepared kernel of `op`, an operator that has a kernel; None when it has to be executed.
 
     Raises `ModelError` for parameters that no kernel accepts.
@@ -51,7 +53,9 @@ def _weights(graph: Graph, op: Operator) -> NDArray[np.int8] | None:
     return graph.tensors[op.inputs[1]].data
 
 
-def _conv_2d(graph: Graph, op: Operator, rounding: Rounding, isa: Isa) -> Prepared | None:
+def _conv_2d(
+    graph: Graph, op: Operator, rounding: Rounding, isa: InstructionSet
+) -> PreparedKernel | None:
     weights = _weights(graph, op)
     if weights is None:
         return None
@@ -59,7 +63,9 @@ def _conv_2d(graph: Graph, op: Operator, rounding: Rounding, isa: Isa) -> Prepar
     return prepare_conv2d(_shape(graph, op), weights, **arguments, isa=isa)
 
 
-def _depthwise_conv_2d(graph: Graph, op: Operator, rounding: Rounding, isa: Isa) -> Prepared | None:
+def _depthwise_conv_2d(
+    graph: Graph, op: Operator, rounding: Rounding, isa: InstructionSet
+) -> PreparedKernel | None:
     weights = _weights(graph, op)
     if weights is None:
         return None
@@ -67,7 +73,9 @@ def _depthwise_conv_2d(graph: Graph, op: Operator, rounding: Rounding, isa: Isa)
     return prepare_depthwise_conv2d(_shape(graph, op), weights, **arguments, isa=isa)
 
 
-def _fully_connected(graph: Graph, op: Operator, rounding: Rounding, isa: Isa) -> Prepared | None:
+def _fully_connected(
+    graph: Graph, op: Operator, rounding: Rounding, isa: InstructionSet
+) -> PreparedKernel | None:
     weights = _weights(graph, op)
     if weights is None:
         return None
@@ -75,7 +83,9 @@ def _fully_connected(graph: Graph, op: Operator, rounding: Rounding, isa: Isa) -
     return prepare_fully_connected(_shape(graph, op), weights, **arguments, isa=isa)
 
 
-def _sum_of_two(graph: Graph, op: Operator, rounding: Rounding, isa: Isa) -> Prepared | None:
+def _sum_of_two(
+    graph: Graph, op: Operator, rounding: Rounding, isa: InstructionSet
+) -> PreparedKernel | None:
     shape = _shape(graph, op)
     if graph.tensors[op.inputs[1]].shape != shape:
         return None
@@ -83,25 +93,29 @@ def _sum_of_two(graph: Graph, op: Operator, rounding: Rounding, isa: Isa) -> Pre
     return prepare_sum(shape, sign=sign, **sum_arguments(graph, op, rounding))
 
 
-def _pool_2d(graph: Graph, op: Operator, rounding: Rounding, isa: Isa) -> Prepared:
+def _pool_2d(graph: Graph, op: Operator, rounding: Rounding, isa: InstructionSet) -> PreparedKernel:
     average = op.kind == "AVERAGE_POOL_2D"
     return prepare_pool2d(_shape(graph, op), average=average, **pool_arguments(graph, op))
 
 
-def _reduction(graph: Graph, op: Operator, rounding: Rounding, isa: Isa) -> Prepared | None:
+def _reduction(
+    graph: Graph, op: Operator, rounding: Rounding, isa: InstructionSet
+) -> PreparedKernel | None:
     return prepare_mean(_shape(graph, op), **reduction_arguments(graph, op, rounding))
 
 
-def _pad(graph: Graph, op: Operator, rounding: Rounding, isa: Isa) -> Prepared | None:
+def _pad(
+    graph: Graph, op: Operator, rounding: Rounding, isa: InstructionSet
+) -> PreparedKernel | None:
     value = pad_value(graph, op)
     return prepare_pad(_shape(graph, op), paddings(graph, op), value=value)
 
 
-def _softmax(graph: Graph, op: Operator, rounding: Rounding, isa: Isa) -> Prepared:
+def _softmax(graph: Graph, op: Operator, rounding: Rounding, isa: InstructionSet) -> PreparedKernel:
     return prepare_softmax(_shape(graph, op), parameters=softmax_parameters(graph, op))
 
 
-def _unary(graph: Graph, op: Operator, rounding: Rounding, isa: Isa) -> Prepared:
+def _unary(graph: Graph, op: Operator, rounding: Rounding, isa: InstructionSet) -> PreparedKernel:
     return prepare_table(_shape(graph, op), table_of(graph, op, rounding))
 
 

@@ -12,7 +12,7 @@ from npu.model.graph import Graph, Operator
 from npu.model.options import LstmOptions, SvdfOptions
 from npu.reference.executors.common import (
     Context,
-    Kernel,
+    TypedExecutor,
     input_quantization,
     operand,
     output_quantization,
@@ -96,8 +96,8 @@ def _weight_scales(graph: Graph, op: Operator, first: int) -> tuple[float, ...]:
     return tuple(found)
 
 
-KERNELS = {
-    "SVDF": Kernel(_svdf, ("int8",)),
-    "UNIDIRECTIONAL_SEQUENCE_LSTM": Kernel(_lstm, ("int8", "int16")),
+EXECUTORS = {
+    "SVDF": TypedExecutor(_svdf, ("int8",)),
+    "UNIDIRECTIONAL_SEQUENCE_LSTM": TypedExecutor(_lstm, ("int8", "int16")),
 }
 """The kernels of operators with a state."""

@@ -1,6 +1,6 @@
 """Which kernel executes an operator, by its kind and its element types: the one place that says so.
 
-What is declared here is what `require_kernel` checks, and what the table of supported operators
+What is declared here is what `require_executor` checks, and what the table of supported operators
 shows.
 """
 
@@ -15,7 +15,7 @@ from npu.model.graph import Graph, Operator, Tensor
 from npu.model.options import CallOnceOptions
 from npu.model.quant_params import blamed_on
 from npu.reference.executors import elementwise, int16, movement, recurrent, variables, weights
-from npu.reference.executors.common import NOTHING, Context, Kernel
+from npu.reference.executors.common import NOTHING, Context, TypedExecutor
 
 DATA_OPERANDS = {"TRANSPOSE_CONV": 2, "SPLIT": 1, "ASSIGN_VARIABLE": 1}
 """The position of the input whose type decides, where it is not the first."""
@@ -27,7 +27,7 @@ def run_operator(graph: Graph, op: Operator, context: Context) -> None:
     Raises `UnsupportedOperatorError` when it has no kernel, and `ModelError` for parameters that
     no kernel accepts.
     """
-    kernel = require_kernel(graph, op)
+    kernel = require_executor(graph, op)
     with blamed_on(op):
         result = kernel.execute(graph, op, context)
     outputs = result if isinstance(result, list) else [result]
@@ -44,54 +44,56 @@ def _call_once(graph: Graph, op: Operator, context: Context) -> list[NDArray[Any
     return []
 
 
-_TABLES: tuple[Mapping[str, Kernel], ...] = (
-    weights.KERNELS,
-    recurrent.KERNELS,
-    elementwise.KERNELS,
-    movement.KERNELS,
-    int16.KERNELS,
-    variables.KERNELS,
-    {"CALL_ONCE": Kernel(_call_once, (NOTHING,))},
+_TABLES: tuple[Mapping[str, TypedExecutor], ...] = (
+    weights.EXECUTORS,
+    recurrent.EXECUTORS,
+    elementwise.EXECUTORS,
+    movement.EXECUTORS,
+    int16.EXECUTORS,
+    variables.EXECUTORS,
+    {"CALL_ONCE": TypedExecutor(_call_once, (NOTHING,))},
 )
-KERNELS: Mapping[str, tuple[Kernel, ...]] = {
+EXECUTORS: Mapping[str, tuple[TypedExecutor, ...]] = {
     kind: tuple(table[kind] for table in _TABLES if kind in table)
     for kind in sorted({kind for table in _TABLES for kind in table})
 }
 """The kernels of each operator kind; no two of them take the same types."""
 
 
-def find_kernel(graph: Graph, op: Operator) -> Kernel | None:
+def find_executor(graph: Graph, op: Operator) -> TypedExecutor | None:
     """The kernel that takes `op` with the types of its data input and its first output."""
     given, result = _data_types(graph, op)
-    for kernel in KERNELS.get(op.kind, ()):
+    for kernel in EXECUTORS.get(op.kind, ()):
         if kernel.takes(given, result):
             return kernel
     return None
 
 
-def require_kernel(graph: Graph, op: Operator) -> Kernel:
+def require_executor(graph: Graph, op: Operator) -> TypedExecutor:
     """The kernel for `op`.
 
     Raises `UnsupportedOperatorError`, which lists what is supported, when there is none.
     """
-    kernel = find_kernel(graph, op)
+    kernel = find_executor(graph, op)
     if kernel is not None:
         return kernel
     where = f"operator {op.index} ({op.kind})"
-    if op.kind not in KERNELS:
-        raise UnsupportedOperatorError(f"{where} has no kernel; supported are {', '.join(KERNELS)}")
+    if op.kind not in EXECUTORS:
+        raise UnsupportedOperatorError(
+            f"{where} has no kernel; supported are {', '.join(EXECUTORS)}"
+        )
     given, result = _data_types(graph, op)
-    supported = "; ".join(kernel.summary() for kernel in KERNELS[op.kind])
+    supported = "; ".join(kernel.summary() for kernel in EXECUTORS[op.kind])
     raise UnsupportedOperatorError(
         f"{where} has no kernel from {given} to {result}; supported are {supported}"
     )
 
 
-def require_kernels(graph: Graph) -> None:
-    """`require_kernel` of every operator of `graph` and of what initializes its variables."""
+def require_executors(graph: Graph) -> None:
+    """`require_executor` of every operator of `graph` and of what initializes its variables."""
     for each in (graph, *graph.initializers.values()):
         for op in each.operators:
-            require_kernel(each, op)
+            require_executor(each, op)
 
 
 def _data_types(graph: Graph, op: Operator) -> tuple[str, str]:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from npu.model.graph import RESOURCE, Graph, Operator
-from npu.reference.executors.common import NOTHING, Context, Kernel, operand
+from npu.reference.executors.common import NOTHING, Context, TypedExecutor, operand
 from npu.reference.state import variable_name
 
 VALUES = "int8", "int16", "int32", "int64", "bool"
@@ -34,9 +34,9 @@ def _assign_variable(graph: Graph, op: Operator, context: Context) -> list[NDArr
     return []
 
 
-KERNELS = {
-    "VAR_HANDLE": Kernel(_var_handle, (NOTHING,), ("resource",)),
-    "READ_VARIABLE": Kernel(_read_variable, ("resource",), VALUES),
-    "ASSIGN_VARIABLE": Kernel(_assign_variable, VALUES, (NOTHING,)),
+EXECUTORS = {
+    "VAR_HANDLE": TypedExecutor(_var_handle, (NOTHING,), ("resource",)),
+    "READ_VARIABLE": TypedExecutor(_read_variable, ("resource",), VALUES),
+    "ASSIGN_VARIABLE": TypedExecutor(_assign_variable, VALUES, (NOTHING,)),
 }
 """The kernels of variables by name; that of CALL_ONCE is in the registry, which it runs."""

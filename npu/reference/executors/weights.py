@@ -22,11 +22,16 @@ from npu.model.options import (
     PoolOptions,
     TransposeConvOptions,
 )
-from npu.model.quant_params import activation_range, output_stage, placement, transposed_padding
+from npu.model.quant_params import (
+    activation_range,
+    output_stage,
+    transposed_padding,
+    window_geometry,
+)
 from npu.reference.executors.common import (
     Context,
     input_quantization,
-    int8_kernels,
+    int8_executors,
     operand,
     output_quantization,
 )
@@ -56,7 +61,7 @@ def convolution_arguments(graph: Graph, op: Operator, rounding: Rounding) -> dic
         activation = op.options_as(Conv2DOptions).activation
     else:
         activation = op.options_as(DepthwiseConv2DOptions).activation
-    stage, windows = output_stage(graph, op, activation), placement(graph, op)
+    stage, windows = output_stage(graph, op, activation), window_geometry(graph, op)
     return {
         "bias": stage.bias,
         "stride": windows.stride,
@@ -117,7 +122,7 @@ def _batch_matmul(graph: Graph, op: Operator, context: Context) -> NDArray[np.in
 
 def pool_arguments(graph: Graph, op: Operator) -> dict[str, Any]:
     """What AVERAGE_POOL_2D and MAX_POOL_2D take beside the IFM."""
-    windows = placement(graph, op)
+    windows = window_geometry(graph, op)
     low, high = activation_range(graph, op, op.options_as(PoolOptions).activation)
     return {
         "window": windows.kernel,
@@ -137,7 +142,7 @@ def _max_pool_2d(graph: Graph, op: Operator, context: Context) -> NDArray[np.int
     return max_pool2d(operand(graph, op, 0, context), **pool_arguments(graph, op))
 
 
-KERNELS = int8_kernels(
+EXECUTORS = int8_executors(
     {
         "CONV_2D": _conv_2d,
         "DEPTHWISE_CONV_2D": _depthwise_conv_2d,

@@ -15,7 +15,7 @@ from kernels.prepared.elementwise import prepare_softmax, prepare_sum, prepare_t
 from kernels.prepared.fully_connected import prepare_fully_connected
 from kernels.prepared.image import BAND_BYTES
 from kernels.prepared.instruction_sets import available, named
-from kernels.prepared.sequence import Call, Program
+from kernels.prepared.sequence import Call, KernelSequence
 from kernels.prepared.windows import prepare_mean, prepare_pad, prepare_pool2d
 from kernels.quantization import add_parameters, softmax_parameters
 from kernels.reduce import mean
@@ -267,7 +267,7 @@ def test_program(isa):
     places = [7 + i * (size + 11) for i in range(5)]
     arena = np.full(places[4] + padded.run(operands).size + 9, 77, np.int8)
     arena[places[0] : places[0] + size] = operands.reshape(-1)
-    program = Program(
+    program = KernelSequence(
         isa,
         [
             Call(first, places[0], places[1]),
@@ -292,7 +292,7 @@ def test_kernels_of_another_instruction_set_are_refused():
     model, ifm = test_conv.random_layer(0, 4)
     prepared = conv(model, ifm.shape, replace(isa, name="other"))
     with pytest.raises(ValueError, match="a kernel is prepared for other; allowed is "):
-        Program(isa, [Call(prepared, 0, 8)])
+        KernelSequence(isa, [Call(prepared, 0, 8)])
 
 
 def test_choice_of_the_instruction_set(monkeypatch):
@@ -324,8 +324,8 @@ def test_only_what_numba_compiles_for_is_chosen(monkeypatch):
 
 
 def test_each_instruction_set_has_packed_weights_of_its_own():
-    tags = [isa.tag for isa in isas.ISAS.values()]
+    tags = [isa.tag for isa in isas.INSTRUCTION_SETS.values()]
     assert len(set(tags)) == len(tags)
-    for isa in isas.ISAS.values():
+    for isa in isas.INSTRUCTION_SETS.values():
         assert isas.tagged(isa.tag) is isa
         assert isa.tag.itemsize == isa.element.itemsize

@@ -11,7 +11,7 @@ from tests.kernels.layers import INTERPRETED
 
 pytestmark = pytest.mark.skipif(INTERPRETED, reason="compares with what Numba compiles")
 
-ISAS = [pytest.param(isa, id=isa.name) for isa in available()]
+INSTRUCTION_SETS = [pytest.param(isa, id=isa.name) for isa in available()]
 
 
 @njit
@@ -51,7 +51,7 @@ def weights(rng, isa, steps, width):
 
 @pytest.mark.parametrize("seed", range(8), ids="seed{}".format)
 @pytest.mark.parametrize("form", [0, 1, 2, SINGLE])
-@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("isa", INSTRUCTION_SETS)
 def test_matrix_tiles(isa, form, seed):
     rng = np.random.default_rng(seed)
     pixels, vectors = isa.tile(form)
@@ -73,7 +73,7 @@ def test_matrix_tiles(isa, form, seed):
 
 
 @pytest.mark.parametrize("seed", range(8), ids="seed{}".format)
-@pytest.mark.parametrize("isa", ISAS)
+@pytest.mark.parametrize("isa", INSTRUCTION_SETS)
 def test_depthwise_tile(isa, seed):
     rng = np.random.default_rng(seed)
     steps, count = int(rng.integers(1, 10)), int(rng.integers(1, 9))

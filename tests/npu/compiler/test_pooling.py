@@ -5,7 +5,7 @@ from kernels.requantize import Rounding, requantize_array
 from npu.compiler.errors import CompileError
 from npu.compiler.lowering.average_pooling import EXACT_COUNT, averaging_tasks, division
 from npu.compiler.terms.geometry import Extent
-from npu.model.quant_params import Placement
+from npu.model.quant_params import WindowGeometry
 
 COUNTS = [*range(1, 70), 169, 225, 256, 961, 1024, EXACT_COUNT]
 LARGE_COUNTS = [EXACT_COUNT + 1, 4095, 4096, 16384, 65025]
@@ -48,7 +48,7 @@ def test_large_windows_need_the_rounding_of_tflm(count: int) -> None:
 def test_regions_cover_the_output_once_with_valid_taps(size: int, kernel: int, stride: int) -> None:
     output = -(-size // stride)
     pad = max((output - 1) * stride + kernel - size, 0) // 2
-    windows = Placement(
+    windows = WindowGeometry(
         kernel=(kernel, kernel),
         stride=(stride, stride),
         dilation=(1, 1),

@@ -30,7 +30,7 @@ def assert_outputs_equal(graph: Graph, computed: dict[int, Any], expected: dict[
 
 
 @every_isa
-def test_inference_after_inference(isa: isas.Isa) -> None:
+def test_inference_after_inference(isa: isas.InstructionSet) -> None:
     model = classifier()
     graph = read_model_bytes(model, "m")
     network = PreparedNetwork(graph, isa=isa)
@@ -41,7 +41,7 @@ def test_inference_after_inference(isa: isas.Isa) -> None:
 
 @pytest.mark.parametrize("name", ["mlperf_kws_dscnn", "mlperf_vww_mbv1_96", "mlperf_ic_resnet8"])
 @every_isa
-def test_real_networks(name: str, isa: isas.Isa) -> None:
+def test_real_networks(name: str, isa: isas.InstructionSet) -> None:
     path = shared_model(name)
     graph = read_model(path)
     inputs = load_inputs(["random:3"], graph)

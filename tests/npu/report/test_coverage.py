@@ -14,8 +14,8 @@ from npu.commands.ops import HEADINGS, NOTE
 from npu.compiler.rules.operators import RULES, int8_activations
 from npu.model.graph import RESOURCE, Graph, Operator
 from npu.model.tflite_reader import read_model_bytes
-from npu.reference.executors.common import Context, Kernel
-from npu.reference.executors.registry import DATA_OPERANDS, KERNELS, find_kernel, run_operator
+from npu.reference.executors.common import Context, TypedExecutor
+from npu.reference.executors.registry import DATA_OPERANDS, EXECUTORS, find_executor, run_operator
 from npu.report.coverage import coverage, grouped_coverage
 from tests.npu import operator_models as models
 from tests.npu.reference.test_int16 import OPERATORS as INT16
@@ -133,7 +133,7 @@ def run(graph: Graph, op: Operator) -> list[Any]:
 
 SIGNATURES = [
     pytest.param(kind, kernel, given, result, id=f"{kind}-{given}-{result}")
-    for kind, kernels in KERNELS.items()
+    for kind, kernels in EXECUTORS.items()
     for kernel in kernels
     for given in kernel.inputs
     for result in kernel.outputs or (given,)
@@ -141,9 +141,11 @@ SIGNATURES = [
 
 
 @pytest.mark.parametrize(("kind", "kernel", "given", "result"), SIGNATURES)
-def test_every_listed_kernel_runs(kind: str, kernel: Kernel, given: str, result: str) -> None:
+def test_every_listed_kernel_runs(
+    kind: str, kernel: TypedExecutor, given: str, result: str
+) -> None:
     for graph, op in candidates(kind, given, result):
-        if find_kernel(graph, op) is kernel and _types(graph, op) == (given, result):
+        if find_executor(graph, op) is kernel and _types(graph, op) == (given, result):
             outputs = run(graph, op)
             shapes = [graph.tensors[i].shape for i in op.outputs]
             assert [value.shape for value in outputs] == shapes
@@ -171,13 +173,13 @@ def test_every_constraint_is_a_predicate_of_its_kind() -> None:
 
 
 def test_what_the_npu_takes_the_kernels_take() -> None:
-    assert {*RULES} <= {*KERNELS}
-    assert [one.kinds[0] for one in coverage()] == sorted(KERNELS)
+    assert {*RULES} <= {*EXECUTORS}
+    assert [one.kinds[0] for one in coverage()] == sorted(EXECUTORS)
 
 
 def test_groups_hold_every_kind_once() -> None:
     groups = grouped_coverage()
-    assert sorted(kind for group in groups for kind in group.kinds) == sorted(KERNELS)
+    assert sorted(kind for group in groups for kind in group.kinds) == sorted(EXECUTORS)
     single = {one.kinds[0]: one for one in coverage()}
     for group in groups:
         for kind in group.kinds:
@@ -200,7 +202,7 @@ def test_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert {"rule": "constant_weights", "text": text} in records["CONV_2D"]["constraints"]
     assert records["CAST"] == {
         "operator": "CAST",
-        "kernels": [KERNELS["CAST"][0].summary()],
+        "kernels": [EXECUTORS["CAST"][0].summary()],
         "npu": None,
         "constraints": [],
     }
