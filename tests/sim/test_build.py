@@ -9,7 +9,7 @@ from sim.cache import cached, content_key
 from sim.errors import BuildError
 from sim.rtl_runner.build import build_library
 from sim.verilator.library import open_library
-from sim.verilator.toolchain import find_toolchain, run, run_all
+from sim.verilator.toolchain import find_toolchain, fst_headers, run, run_all
 
 
 @pytest.fixture
@@ -106,3 +106,10 @@ def test_foreign_library(tmp_path: Path) -> None:
     path.write_bytes(b"not a library")
     with pytest.raises(BuildError, match="cannot load the simulator"):
         open_library(path)
+
+
+def test_headers_of_fst_are_where_the_compiler_looks() -> None:
+    folders = [flag[2:] for flag in find_toolchain().include_flags("fst") if flag[:2] == "-I"]
+    names = {path.name for folder in folders for path in Path(folder).glob("*.h")}
+    assert {"lz4.h", "zlib.h", "verilated_fst_c.h"} <= names
+    assert len(fst_headers()) == 2
