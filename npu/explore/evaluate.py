@@ -37,7 +37,7 @@ def _measure(graph: Graph, point: Point) -> dict[str, Any]:
     programs = list(network.programs.values())
     if not programs:
         first, reason = next(iter(network.partition.reasons.items()))
-        kind = graph.operators[first].kind
+        kind = graph.operator(first).kind
         return {
             "status": "failed",
             "reason": f"no operator runs on the NPU; the first, {kind}: {reason}",

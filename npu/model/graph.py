@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from npu.model.options import Options
+from npu.model.options import CallOnceOptions, IfOptions, Options, WhileOptions
 
 ABSENT = -1
 """The tensor index of an optional operator input that is left out."""
@@ -102,6 +102,14 @@ class Operator:
         """The inputs that are not left out."""
         return tuple(i for i in self.inputs if i != ABSENT)
 
+    @property
+    def subgraphs(self) -> tuple[int, ...]:
+        """The subgraphs that it runs, by their index in the file: of CALL_ONCE, IF and WHILE."""
+        options = self.options
+        if isinstance(options, CallOnceOptions | IfOptions | WhileOptions):
+            return options.subgraphs
+        return ()
+
     def options_as(self, expected: type[OptionsT]) -> OptionsT:
         """The options, checked to be of the type that belongs to the kind.
 
@@ -119,8 +127,10 @@ class Operator:
 class Graph:
     """A network: `operators` in execution order, `inputs` and `outputs` as tensor indices.
 
-    `initializers` are the subgraphs that CALL_ONCE runs, by their index in the file; their tensors
-    and operators have indices of their own.
+    Operators that the reader has evaluated are not among `operators`: an operator's index is not
+    its position. `subgraph` is the graph's own index in the file, 0 for the network. `subgraphs`
+    are those that its operators run, by their index; their tensors and operators have indices of
+    their own. `file` is the `.tflite` file that the graph was read from.
     """
 
     name: str
@@ -128,7 +138,13 @@ class Graph:
     operators: tuple[Operator, ...]
     inputs: tuple[int, ...]
     outputs: tuple[int, ...]
-    initializers: Mapping[int, "Graph"] = field(default_factory=dict)
+    subgraph: int = 0
+    subgraphs: Mapping[int, "Graph"] = field(default_factory=dict)
+    file: bytes = b""
+
+    @cached_property
+    def _by_index(self) -> dict[int, Operator]:
+        return {op.index: op for op in self.operators}
 
     @cached_property
     def _producers(self) -> dict[int, Operator]:
@@ -141,6 +157,17 @@ class Graph:
             for t in dict.fromkeys(op.present_inputs):
                 found.setdefault(t, []).append(op)
         return {t: tuple(ops) for t, ops in found.items()}
+
+    def operator(self, index: int) -> Operator:
+        """The operator with this index in the file; `KeyError` when there is none."""
+        return self._by_index[index]
+
+    def with_subgraphs(self) -> tuple["Graph", ...]:
+        """The graph and all that its operators run, however deep, each once."""
+        found = {self.subgraph: self}
+        for graph in self.subgraphs.values():
+            found.update({each.subgraph: each for each in graph.with_subgraphs()})
+        return tuple(found.values())
 
     def producer(self, tensor: int) -> Operator | None:
         """The operator that writes `tensor`, or None for inputs and constants."""

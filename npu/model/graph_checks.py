@@ -4,23 +4,64 @@ Each raises `ModelError` with the operator and the tensor.
 """
 
 from npu.errors import ModelError
-from npu.model.graph import Graph, Operator
+from npu.model.graph import Graph, Operator, Tensor
 
 # their int4 weights become int8 when the model is read
 INT4_WEIGHTS = frozenset({"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"})
-CONTROL_FLOW = frozenset({"IF", "WHILE", "CALL", "STABLEHLO_WHILE"})
+PER_CHANNEL = {
+    "CONV_2D": (1, 2),
+    "DEPTHWISE_CONV_2D": (1, 2),
+    "FULLY_CONNECTED": (1, 2),
+    "TRANSPOSE_CONV": (1, 3),
+}
+"""The operands that may have a scale for each channel, by position: weights and biases."""
 # the tensors that these read and write as their own state, by position
 STATES = {"SVDF": (4,), "UNIDIRECTIONAL_SEQUENCE_LSTM": (18, 19)}
 
 
-def refuse_control_flow(operators: tuple[Operator, ...], subgraphs: int) -> None:
-    """Refuse operators that run other subgraphs than to initialize variables."""
-    for op in operators:
-        if op.kind in CONTROL_FLOW:
-            raise ModelError(
-                f"the model has {subgraphs} subgraphs and control flow (operator {op.index} is "
-                f"{op.kind}), one subgraph without control flow expected"
-            )
+def check_calls(graph: Graph) -> None:
+    """Refuse operators that give the subgraphs they run other values than these take."""
+    for op in graph.operators:
+        for position, index in enumerate(op.subgraphs):
+            called = graph.subgraphs[index]
+            given: tuple[int, ...] = op.inputs
+            taken: tuple[int, ...] = op.outputs
+            if op.kind == "IF":
+                given = op.inputs[1:]
+            condition = op.kind == "WHILE" and position == 0
+            _check_passed(graph, op, given, called, called.inputs)
+            if condition:
+                _check_condition(op, [called.tensors[i] for i in called.outputs])
+            else:
+                _check_passed(graph, op, taken, called, called.outputs)
+        if op.kind == "IF":
+            _check_condition(op, [graph.tensors[i] for i in op.inputs[:1]])
+        if op.kind == "WHILE":
+            _check_passed(graph, op, op.inputs, graph, op.outputs)
+
+
+def _check_passed(
+    graph: Graph, op: Operator, ours: tuple[int, ...], called: Graph, theirs: tuple[int, ...]
+) -> None:
+    here = [graph.tensors[i] for i in ours]
+    there = [called.tensors[i] for i in theirs]
+    if [(t.dtype, t.size) for t in here] != [(t.dtype, t.size) for t in there]:
+        raise ModelError(
+            f"operator {op.index} ({op.kind}) passes {_listed(here)} to or from subgraph "
+            f"{called.subgraph}, which has {_listed(there)}"
+        )
+
+
+def _check_condition(op: Operator, tensors: list[Tensor]) -> None:
+    if [(t.type_name, t.size) for t in tensors] != [("bool", 1)]:
+        raise ModelError(
+            f"operator {op.index} ({op.kind}): the condition is {_listed(tensors)}, one bool "
+            "expected"
+        )
+
+
+def _listed(tensors: list[Tensor]) -> str:
+    return ", ".join(f"{t.type_name} {list(t.shape)}" for t in tensors) or "nothing"
 
 
 def check_something_to_run(
@@ -62,7 +103,11 @@ def check_int4(graph: Graph, tensors: set[int]) -> None:
 
 
 def check_order(graph: Graph) -> None:
-    """Refuse tensors that are read before they are written, or written twice."""
+    """Refuse tensors that are read before they are written, or written twice, and empty inputs."""
+    for index in graph.inputs:
+        if not graph.tensors[index].size:
+            tensor = graph.tensors[index]
+            raise ModelError(f"tensor {tensor.name!r} of shape {list(tensor.shape)} is empty")
     known = {t.index for t in graph.tensors if t.is_constant} | set(graph.inputs)
     written: set[int] = set(graph.inputs)
     for op in graph.operators:

@@ -207,6 +207,37 @@ class CallOnceOptions:
 
     subgraph: int
 
+    @property
+    def subgraphs(self) -> tuple[int, ...]:
+        """All that the operator runs."""
+        return (self.subgraph,)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IfOptions:
+    """IF: the indices in the file of the two subgraphs, of which one runs."""
+
+    then_subgraph: int
+    else_subgraph: int
+
+    @property
+    def subgraphs(self) -> tuple[int, ...]:
+        """All that the operator may run."""
+        return self.then_subgraph, self.else_subgraph
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WhileOptions:
+    """WHILE: the indices in the file of the subgraphs that say whether to go on, and that run."""
+
+    condition_subgraph: int
+    body_subgraph: int
+
+    @property
+    def subgraphs(self) -> tuple[int, ...]:
+        """All that the operator runs."""
+        return self.condition_subgraph, self.body_subgraph
+
 
 Options = (
     NoOptions
@@ -230,4 +261,6 @@ Options = (
     | LstmOptions
     | VariableOptions
     | CallOnceOptions
+    | IfOptions
+    | WhileOptions
 )

@@ -4,8 +4,6 @@ from collections.abc import Callable
 from enum import Enum
 from typing import Any, TypeVar
 
-import tflite
-
 from npu.errors import ModelError
 from npu.model.options import (
     Activation,
@@ -18,6 +16,7 @@ from npu.model.options import (
     DepthwiseConv2DOptions,
     ElementwiseOptions,
     FullyConnectedOptions,
+    IfOptions,
     LeakyReluOptions,
     LstmOptions,
     MirrorPadOptions,
@@ -32,7 +31,9 @@ from npu.model.options import (
     SvdfOptions,
     TransposeConvOptions,
     VariableOptions,
+    WhileOptions,
 )
+from npu.model.schema import schema
 
 EnumT = TypeVar("EnumT", bound=Enum)
 
@@ -51,12 +52,12 @@ def read_options(kind: str, index: int, op: Any) -> Options:
     given = op.BuiltinOptionsType()
     if given == 0 and optional is not None:
         return optional
-    if given != getattr(tflite.BuiltinOptions, table_name):
+    if given != getattr(schema.BuiltinOptions, table_name):
         raise ModelError(f"{where} carries options of type {given}, {table_name} expected")
     table = op.BuiltinOptions()
     if table is None:
         raise ModelError(f"{where} has no options, {table_name} expected")
-    options = getattr(tflite, table_name)()
+    options = getattr(schema, table_name)()
     options.Init(table.Bytes, table.Pos)
     try:
         return read(options)
@@ -239,6 +240,18 @@ def _call_once(options: Any) -> Options:
     return CallOnceOptions(subgraph=options.InitSubgraphIndex())
 
 
+def _if(options: Any) -> Options:
+    return IfOptions(
+        then_subgraph=options.ThenSubgraphIndex(), else_subgraph=options.ElseSubgraphIndex()
+    )
+
+
+def _while(options: Any) -> Options:
+    return WhileOptions(
+        condition_subgraph=options.CondSubgraphIndex(), body_subgraph=options.BodySubgraphIndex()
+    )
+
+
 # kind: (the schema's table, how it is read, the options of an operator that leaves them out)
 _TABLES: dict[str, tuple[str, Callable[[Any], Options], Options | None]] = {
     "CONV_2D": ("Conv2DOptions", _conv_2d, None),
@@ -269,6 +282,8 @@ _TABLES: dict[str, tuple[str, Callable[[Any], Options], Options | None]] = {
     "UNIDIRECTIONAL_SEQUENCE_LSTM": ("UnidirectionalSequenceLSTMOptions", _lstm, None),
     "VAR_HANDLE": ("VarHandleOptions", _variable, None),
     "CALL_ONCE": ("CallOnceOptions", _call_once, None),
+    "IF": ("IfOptions", _if, None),
+    "WHILE": ("WhileOptions", _while, None),
     "SVDF": ("SVDFOptions", _svdf, None),
     "BATCH_MATMUL": ("BatchMatMulOptions", _batch_matmul, BatchMatMulOptions()),
 }

@@ -59,7 +59,7 @@ class CompiledNetwork:
         """
         found = partition(self.graph, self.config)
         if not found.segments and found.oversized:
-            first = self.graph.operators[min(found.oversized)]
+            first = self.graph.operator(min(found.oversized))
             raise CompileError(
                 f"nothing of this network fits the NPU: operator {first.index} ({first.kind}):"
                 f" {found.reasons[first.index]}; choose a configuration with larger memories"
@@ -96,8 +96,8 @@ class CompiledNetwork:
         for op in self.graph.operators:
             if not self.partition.on_npu(op.index):
                 require_executor(self.graph, op)
-        for initializer in self.graph.initializers.values():
-            require_executors(initializer)
+        for subgraph in self.graph.with_subgraphs()[1:]:
+            require_executors(subgraph)
         state = state or State()
         state.declare(self.graph)
         values: Values = {t.index: t.data for t in self.graph.tensors if t.data is not None}

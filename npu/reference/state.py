@@ -17,9 +17,9 @@ class State:
     """
 
     def __init__(self) -> None:
-        self._tensors: dict[int, NDArray[Any]] = {}
+        self._tensors: dict[tuple[int, int], NDArray[Any]] = {}
         self._named: dict[str, NDArray[Any]] = {}
-        self._initialized: set[int] = set()
+        self._initialized: set[tuple[int, int]] = set()
 
     def reset(self) -> None:
         """Forget everything: the next inference starts as the first one did."""
@@ -40,21 +40,21 @@ class State:
 
         As TFLM: the zero point of the first value to be assigned in the file, in every byte.
         """
-        for each in (graph, *graph.initializers.values()):
+        for each in graph.with_subgraphs():
             for op in each.operators:
                 if op.kind == "ASSIGN_VARIABLE":
                     name = variable_name(each, op.inputs[0])
                     if name not in self._named:
                         self._named[name] = _filled(each.tensors[op.inputs[1]])
 
-    def tensor(self, tensor: Tensor) -> NDArray[Any]:
-        """The value of a variable tensor; at first an int8's zero point, otherwise 0."""
-        value = self._tensors.get(tensor.index)
-        return _first(tensor) if value is None else value
+    def tensor(self, graph: Graph, index: int) -> NDArray[Any]:
+        """The value of a variable tensor of `graph`; at first an int8's zero point, otherwise 0."""
+        value = self._tensors.get((graph.subgraph, index))
+        return _first(graph.tensors[index]) if value is None else value
 
-    def set_tensor(self, tensor: Tensor, value: NDArray[Any]) -> None:
+    def set_tensor(self, graph: Graph, index: int, value: NDArray[Any]) -> None:
         """Keep `value`, which must not be changed afterwards."""
-        self._tensors[tensor.index] = value
+        self._tensors[graph.subgraph, index] = value
 
     def read(self, name: str) -> NDArray[Any]:
         """The value of the variable `name`; ValueError when nothing declares it."""
@@ -75,10 +75,11 @@ class State:
             )
         self._named[name] = value.copy()
 
-    def call_once(self, operator: int) -> bool:
-        """Whether the CALL_ONCE with this index has not run yet; from now on it has."""
-        first = operator not in self._initialized
-        self._initialized.add(operator)
+    def call_once(self, graph: Graph, operator: int) -> bool:
+        """Whether this CALL_ONCE of `graph` has not run yet; from now on it has."""
+        key = graph.subgraph, operator
+        first = key not in self._initialized
+        self._initialized.add(key)
         return first
 
 

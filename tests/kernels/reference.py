@@ -7,10 +7,8 @@ flatbuffer's object API, so that a mistake in the project's reader cannot hide o
 from typing import Any
 
 import numpy as np
+from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
-from tflite_micro.tensorflow.lite.micro.python import (
-    schema_py_generated as schema,
-)
 
 from kernels import quantization
 from kernels.elementwise import add

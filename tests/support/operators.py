@@ -3,9 +3,7 @@
 from typing import Any
 
 import numpy as np
-from tflite_micro.tensorflow.lite.micro.python import (
-    schema_py_generated as schema,
-)
+from ai_edge_litert import schema_py_generated as schema
 
 from tests.support.tflite_builder import ModelBuilder
 from tests.support.tflite_file import Tensor

@@ -3,9 +3,7 @@
 from typing import Any
 
 import numpy as np
-from tflite_micro.tensorflow.lite.micro.python import (
-    schema_py_generated as schema,
-)
+from ai_edge_litert import schema_py_generated as schema
 
 from tests.support.random_layers import Rng, random_int8, random_scale, random_zero_point
 from tests.support.tflite_builder import ModelBuilder

@@ -15,10 +15,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import ArrayLike, NDArray
-from tflite_micro.tensorflow.lite.micro.python import (
-    schema_py_generated as schema,
-)
 
 from tests.support.tflite_file import ModelFile, Tensor
 

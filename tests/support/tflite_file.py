@@ -1,15 +1,13 @@
 """The bytes of a `.tflite` file: tensors, constants and operators of its subgraphs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import flatbuffers  # type: ignore[import-untyped]
 import numpy as np
+from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import ArrayLike, DTypeLike, NDArray
-from tflite_micro.tensorflow.lite.micro.python import (
-    schema_py_generated as schema,
-)
 
 # TFLM reads weights in place through aligned loads; the schema's `force_align: 16` is lost by the
 # Python code generator
@@ -59,7 +57,8 @@ class ModelFile:
         self._buffers: list[Any] = [schema.BufferT()]
         self._operators: list[Any] = []
         self._codes: dict[tuple[str, int], int] = {}
-        self._initializers: list[ModelFile] = []
+        self._subgraphs: list[ModelFile] = []
+        self._outputs: Sequence[Tensor] = ()
         self._inputs: list[int] = []
         self._handles: list[Tensor] = []
         self._produced: list[int] = []
@@ -142,12 +141,26 @@ class ModelFile:
 
     def initializer(self) -> "ModelFile":
         """Another subgraph, which a CALL_ONCE here runs; to be filled like this one."""
-        called = ModelFile()
-        called._buffers, called._codes = self._buffers, self._codes
-        self._initializers.append(called)
-        options = {"initSubgraphIndex": len(self._initializers)}
+        called, index = self._other()
+        options = {"initSubgraphIndex": index}
         self.operator("CALL_ONCE", [], [], options, options_type="CallOnceOptions")
         return called
+
+    def subgraph(self, fill: Callable[[Any], Sequence[Tensor]]) -> int:
+        """The index of another subgraph, which IF and WHILE run.
+
+        `fill` is called with it, and returns its outputs.
+        """
+        called, index = self._other()
+        called._outputs = fill(called)
+        return index
+
+    def _other(self) -> tuple[Any, int]:
+        called = type(self)()
+        called._buffers, called._codes = self._buffers, self._codes
+        called._subgraphs = self._subgraphs
+        self._subgraphs.append(called)
+        return called, len(self._subgraphs)
 
     def tensor(
         self,
@@ -214,18 +227,18 @@ class ModelFile:
         """The model; its outputs default to what no operator consumes, in order of creation."""
         if outputs is None:
             outputs = [self._handles[i] for i in self._produced if i not in self._consumed]
-        called = [each._subgraph("initializer", []) for each in self._initializers]
+        called = [each._packed("called", each._outputs) for each in self._subgraphs]
         model = schema.ModelT()
         model.version = 3
         model.description = self._description
         model.operatorCodes = [_operator_code(*key) for key in self._codes]
-        model.subgraphs = [self._subgraph("main", outputs), *called]
+        model.subgraphs = [self._packed("main", outputs), *called]
         model.buffers = self._buffers
         builder = flatbuffers.Builder(1 << 12)
         builder.Finish(model.Pack(builder), file_identifier=b"TFL3")
         return bytes(builder.Output())
 
-    def _subgraph(self, name: str, outputs: Sequence[Tensor]) -> Any:
+    def _packed(self, name: str, outputs: Sequence[Tensor]) -> Any:
         subgraph = schema.SubGraphT()
         subgraph.name = name
         subgraph.tensors = self._tensors

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from ai_edge_litert.schema_py_generated import Model
 from numpy.typing import NDArray
-from tflite.Model import Model
 from tflite_micro import runtime
 
 # the arena lives for one call only, so a generous one costs nothing

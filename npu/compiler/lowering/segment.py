@@ -64,7 +64,7 @@ class _Lowering:
         """Raises `CopyNeeded` when a tensor cannot be used where it lies."""
         graph, segment = self.graph, self.segment
         self.views = Views(graph, frozenset(segment.inputs), self.separate)
-        chosen = [graph.operators[index] for index in segment.operators]
+        chosen = [graph.operator(index) for index in segment.operators]
         for op in chosen:
             if folds(graph, op, segment.operators):
                 self.views.add_padded(op)

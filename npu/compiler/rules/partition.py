@@ -76,7 +76,7 @@ def _runs(graph: Graph, reasons: Mapping[int, str]) -> list[tuple[int, ...]]:
 
 def _misplaced(graph: Graph, run: tuple[int, ...]) -> dict[int, str]:
     """Operators of a run that the NPU could only execute among other neighbours."""
-    members = [graph.operators[i] for i in run]
+    members = [graph.operator(i) for i in run]
     if all(op.kind in MOVING_KINDS or op.kind in PAD_KINDS for op in members):
         return dict.fromkeys(run, "nothing to compute beside it on the NPU")
     return {}

@@ -46,7 +46,7 @@ class LoweredSegment:
 def make_segment(graph: Graph, operators: tuple[int, ...]) -> Segment:
     """The segment of `operators`, with the tensors that cross its border."""
     inside = set(operators)
-    chosen = [graph.operators[i] for i in operators]
+    chosen = [graph.operator(i) for i in operators]
     produced = {t for op in chosen for t in op.outputs}
     inputs = dict.fromkeys(
         t

@@ -50,7 +50,7 @@ def check_variables(graph: Graph) -> None:
     uses = [
         (each, op)
         for kind in ("ASSIGN_VARIABLE", "READ_VARIABLE")
-        for each in (graph, *graph.initializers.values())
+        for each in graph.with_subgraphs()
         for op in each.operators
         if op.kind == kind
     ]

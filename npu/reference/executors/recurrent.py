@@ -30,10 +30,10 @@ def _svdf(graph: Graph, op: Operator, context: Context) -> NDArray[np.int8]:
     time_scale, _ = input_quantization(graph, op, 2)
     state_scale, state_zero_point = input_quantization(graph, op, SVDF_STATE)
     ofm_scale, ofm_zero_point = output_quantization(graph, op)
-    memory = graph.tensors[op.inputs[SVDF_STATE]]
+    memory = op.inputs[SVDF_STATE]
     ofm, following = svdf(
         operand(graph, op, 0, context),
-        context.state.tensor(memory),
+        context.state.tensor(graph, memory),
         operand(graph, op, 1, context),
         operand(graph, op, 2, context),
         operand(graph, op, 3, context),
@@ -50,7 +50,7 @@ def _svdf(graph: Graph, op: Operator, context: Context) -> NDArray[np.int8]:
         ),
         rounding=context.rounding,
     )
-    context.state.set_tensor(memory, following)
+    context.state.set_tensor(graph, memory, following)
     return ofm
 
 
@@ -59,11 +59,11 @@ def _lstm(graph: Graph, op: Operator, context: Context) -> NDArray[Any]:
     ifm_scale, ifm_zero_point = input_quantization(graph, op, 0)
     hidden_scale, hidden_zero_point = input_quantization(graph, op, LSTM_HIDDEN)
     cell_scale, _ = input_quantization(graph, op, LSTM_CELL)
-    hidden, cell = (graph.tensors[op.inputs[i]] for i in (LSTM_HIDDEN, LSTM_CELL))
+    hidden, cell = op.inputs[LSTM_HIDDEN], op.inputs[LSTM_CELL]
     ofm, next_hidden, next_cell = lstm(
         operand(graph, op, 0, context),
-        context.state.tensor(hidden),
-        context.state.tensor(cell),
+        context.state.tensor(graph, hidden),
+        context.state.tensor(graph, cell),
         *(
             np.stack([operand(graph, op, first + i, context) for i in range(len(GATES))])
             for first in (LSTM_INPUT_WEIGHTS, LSTM_HIDDEN_WEIGHTS, LSTM_BIAS)
@@ -81,8 +81,8 @@ def _lstm(graph: Graph, op: Operator, context: Context) -> NDArray[Any]:
         time_major=options.time_major,
         rounding=context.rounding,
     )
-    context.state.set_tensor(hidden, next_hidden)
-    context.state.set_tensor(cell, next_cell)
+    context.state.set_tensor(graph, hidden, next_hidden)
+    context.state.set_tensor(graph, cell, next_cell)
     return ofm
 
 

@@ -36,8 +36,8 @@ def run_operator(graph: Graph, op: Operator, context: Context) -> None:
 
 
 def _call_once(graph: Graph, op: Operator, context: Context) -> list[NDArray[Any]]:
-    if context.state.call_once(op.index):
-        called = graph.initializers[op.options_as(CallOnceOptions).subgraph]
+    if context.state.call_once(graph, op.index):
+        called = graph.subgraphs[op.options_as(CallOnceOptions).subgraph]
         inner = replace(context, values={})
         for each in called.operators:
             run_operator(called, each, inner)
@@ -90,8 +90,8 @@ def require_executor(graph: Graph, op: Operator) -> TypedExecutor:
 
 
 def require_executors(graph: Graph) -> None:
-    """`require_executor` of every operator of `graph` and of what initializes its variables."""
-    for each in (graph, *graph.initializers.values()):
+    """`require_executor` of every operator of `graph` and of the subgraphs that it runs."""
+    for each in graph.with_subgraphs():
         for op in each.operators:
             require_executor(each, op)
 

@@ -46,8 +46,9 @@ def not_a_handle(m: ModelBuilder, x: Tensor, handle: Tensor) -> None:
     assign_variable(m, x, x)
 
 
-def call_within_a_call(m: ModelBuilder, x: Tensor, handle: Tensor) -> None:
-    m.initializer().initializer()
+def call_of_itself(m: ModelBuilder, x: Tensor, handle: Tensor) -> None:
+    called = m.initializer()
+    called.operator("CALL_ONCE", [], [], {"initSubgraphIndex": 1}, options_type="CallOnceOptions")
 
 
 def call_with_an_input(m: ModelBuilder, x: Tensor, handle: Tensor) -> None:
@@ -71,8 +72,11 @@ VARIABLES = {
         "operator 1 (READ_VARIABLE): variable 'v' is never assigned",
     ),
     "not a handle": (not_a_handle, "(ASSIGN_VARIABLE): input 'x' is not written by VAR_HANDLE"),
-    "nested call": (call_within_a_call, "calls a subgraph with 0 inputs, 0 outputs or calls"),
-    "input": (call_with_an_input, "calls a subgraph with 1 inputs, 0 outputs"),
+    "loop": (call_of_itself, "(CALL_ONCE) calls subgraph 1: over 16 calls within each other"),
+    "input": (
+        call_with_an_input,
+        "operator 1 (CALL_ONCE) passes nothing to or from subgraph 1, which has int8 [1]",
+    ),
     "main": (call_of_main, "operator 1 (CALL_ONCE) calls subgraph 0, one from 1 to 0 expected"),
     "no resource": (
         handle_of_another_type,

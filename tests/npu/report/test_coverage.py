@@ -114,7 +114,7 @@ def candidates(kind: str, given: str, result: str) -> Iterator[tuple[Graph, Oper
     """Operators of `kind` of these types: as they were built, then with their types exchanged."""
     for exchange in (False, True):
         for graph, op in sources().get(kind, []):
-            if exchange and graph.initializers:
+            if exchange and graph.subgraphs:
                 continue
             yield (retyped(graph, op, given, result) if exchange else graph), op
 

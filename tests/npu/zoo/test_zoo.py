@@ -12,11 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from tflite.BuiltinOperator import BuiltinOperator  # type: ignore[import-untyped]
-from tflite.Model import Model  # type: ignore[import-untyped]
-from tflite.TensorType import TensorType  # type: ignore[import-untyped]
 
 from npu import zoo
+from npu.model.schema import OPERATOR_NAMES, schema
 from npu.zoo import train_fashion_resnet as trainer
 from tests.support.tflm import run_tflm
 
@@ -30,12 +28,11 @@ OPERATOR_COUNT = {
     "RESHAPE": 1,
     "SOFTMAX": 1,
 }
-BUILTIN_NAME = {code: name for name, code in vars(BuiltinOperator).items() if name.isupper()}
 
 
 def graph() -> tuple[Any, Any]:
     """The flatbuffer's model and its only subgraph."""
-    model = Model.GetRootAs(zoo.model_path(NAME).read_bytes(), 0)
+    model = schema.Model.GetRootAs(zoo.model_path(NAME).read_bytes(), 0)
     assert model.SubgraphsLength() == 1
     return model, model.Subgraphs(0)
 
@@ -45,7 +42,7 @@ def operators() -> Iterator[tuple[str, Any]]:
     model, subgraph = graph()
     for i in range(subgraph.OperatorsLength()):
         operator = subgraph.Operators(i)
-        yield BUILTIN_NAME[model.OperatorCodes(operator.OpcodeIndex()).BuiltinCode()], operator
+        yield OPERATOR_NAMES[model.OperatorCodes(operator.OpcodeIndex()).BuiltinCode()], operator
 
 
 def test_the_file_is_the_recorded_one() -> None:
@@ -72,7 +69,7 @@ def test_every_activation_is_int8_with_a_static_shape() -> None:
     _, subgraph = graph()
     for _, operator in operators():
         tensor = subgraph.Tensors(operator.Outputs(0))
-        assert tensor.Type() == TensorType.INT8
+        assert tensor.Type() == schema.TensorType.INT8
         assert tensor.ShapeSignatureIsNone() or (tensor.ShapeSignatureAsNumpy() > 0).all()
 
 
