@@ -96,133 +96,11 @@ def unpack(m: Any, commands: Any, order: Any, times: Any, until: int, t: int) ->
     ----------
     until : before that cycle no other unit changes anything; at least t + 1.
     """
-    load, reads, h = m.load, m.reads, m.hardware
-    capacity = h.unpacker_beats
-    lanes, bus_bits, unit_bits, slots = h.lanes, h.bus_bits, h.unit_bits, h.unit_slots
+    load = m.load
     while True:
         start_job = load.walking == 0 and load.jobs != 0
         job_visible = load.jobs > 1 or load.job_pushed_at != t
-        burst = reads.bursts[reads.first]
-        beats = burst.beats if reads.level != 0 and burst.load != 0 else 0
-        ready_at = burst.ready_at
-        written, released = load.written, load.released
-        word_valid, word_needed, word_hold = load.word_valid, load.word_needed, load.word_hold
-        word_row_end, word_address = load.word_row_end, load.word_address
-        word_last = load.word_last
-        held_valid, held_needed, held_row_end = load.held_valid, load.held_needed, load.held_row_end
-        held_address, held_last = load.held_address, load.held_last
-        out_valid, out_address, out_last = load.out_valid, load.out_address, load.out_last
-        walking = load.walking
-        c = commands[load.command]
-        addressed = c.destination == h.scratchpad
-        position, pixel_position = load.position, load.pixel_position
-        address, pixel_address = load.address, load.pixel_address
-        words_left, bytes_left, pixels_left = load.words_left, load.bytes_left, load.pixels_left
-        lane, row_end, row_slot, end_slot = load.lane, load.row_end, load.row_slot, load.end_slot
-        fold, plane_pitch, pixel_step = c.fold, c.plane_pitch, c.pixel_step
-        pixel_words, lane_offset = c.pixel_words, c.lane_offset
-        vector_bytes, front = lane_offset + c.pixel_bytes, load.front
-        beats_before, words, stalls = beats, 0, 0
-        burst_ended = word_ended = row_ended = False
-        while True:
-            # registers decide whether a beat finds room, so before any of them changes
-            arrives = beats != 0 and ready_at <= t and written - released < capacity
-            room = True
-            if out_valid != 0:
-                if out_address >= 0 and writes_bank(m, out_address, t):
-                    room = False
-                    stalls += 1
-                else:
-                    words += 1
-                    out_valid = 0
-                    word_ended = out_last != 0
-            if held_valid != 0 and room and written >= held_needed:
-                held_valid = 0
-                out_valid = 1
-                out_address = held_address
-                out_last = held_last
-                if held_row_end >= 0:
-                    released = held_row_end
-            if word_valid != 0 and held_valid == 0:
-                word_valid = 0
-                held_valid = 1
-                held_needed = word_needed
-                held_row_end = word_row_end
-                held_address = word_address
-                held_last = word_last
-                released = word_hold
-            if walking != 0 and word_valid == 0:
-                low = max(lane - position, front)
-                high = min(bytes_left, row_end - position, lanes)
-                word_needed = row_slot
-                if high > low:
-                    word_needed += ((position + high - 1) >> bus_bits) + 1
-                hold = pixel_position if fold != 0 else position + front
-                front = 0
-                word_hold = end_slot
-                if hold < row_end:
-                    word_hold = row_slot + (max(hold, 0) >> unit_bits) * slots
-                word_address = address if addressed else -1
-                word_valid = 1
-                word_row_end = -1
-                word_last = 0
-                words_left -= 1
-                bytes_left -= lanes
-                position += lanes
-                address += plane_pitch
-                if words_left == 0:
-                    words_left = pixel_words
-                    bytes_left = vector_bytes
-                    front = lane_offset
-                    pixel_position += pixel_step
-                    position = pixel_position - lane_offset
-                    pixel_address += 1
-                    address = pixel_address
-                    pixels_left -= 1
-                    if pixels_left == 0:
-                        row_ended = True
-                        word_row_end = end_slot
-                        word_last = 1 if load.rows_left == 1 else 0
-            if arrives:
-                beats -= 1
-                written += 1
-                burst_ended = beats == 0
-            if burst_ended or word_ended or row_ended or start_job:
-                break
-            t += 1
-            if t >= until:
-                break
-            moves = (
-                out_valid != 0
-                or (held_valid != 0 and written >= held_needed)
-                or (held_valid == 0 and word_valid != 0)
-                or (word_valid == 0 and walking != 0)
-            )
-            if not moves:
-                if beats == 0:
-                    break
-                t = max(t, ready_at)
-                if t >= until:
-                    break
-
-        load.written, load.released = written, released
-        load.word_valid, load.word_needed, load.word_hold = word_valid, word_needed, word_hold
-        load.word_row_end, load.word_address = word_row_end, word_address
-        load.word_last = word_last
-        load.held_valid, load.held_needed, load.held_row_end = held_valid, held_needed, held_row_end
-        load.held_address, load.held_last = held_address, held_last
-        load.out_valid, load.out_address, load.out_last = out_valid, out_address, out_last
-        load.position, load.pixel_position = position, pixel_position
-        load.address, load.pixel_address = address, pixel_address
-        load.front = front
-        load.words_left, load.bytes_left, load.pixels_left = words_left, bytes_left, pixels_left
-        load.words += words
-        load.write_stalls += stalls
-        if beats != beats_before:
-            burst.beats = beats
-            m.read_beats += beats_before - beats
-            reads.last_beat_at = t
-
+        t, burst_ended, word_ended, row_ended = _move(m, commands, start_job, until, t)
         if burst_ended:
             _end_burst(m, t)
         if row_ended:
@@ -240,3 +118,196 @@ def unpack(m: Any, commands: Any, order: Any, times: Any, until: int, t: int) ->
         if not (row_ended or start_job):
             # everything waits for a beat of a burst that was not requested yet
             return NEVER
+
+
+@jit
+def _move(m: Any, commands: Any, once: bool, until: int, t: int) -> tuple[int, bool, bool, bool]:
+    """Move beats and words from cycle t on, with all that moves in local variables.
+
+    Stops at `until`, after one cycle if `once`, or in a cycle in which something ends. Returns the
+    cycle, and whether it ended a burst, a command's last word, and a row of the walker.
+    """
+    load, reads, h = m.load, m.reads, m.hardware
+    burst = reads.bursts[reads.first]
+    beats = burst.beats if reads.level != 0 and burst.load != 0 else 0
+    ready_at, capacity = burst.ready_at, h.unpacker_beats
+    written, released = load.written, load.released
+    walking, row, walker = load.walking, _read_row(load, h, commands), _read_walker(load)
+    word_valid, word = load.word_valid, _read_word(load)
+    held_valid, held = load.held_valid, _read_held(load)
+    out_valid, out_address, out_last = load.out_valid, load.out_address, load.out_last
+    beats_before, words, stalls = beats, 0, 0
+    burst_ended = word_ended = row_ended = False
+    while True:
+        # registers decide whether a beat finds room, so before any of them changes
+        arrives = beats != 0 and ready_at <= t and written - released < capacity
+        room = True
+        if out_valid != 0:
+            if out_address >= 0 and writes_bank(m, out_address, t):
+                room = False
+                stalls += 1
+            else:
+                words += 1
+                out_valid = 0
+                word_ended = out_last != 0
+        if held_valid != 0 and room and written >= held[0]:
+            held_valid, out_valid = 0, 1
+            out_address, out_last = held[2], held[3]
+            if held[1] >= 0:
+                released = held[1]
+        if word_valid != 0 and held_valid == 0:
+            word_valid, held_valid = 0, 1
+            held, released = word[:4], word[4]
+        if walking != 0 and word_valid == 0:
+            word_valid = 1
+            walker, word, row_ended = _walk(row, walker)
+        if arrives:
+            beats -= 1
+            written += 1
+            burst_ended = beats == 0
+        if burst_ended or word_ended or row_ended or once:
+            break
+        t += 1
+        if t >= until:
+            break
+        moves = (
+            out_valid != 0
+            or (held_valid != 0 and written >= held[0])
+            or (held_valid == 0 and word_valid != 0)
+            or (word_valid == 0 and walking != 0)
+        )
+        if not moves:
+            if beats == 0:
+                break
+            t = max(t, ready_at)
+            if t >= until:
+                break
+
+    load.written, load.released = written, released
+    _write_walker(load, walker)
+    load.word_valid, load.held_valid, load.out_valid = word_valid, held_valid, out_valid
+    _write_word(load, word)
+    _write_held(load, held)
+    load.out_address, load.out_last = out_address, out_last
+    load.words += words
+    load.write_stalls += stalls
+    if beats != beats_before:
+        burst.beats = beats
+        m.read_beats += beats_before - beats
+        reads.last_beat_at = t
+    return t, burst_ended, word_ended, row_ended
+
+
+_Held = tuple[int, int, int, int]
+"""A word in the unpacker's first stage: needed, row_end, address, last."""
+
+_Word = tuple[int, int, int, int, int]
+"""A word in the walker's output: the same, and hold."""
+
+_Walker = tuple[int, int, int, int, int, int, int, int]
+"""The walker: position, pixel_position, address, pixel_address, front, and words, bytes and pixels
+left."""
+
+_Row = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]
+"""What stays during a row, in the order in which `_read_row` reads it: of the row, of the command,
+of the hardware."""
+
+
+@jit
+def _walk(row: _Row, walker: _Walker) -> tuple[_Walker, _Word, bool]:
+    """The walker's next word; returns the walker behind it, the word, and whether it ends a row."""
+    position, pixel_position, address, pixel_address, front, words, size, pixels = walker
+    lane, row_end, row_slot, end_slot, last_row = row[0]
+    addressed, fold, plane_pitch, pixel_step, pixel_words, lane_offset, pixel_bytes = row[1]
+    lanes, bus_bits, unit_bits, slots = row[2]
+    low = max(lane - position, front)
+    high = min(size, row_end - position, lanes)
+    needed = row_slot
+    if high > low:
+        needed += ((position + high - 1) >> bus_bits) + 1
+    first = pixel_position if fold != 0 else position + front
+    hold = end_slot
+    if first < row_end:
+        hold = row_slot + (max(first, 0) >> unit_bits) * slots
+    word_address = address if addressed else -1
+    front = 0
+    words -= 1
+    size -= lanes
+    position += lanes
+    address += plane_pitch
+    ended, last = -1, 0
+    if words == 0:
+        words = pixel_words
+        size = lane_offset + pixel_bytes
+        front = lane_offset
+        pixel_position += pixel_step
+        position = pixel_position - lane_offset
+        pixel_address += 1
+        address = pixel_address
+        pixels -= 1
+        if pixels == 0:
+            ended, last = end_slot, last_row
+    walker = (position, pixel_position, address, pixel_address, front, words, size, pixels)
+    return walker, (needed, ended, word_address, last, hold), ended >= 0
+
+
+@jit
+def _read_row(load: Any, h: Any, commands: Any) -> _Row:
+    c = commands[load.command]
+    last_row = 1 if load.rows_left == 1 else 0
+    addressed = 1 if c.destination == h.scratchpad else 0
+    return (
+        (load.lane, load.row_end, load.row_slot, load.end_slot, last_row),
+        (
+            addressed,
+            c.fold,
+            c.plane_pitch,
+            c.pixel_step,
+            c.pixel_words,
+            c.lane_offset,
+            c.pixel_bytes,
+        ),
+        (h.lanes, h.bus_bits, h.unit_bits, h.unit_slots),
+    )
+
+
+@jit
+def _read_walker(load: Any) -> _Walker:
+    return (
+        load.position,
+        load.pixel_position,
+        load.address,
+        load.pixel_address,
+        load.front,
+        load.words_left,
+        load.bytes_left,
+        load.pixels_left,
+    )
+
+
+@jit
+def _write_walker(load: Any, walker: _Walker) -> None:
+    load.position, load.pixel_position, load.address, load.pixel_address = walker[:4]
+    load.front, load.words_left, load.bytes_left, load.pixels_left = walker[4:]
+
+
+@jit
+def _read_word(load: Any) -> _Word:
+    needed, row_end, address = load.word_needed, load.word_row_end, load.word_address
+    return needed, row_end, address, load.word_last, load.word_hold
+
+
+@jit
+def _write_word(load: Any, word: _Word) -> None:
+    load.word_needed, load.word_row_end, load.word_address = word[:3]
+    load.word_last, load.word_hold = word[3:]
+
+
+@jit
+def _read_held(load: Any) -> _Held:
+    return load.held_needed, load.held_row_end, load.held_address, load.held_last
+
+
+@jit
+def _write_held(load: Any, held: _Held) -> None:
+    load.held_needed, load.held_row_end, load.held_address, load.held_last = held
