@@ -6,11 +6,10 @@ What passes is handed back in one canonical type, so that Numba compiles each ke
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
-from numba import njit
 from numpy.typing import DTypeLike, NDArray
 
 from kernels.quantization import INT8_MAX, INT8_MIN
-from kernels.requantize import MAX_SHIFT, MIN_SHIFT, Rounding
+from kernels.requantize import MAX_SHIFT, MAX_WIDE_SHIFT, MIN_SHIFT, Rounding
 
 Pair = tuple[int, int]
 RANGES: dict[Any, Pair] = {
@@ -19,17 +18,6 @@ RANGES: dict[Any, Pair] = {
 }
 """The least and greatest value of each type of quantized activations."""
 Scalar = TypeVar("Scalar", bound=np.generic)
-
-
-class OutputStage(NamedTuple):
-    """How an accumulator becomes an int8: `multiplier` and `shift` are int32, one per channel."""
-
-    zero_point: int
-    multiplier: NDArray[np.int32]
-    shift: NDArray[np.int32]
-    low: int
-    high: int
-    rounding: int
 
 
 class WindowPlacement(NamedTuple):
@@ -102,52 +90,19 @@ def check_multiplier(multiplier: int, shift: int) -> Pair:
     return int(multiplier), int(shift)
 
 
-def check_rounding(rounding: Rounding) -> int:
+def check_wide_shift(shift: int) -> None:
+    """ValueError when `multiply_by_reduced_multiplier` cannot shift so far to the left."""
+    if shift > MAX_WIDE_SHIFT:
+        raise ValueError(
+            f"shift is {shift}; allowed for an int64 accumulator is at most {MAX_WIDE_SHIFT}"
+        )
+
+
+def check_rounding(rounding: int) -> int:
     """`rounding` as a Python int; ValueError unless it is a `Rounding`."""
     if rounding not in tuple(Rounding):
         raise ValueError(f"rounding is {rounding!r}; allowed are {', '.join(map(str, Rounding))}")
     return int(rounding)
-
-
-def check_output_stage(
-    ofm_zero_point: int,
-    multiplier: NDArray[np.int32],
-    shift: NDArray[np.int32],
-    channels: int,
-    activation_min: int,
-    activation_max: int,
-    rounding: Rounding,
-) -> OutputStage:
-    """What the compiled kernels take for their output.
-
-    ValueError unless there are a legal multiplier and shift per channel, int32, a legal range,
-    zero point and rounding.
-    """
-    for name, array in (("multiplier", multiplier), ("shift", shift)):
-        check_array(name, array, np.int32, 1)
-        if array.size != channels:
-            raise ValueError(
-                f"{name} has {array.size} values; allowed is one per channel: {channels}"
-            )
-    multiplier, shift = as_operand(multiplier), as_operand(shift)
-    illegal = _first_illegal(multiplier, shift)
-    if illegal >= 0:
-        check_multiplier(int(multiplier[illegal]), int(shift[illegal]))
-    return OutputStage(
-        check_zero_point("ofm_zero_point", ofm_zero_point),
-        multiplier,
-        shift,
-        *check_activation(activation_min, activation_max),
-        check_rounding(rounding),
-    )
-
-
-@njit(cache=True, nogil=True)
-def _first_illegal(multiplier: NDArray[np.int32], shift: NDArray[np.int32]) -> int:
-    for i in range(multiplier.size):
-        if multiplier[i] < 0 or shift[i] < MIN_SHIFT or shift[i] > MAX_SHIFT:
-            return i
-    return -1
 
 
 def check_bias(bias: NDArray[np.int32] | None, channels: int) -> NDArray[np.int32]:

@@ -202,58 +202,21 @@ def _sum(
     )
     for name, (zero_point, _, _) in zip("ab", to_common, strict=True):
         check_zero_point(f"{name}_zero_point", zero_point, ofm.dtype)
-    if ofm.dtype == np.int8:
-        table_a, table_b = (rescale_table(*x, parameters.left_shift, mode) for x in to_common)
-        add_by_table(flat_a, flat_b, table_a, sign * table_b, *rescale, *stage, ofm.reshape(-1))
-    else:
-        _add(
-            flat_a,
-            flat_b,
-            *to_common,
-            parameters.left_shift,
-            sign,
-            *rescale,
-            *stage,
-            ofm.reshape(-1),
-        )
+    add_values(
+        flat_a,
+        flat_b,
+        *to_common,
+        parameters.left_shift,
+        sign,
+        *rescale,
+        *stage,
+        ofm.reshape(-1),
+    )
     return ofm
 
 
 @njit(cache=True, nogil=True)
-def rescale_table(
-    zero_point: int, multiplier: int, shift: int, left_shift: int, rounding: int
-) -> NDArray[np.int32]:
-    """Every int8 (index + 128) on the common scale."""
-    table = np.empty(256, np.int32)
-    for index in range(256):
-        value = np.int64(index - 128 - zero_point) << left_shift
-        table[index] = np.int32(
-            multiply_by_quantized_multiplier(value, multiplier, shift, rounding)
-        )
-    return table
-
-
-@njit(cache=True, nogil=True)
-def add_by_table(
-    a: NDArray[Any],
-    b: NDArray[Any],
-    table_a: NDArray[np.int32],
-    table_b: NDArray[np.int32],
-    multiplier: int,
-    shift: int,
-    rounding: int,
-    ofm_zero_point: int,
-    low: int,
-    high: int,
-    ofm: NDArray[Any],
-) -> None:
-    for i in range(ofm.size):
-        total = table_a[np.int64(a[i]) + 128] + table_b[np.int64(b[i]) + 128]
-        ofm[i] = requantize_and_clamp(total, multiplier, shift, ofm_zero_point, low, high, rounding)
-
-
-@njit(cache=True, nogil=True)
-def _add(
+def add_values(
     a: NDArray[Any],
     b: NDArray[Any],
     to_common_a: tuple[int, int, int],
@@ -268,6 +231,7 @@ def _add(
     high: int,
     ofm: NDArray[Any],
 ) -> None:
+    """`a + sign * b`; `to_common_*` are (zero point, multiplier, shift) of the operands."""
     for i in range(ofm.size):
         wide_a = (np.int64(a[i]) - to_common_a[0]) << left_shift
         wide_b = (np.int64(b[i]) - to_common_b[0]) << left_shift

@@ -19,12 +19,16 @@ from kernels.checks import (
     check_multiplier,
     check_quantized,
     check_rounding,
+    check_wide_shift,
     check_zero_point,
 )
-from kernels.int16.conv import check_wide_shift, multiply_by_reduced_multiplier
-from kernels.int16.functions import logistic_value, sigmoid_argument, sigmoid_table, tanh_value
 from kernels.quantization import mul_multiplier, scale_float32
-from kernels.requantize import Rounding, multiply_by_quantized_multiplier
+from kernels.requantize import (
+    Rounding,
+    multiply_by_quantized_multiplier,
+    multiply_by_reduced_multiplier,
+)
+from kernels.sigmoid import logistic_value, sigmoid_argument, sigmoid_table, tanh_value
 
 GATES = "input", "forget", "cell", "output"
 """The gates, in the order of an operator's weights and biases."""

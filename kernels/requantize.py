@@ -49,6 +49,8 @@ DOUBLE, SINGLE = int(Rounding.DOUBLE), int(Rounding.SINGLE)
 MIN_SHIFT = -31
 # from 31 on, C's `1 << shift` leaves int32
 MAX_SHIFT = 30
+# an int64 accumulator is rescaled by shifts of at most this
+MAX_WIDE_SHIFT = 7
 
 
 def quantize_multiplier(real: float) -> tuple[int, int]:
@@ -97,6 +99,19 @@ def multiply_by_quantized_multiplier(
         # half is 0 exactly when there is no second rounding, and then no sign correction either
         half += (high >> np.int64(63)) & -np.int64(half > 0)
     return (high + half) >> right
+
+
+@njit(cache=True, nogil=True)
+def multiply_by_reduced_multiplier(acc: Integer, multiplier: Integer, shift: Integer) -> np.int64:
+    """`acc * multiplier * 2**(shift - 31)` of an int64, with 15 bits of the multiplier.
+
+    Rounds halves upwards, once. Source: `MultiplyByQuantizedMultiplier` for int64.
+    """
+    reduced = np.int64(0x7FFF)
+    if multiplier < 0x7FFF0000:
+        reduced = (np.int64(multiplier) + (1 << 15)) >> 16
+    total = np.int64(15) - np.int64(shift)
+    return (np.int64(acc) * reduced + (np.int64(1) << (total - 1))) >> total
 
 
 @njit(cache=True, nogil=True)

@@ -5,16 +5,14 @@ from numba import njit
 from numpy.typing import NDArray
 
 from kernels.checks import (
-    OutputStage,
     Pair,
     as_operand,
     check_array,
     check_bias,
-    check_output_stage,
     check_pair,
     check_zero_point,
 )
-from kernels.requantize import Rounding, requantize_and_clamp
+from kernels.output_stage import OutputStage, check_output_stage, output_value
 
 
 def transpose_conv(
@@ -26,19 +24,14 @@ def transpose_conv(
     padding: Pair,
     ofm_hw: Pair,
     ifm_zero_point: int,
-    ofm_zero_point: int,
-    multiplier: NDArray[np.int32],
-    shift: NDArray[np.int32],
-    activation_min: int,
-    activation_max: int,
-    rounding: Rounding = Rounding.DOUBLE,
+    stage: OutputStage,
 ) -> NDArray[np.int8]:
     """TRANSPOSE_CONV of `ifm` (N, H, W, C) with `weights` (O, kh, kw, C), to (N, *ofm_hw, O).
 
     Pixel (y, x) of `ifm` adds its product with the kernel to the output from row
     `y * stride - padding` on; what falls outside is dropped. `padding` is that in front of the
     input of the convolution that this one transposes (`kernels.quantization.window` over
-    `ofm_hw`). `bias`, `multiplier` and `shift` have shape (O,), int32. Bit-exact with TFLM's
+    `ofm_hw`). `bias` has shape (O,), int32. Bit-exact with TFLM's
     `reference_integer_ops::TransposeConv`.
     Raises ValueError for a wrong dtype, shape or range.
     """
@@ -51,10 +44,7 @@ def transpose_conv(
         )
     stride, padding = check_pair("stride", stride, 1), check_pair("padding", padding, 0)
     height, width = check_pair("ofm_hw", ofm_hw, 1)
-    bias = check_bias(bias, channels)
-    stage = check_output_stage(
-        ofm_zero_point, multiplier, shift, channels, activation_min, activation_max, rounding
-    )
+    bias, stage = check_bias(bias, channels), check_output_stage(stage, channels)
     ifm_zero_point = check_zero_point("ifm_zero_point", ifm_zero_point)
     # kernel positions first, so that one pixel meets a plain matrix at each
     matrices = as_operand(weights.transpose(1, 2, 0, 3))
@@ -102,12 +92,4 @@ def _transpose_conv(
         for y in range(height):
             for x in range(width):
                 for k in range(channels):
-                    ofm[n, y, x, k] = requantize_and_clamp(
-                        acc[y, x, k],
-                        stage.multiplier[k],
-                        stage.shift[k],
-                        stage.zero_point,
-                        stage.low,
-                        stage.high,
-                        stage.rounding,
-                    )
+                    ofm[n, y, x, k] = output_value(acc[y, x, k], k, stage)

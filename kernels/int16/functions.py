@@ -1,8 +1,8 @@
 """Functions of int16 values: RELU, RELU6, ABS, LEAKY_RELU, LOGISTIC, TANH and SOFTMAX.
 
 Zero points are 0, as TFLM demands of int16.
-LOGISTIC and TANH interpolate in a table of the logistic function at multiples of 1/24; SOFTMAX in
-tables of `exp` and of `1 / (1 + x)` with 512 intervals. Formulas and tables are TFLM's.
+LOGISTIC and TANH are those of `kernels.sigmoid`; SOFTMAX interpolates in tables of `exp` and of
+`1 / (1 + x)` with 512 intervals. Formulas and tables are TFLM's.
 """
 
 import math
@@ -17,14 +17,13 @@ from numpy.typing import NDArray
 from kernels.checks import as_operand, check_array, check_rounding
 from kernels.quantization import activation_range, rescale_multiplier, scale_float32
 from kernels.requantize import (
-    Integer,
     Rounding,
     multiply_by_quantized_multiplier,
     quantize_multiplier,
 )
+from kernels.sigmoid import logistic_value, sigmoid_argument, sigmoid_table, tanh_value
 
 INT16_MIN, INT16_MAX = -(1 << 15), (1 << 15) - 1
-SIGMOID_ENTRIES, SIGMOID_STEP = 256, 1 / 24
 # SOFTMAX: differences below this count as exp(-10)
 EXPONENT_RANGE = 10.0
 INTERVALS = 512
@@ -203,20 +202,6 @@ def softmax_16x16(
 
 
 @cache
-def sigmoid_table() -> NDArray[np.int64]:
-    """65536 / (1 + exp(-i / 24)) of every i, rounded to the line that TFLM's table interpolates.
-
-    The function is concave: each entry is raised by half of what a chord misses in the middle of
-    the interval that follows. The last entry is where the function counts as 1.
-    """
-    halves = 65536 / (1 + np.exp(-np.arange(2 * SIGMOID_ENTRIES + 1) * (SIGMOID_STEP / 2)))
-    left, middle, right = halves[:-1:2], halves[1::2], halves[2::2]
-    table: NDArray[np.int64] = np.rint(left + (middle - (left + right) / 2) / 2).astype(np.int64)
-    table[-1] = 0xFFFF
-    return table
-
-
-@cache
 def _softmax_tables() -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """exp over [-10, 0] and 1 / (1 + x) over [0, 1], as Q0.15."""
 
@@ -274,41 +259,6 @@ def _piecewise(
         scaling = positive if ifm[i] >= 0 else negative
         scaled = multiply_by_quantized_multiplier(ifm[i], scaling[0], scaling[1], rounding)
         ofm[i] = min(max(scaled, np.int64(low)), np.int64(high))
-
-
-@njit(cache=True, nogil=True)
-def sigmoid_argument(value: Integer, multiplier: int, shift: int) -> np.int64:
-    """`value` in units of 1 / 12288, for `logistic_value` and `tanh_value`."""
-    return (np.int64(value) * multiplier + ((np.int64(1) << shift) >> 1)) >> shift
-
-
-@njit(cache=True, nogil=True)
-def logistic_value(argument: np.int64, table: NDArray[np.int64]) -> np.int64:
-    """LOGISTIC as Q0.15, with `table` from `sigmoid_table`."""
-    magnitude = abs(argument)
-    index = magnitude >> 9
-    result = np.int64(INT16_MAX) << 10
-    if index < SIGMOID_ENTRIES - 1:
-        slope = table[index + 1] - table[index]
-        result = (table[index] << 9) + (magnitude & 511) * slope
-    if argument < 0:
-        result = (np.int64(1) << 25) - result - 1
-    return (result + (1 << 9)) >> 10
-
-
-@njit(cache=True, nogil=True)
-def tanh_value(argument: np.int64, table: NDArray[np.int64]) -> np.int64:
-    """TANH as Q0.15, with `table` from `sigmoid_table`."""
-    magnitude = abs(argument)
-    index = magnitude >> 8
-    result = np.int64(0xFFFF) << 8
-    if index < SIGMOID_ENTRIES - 1:
-        slope = table[index + 1] - table[index]
-        result = (table[index] << 8) + (magnitude & 255) * slope
-    result -= 1 << 23
-    if argument < 0:
-        result = -result - 1
-    return (result + (1 << 7)) >> 8
 
 
 @njit(cache=True, nogil=True)

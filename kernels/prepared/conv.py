@@ -14,69 +14,24 @@ from numba import njit
 from numpy.typing import NDArray
 
 from kernels.checks import (
-    OutputStage,
     Pair,
     WindowPlacement,
     check_array,
     check_bias,
     check_channels,
-    check_output_stage,
     check_placement,
     check_zero_point,
 )
+from kernels.output_stage import OutputStage, check_output_stage
 from kernels.prepared.image import fill_image, plan_image
 from kernels.prepared.instruction_sets import SINGLE, InstructionSet, default
 from kernels.prepared.panels import OUTPUT_ROWS, folded_bias, output_rows, pack_matrix, widths
 from kernels.prepared.step import Kind, PreparedKernel, new_step
 from kernels.prepared.tiles import Tile, matrix_tile
-from kernels.requantize import Rounding
 
 # a tile of channels: its form, that form's pixels, the first channel of its IFM, channels packed
 # before it, its first channel, and how many it has
 TILE = 6
-
-
-def conv2d(
-    ifm: NDArray[np.int8],
-    weights: NDArray[np.int8],
-    bias: NDArray[np.int32] | None,
-    *,
-    stride: Pair,
-    dilation: Pair,
-    padding: Pair,
-    ofm_hw: Pair,
-    ifm_zero_point: int,
-    ofm_zero_point: int,
-    multiplier: NDArray[np.int32],
-    shift: NDArray[np.int32],
-    activation_min: int,
-    activation_max: int,
-    rounding: Rounding = Rounding.DOUBLE,
-) -> NDArray[np.int8]:
-    """CONV_2D of `ifm` (N, H, W, C) with `weights` (O, kh, kw, C // groups), to (N, *ofm_hw, O).
-
-    `bias`, `multiplier` and `shift` have shape (O,), int32. `padding` is (top, left); what lies
-    below and to the right follows from `ofm_hw`. See `kernels.quantization` for `multiplier`,
-    `shift` and the activation range. Bit-exact with TFLM's `reference_integer_ops::ConvPerChannel`.
-    Raises ValueError for a wrong dtype, rank, shape or range.
-    """
-    check_array("ifm", ifm, np.int8, 4)
-    return prepare_conv2d(
-        ifm.shape,
-        weights,
-        bias,
-        stride=stride,
-        dilation=dilation,
-        padding=padding,
-        ofm_hw=ofm_hw,
-        ifm_zero_point=ifm_zero_point,
-        ofm_zero_point=ofm_zero_point,
-        multiplier=multiplier,
-        shift=shift,
-        activation_min=activation_min,
-        activation_max=activation_max,
-        rounding=rounding,
-    ).run(ifm)
 
 
 def prepare_conv2d(
@@ -89,25 +44,17 @@ def prepare_conv2d(
     padding: Pair,
     ofm_hw: Pair,
     ifm_zero_point: int,
-    ofm_zero_point: int,
-    multiplier: NDArray[np.int32],
-    shift: NDArray[np.int32],
-    activation_min: int,
-    activation_max: int,
-    rounding: Rounding = Rounding.DOUBLE,
+    stage: OutputStage,
     isa: InstructionSet | None = None,
 ) -> PreparedKernel:
-    """`conv2d` for all IFMs of `ifm_shape`, with the weights packed for `isa`.
+    """`kernels.conv.conv2d` for all IFMs of `ifm_shape`, with the weights packed for `isa`.
 
-    Raises as `conv2d`.
+    Raises as that does.
     """
     check_array("weights", weights, np.int8, 4)
     channels, kernel_h, kernel_w, group_channels = weights.shape
     groups = check_channels(ifm_shape[3], channels, group_channels)
-    bias = check_bias(bias, channels)
-    stage = check_output_stage(
-        ofm_zero_point, multiplier, shift, channels, activation_min, activation_max, rounding
-    )
+    bias, stage = check_bias(bias, channels), check_output_stage(stage, channels)
     ifm_zero_point = check_zero_point("ifm_zero_point", ifm_zero_point)
     kernel = kernel_h, kernel_w
     placement = check_placement(

@@ -16,59 +16,16 @@ from kernels.checks import (
     WindowPlacement,
     check_array,
     check_bias,
-    check_output_stage,
     check_placement,
     check_zero_point,
 )
+from kernels.depthwise import check_depth
+from kernels.output_stage import OutputStage, check_output_stage
 from kernels.prepared.image import fill_image, plan_image
 from kernels.prepared.instruction_sets import InstructionSet, default
 from kernels.prepared.panels import OUTPUT_ROWS, folded_bias, output_rows, pack_depthwise
 from kernels.prepared.step import Kind, PreparedKernel, new_step
 from kernels.prepared.tiles import Tile, depthwise_tile
-from kernels.requantize import Rounding
-
-
-def depthwise_conv2d(
-    ifm: NDArray[np.int8],
-    weights: NDArray[np.int8],
-    bias: NDArray[np.int32] | None,
-    *,
-    stride: Pair,
-    dilation: Pair,
-    padding: Pair,
-    ofm_hw: Pair,
-    ifm_zero_point: int,
-    ofm_zero_point: int,
-    multiplier: NDArray[np.int32],
-    shift: NDArray[np.int32],
-    activation_min: int,
-    activation_max: int,
-    rounding: Rounding = Rounding.DOUBLE,
-) -> NDArray[np.int8]:
-    """DEPTHWISE_CONV_2D of `ifm` (N, H, W, C) with `weights` (1, kh, kw, O), to (N, *ofm_hw, O).
-
-    O is C times the depth multiplier m; output channel o reads input channel o // m. `bias`,
-    `multiplier` and `shift` have shape (O,), int32; `padding` is (top, left). Bit-exact with
-    TFLM's `reference_integer_ops::DepthwiseConvPerChannel`.
-    Raises ValueError for a wrong dtype, rank, shape or range.
-    """
-    check_array("ifm", ifm, np.int8, 4)
-    return prepare_depthwise_conv2d(
-        ifm.shape,
-        weights,
-        bias,
-        stride=stride,
-        dilation=dilation,
-        padding=padding,
-        ofm_hw=ofm_hw,
-        ifm_zero_point=ifm_zero_point,
-        ofm_zero_point=ofm_zero_point,
-        multiplier=multiplier,
-        shift=shift,
-        activation_min=activation_min,
-        activation_max=activation_max,
-        rounding=rounding,
-    ).run(ifm)
 
 
 def prepare_depthwise_conv2d(
@@ -81,30 +38,18 @@ def prepare_depthwise_conv2d(
     padding: Pair,
     ofm_hw: Pair,
     ifm_zero_point: int,
-    ofm_zero_point: int,
-    multiplier: NDArray[np.int32],
-    shift: NDArray[np.int32],
-    activation_min: int,
-    activation_max: int,
-    rounding: Rounding = Rounding.DOUBLE,
+    stage: OutputStage,
     isa: InstructionSet | None = None,
 ) -> PreparedKernel:
-    """`depthwise_conv2d` for all IFMs of `ifm_shape`, with the weights packed for `isa`.
+    """`kernels.depthwise.depthwise_conv2d` for all IFMs of `ifm_shape`, weights packed for `isa`.
 
-    Raises as `depthwise_conv2d`.
+    Raises as that does.
     """
     check_array("weights", weights, np.int8, 4)
     batches, height, width, ifm_channels = ifm_shape
-    leading, kernel_h, kernel_w, channels = weights.shape
-    if leading != 1 or channels % ifm_channels:
-        raise ValueError(
-            f"weights have shape {weights.shape}; allowed is 1, kh, kw, and a multiple of the "
-            f"IFM's {ifm_channels} channels"
-        )
-    bias = check_bias(bias, channels)
-    stage = check_output_stage(
-        ofm_zero_point, multiplier, shift, channels, activation_min, activation_max, rounding
-    )
+    check_depth(ifm_channels, weights.shape)
+    _, kernel_h, kernel_w, channels = weights.shape
+    bias, stage = check_bias(bias, channels), check_output_stage(stage, channels)
     ifm_zero_point = check_zero_point("ifm_zero_point", ifm_zero_point)
     kernel = kernel_h, kernel_w
     placement = check_placement((height, width), kernel, stride, dilation, padding, ofm_hw)

@@ -12,15 +12,15 @@ from numba import njit
 from numpy.typing import NDArray
 
 from kernels.checks import (
-    OutputStage,
     check_activation,
     check_array,
     check_multiplier,
     check_rounding,
     check_zero_point,
 )
-from kernels.elementwise import add_by_table, rescale_table
+from kernels.elementwise import add_values
 from kernels.lookup import look_up
+from kernels.output_stage import OutputStage
 from kernels.prepared.panels import OUTPUT_ROWS, output_rows
 from kernels.prepared.step import Kind, PreparedKernel, new_step
 from kernels.prepared.sum_tile import LANES, sum_tile
@@ -65,24 +65,22 @@ def prepare_sum(
         )
     ]
     multiplier, shift = np.array(multipliers, np.int32).T
-    stage = OutputStage(0, multiplier, shift, low, high, mode)
+    stage = OutputStage(multiplier, shift, 0, low, high, mode)
     stages = output_rows((-zero_points << ADD_LEFT_SHIFT).astype(np.int32), stage).T
-    table_a, table_b = (
-        rescale_table(int(zero_points[i]), *multipliers[i], ADD_LEFT_SHIFT, mode) for i in range(2)
-    )
+    to_common = [(int(zero_points[i]), *multipliers[i]) for i in range(2)]
     step = new_step(
         Kind.SUM,
         block=prod(shape),
         multiplier=multipliers[2][0],
         shift=multipliers[2][1],
         rounding=mode,
-        sign=0 if sign > 0 else -1,
+        sign=sign,
         ofm_zero_point=check_zero_point("ofm_zero_point", ofm_zero_point),
         low=low,
         high=high,
     )
-    tables = np.concatenate([stages.reshape(-1), table_a, sign * table_b])
-    return PreparedKernel(step, shape, shape, run_sum, channels=tables)
+    constants = np.concatenate([stages.reshape(-1), np.array(to_common, np.int32).reshape(-1)])
+    return PreparedKernel(step, shape, shape, run_sum, channels=constants)
 
 
 @njit(cache=True, nogil=True)
@@ -113,19 +111,21 @@ def run_sum(
             ofm,
             place,
             vectors,
-            step["sign"],
+            min(step["sign"], 0),
             zero_point,
             low,
             high,
         )
     # what no vector holds, one by one
     done = vectors * LANES
-    tables = stages + 3 * OUTPUT_ROWS
-    add_by_table(
+    scales = channels[stages + 3 * OUTPUT_ROWS : stages + 3 * OUTPUT_ROWS + 6]
+    add_values(
         ifm[a + done : a + size],
         second[b + done : b + size],
-        channels[tables : tables + 256],
-        channels[tables + 256 : tables + 512],
+        (scales[0], scales[1], scales[2]),
+        (scales[3], scales[4], scales[5]),
+        ADD_LEFT_SHIFT,
+        step["sign"],
         step["multiplier"],
         step["shift"],
         step["rounding"],

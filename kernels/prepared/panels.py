@@ -5,7 +5,7 @@ from enum import IntEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from kernels.checks import OutputStage
+from kernels.output_stage import OutputStage
 from kernels.prepared.instruction_sets import InstructionSet
 from kernels.requantize import Rounding
 

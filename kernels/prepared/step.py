@@ -27,7 +27,7 @@ FIELDS = (
     *("ifm_zero_point", "ofm_zero_point", "low", "high"),
     # rescaling by one multiplier, of kernels that have no output stage per channel
     *("multiplier", "shift", "rounding"),
-    # 0 to add, -1 to subtract
+    # 1 to add, -1 to subtract
     "sign",
 )
 STEP = np.dtype([(name, np.int64) for name in FIELDS])

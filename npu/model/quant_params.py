@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kernels import quantization as formulas
+from kernels.output_stage import OutputStage
+from kernels.requantize import Rounding
 from npu.errors import ModelError
 from npu.model.graph import Graph, Operator, Quantization, Tensor
 from npu.model.options import (
@@ -27,30 +29,25 @@ Pair = tuple[int, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class OutputStage:
-    """How an accumulator of CONV_2D, DEPTHWISE_CONV_2D or FULLY_CONNECTED becomes int8.
+class ProductParameters:
+    """What an operator with weights computes with, beside IFM and weights.
 
-    `multiplier` (Q31) and `shift` (power of two) are int32 of shape (output channels,);
-    `bias` is int32 of the same shape, zeros where the operator has none.
+    `bias` is int32 of shape (output channels,), zeros where the operator has none.
     """
 
     ifm_zero_point: int
-    ofm_zero_point: int
     bias: NDArray[np.int32]
-    multiplier: NDArray[np.int32]
-    shift: NDArray[np.int32]
-    activation_min: int
-    activation_max: int
+    stage: OutputStage
 
     def arguments(self) -> dict[str, Any]:
-        """All but the bias, by the names that kernels and compiler tasks give them."""
+        """All but the bias and the rounding, by the names that compiler tasks give them."""
         return {
             "ifm_zero_point": self.ifm_zero_point,
-            "ofm_zero_point": self.ofm_zero_point,
-            "multiplier": self.multiplier,
-            "shift": self.shift,
-            "activation_min": self.activation_min,
-            "activation_max": self.activation_max,
+            "ofm_zero_point": self.stage.zero_point,
+            "multiplier": self.stage.multiplier,
+            "shift": self.stage.shift,
+            "activation_min": self.stage.low,
+            "activation_max": self.stage.high,
         }
 
 
@@ -106,19 +103,45 @@ def activation_range(graph: Graph, op: Operator, activation: Activation) -> Pair
         return formulas.activation_range(activation.name, scale, zero_point, bits=bits)
 
 
-def output_stage(
-    graph: Graph, op: Operator, activation: Activation, *, ifm_position: int = 0
-) -> OutputStage:
-    """The output stage of an operator with weights; the bias is its last input.
+def product_parameters(
+    graph: Graph,
+    op: Operator,
+    activation: Activation,
+    *,
+    ifm_position: int = 0,
+    rounding: Rounding = Rounding.DOUBLE,
+) -> ProductParameters:
+    """The parameters of an operator with weights; the bias is its last input.
 
     `ifm_position` is 2 for TRANSPOSE_CONV.
+
+    Raises `ModelError` as `output_stage`, and for a bias that is not a constant.
+    """
+    stage = output_stage(graph, op, activation, ifm_position=ifm_position, rounding=rounding)
+    _, ifm_zero_point = scale_and_zero_point(graph.tensors[op.inputs[ifm_position]])
+    return ProductParameters(
+        ifm_zero_point=ifm_zero_point,
+        bias=_bias(graph, op, stage.multiplier.size, max(ifm_position, 1) + 1),
+        stage=stage,
+    )
+
+
+def output_stage(
+    graph: Graph,
+    op: Operator,
+    activation: Activation,
+    *,
+    ifm_position: int = 0,
+    rounding: Rounding = Rounding.DOUBLE,
+) -> OutputStage:
+    """The output stage of an operator with weights, int8 or int16.
 
     Raises `ModelError` for quantizations that TFLM does not compute with either: weights with a
     zero point, or scales out of range.
     """
     ifm, weights = graph.tensors[op.inputs[ifm_position]], graph.tensors[op.inputs[1]]
     ofm = graph.output_tensor(op)
-    ifm_scale, ifm_zero_point = scale_and_zero_point(ifm)
+    ifm_scale, _ = scale_and_zero_point(ifm)
     ofm_scale, ofm_zero_point = scale_and_zero_point(ofm)
     weight_quantization = quantization_of(weights)
     if np.any(weight_quantization.zero_points != 0):
@@ -126,20 +149,11 @@ def output_stage(
             f"operator {op.index} ({op.kind}): weights {weights.name!r} have a zero point, "
             "symmetric weights expected"
         )
-    channels = ofm.shape[-1]
     scales = weight_quantization.scales
     with blamed_on(op):
-        multiplier, shift = formulas.conv_multipliers(ifm_scale, scales, ofm_scale, channels)
+        multiplier, shift = formulas.conv_multipliers(ifm_scale, scales, ofm_scale, ofm.shape[-1])
     low, high = activation_range(graph, op, activation)
-    return OutputStage(
-        ifm_zero_point=ifm_zero_point,
-        ofm_zero_point=ofm_zero_point,
-        bias=_bias(graph, op, channels, max(ifm_position, 1) + 1),
-        multiplier=multiplier,
-        shift=shift,
-        activation_min=low,
-        activation_max=high,
-    )
+    return OutputStage(multiplier, shift, ofm_zero_point, low, high, rounding)
 
 
 def window_geometry(graph: Graph, op: Operator) -> WindowGeometry:

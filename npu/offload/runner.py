@@ -21,7 +21,8 @@ from npu.model.graph import Graph
 from npu.offload.backends import BackendName, Log, Progress, Simulator, make_simulator
 from npu.offload.result import LayerResult, RunResult
 from npu.reference.executors.common import Context
-from npu.reference.executors.registry import require_executor, require_executors, run_operator
+from npu.reference.executors.registry import require_executor, require_executors
+from npu.reference.operator_runner import OperatorRunner
 from npu.reference.state import State
 from rtl.config import NpuConfig
 from rtl.isa import Engine
@@ -74,6 +75,10 @@ class CompiledNetwork:
             for segment in self.partition.segments
         }
 
+    @cached_property
+    def _operators(self) -> OperatorRunner:
+        return OperatorRunner(self.graph)
+
     def run(
         self,
         inputs: Mapping[int, NDArray[Any]],
@@ -106,7 +111,7 @@ class CompiledNetwork:
         results: dict[Segment, SimulationResult] = {}
         for op in self.graph.operators:
             if not self.partition.on_npu(op.index):
-                run_operator(self.graph, op, context)
+                self._operators.run(op, context)
             elif op.index in first:
                 segment = first[op.index]
                 operands = {tensor: values[tensor] for tensor in segment.inputs}

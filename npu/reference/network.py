@@ -1,4 +1,4 @@
-"""Executes a graph on the reference kernels, bit-exact with TFLM."""
+"""Executes a graph on the prepared kernels, bit-exact with TFLM."""
 
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -8,15 +8,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kernels.prepared.instruction_sets import VARIABLE, InstructionSet, default
+from kernels.prepared.instruction_sets import InstructionSet
 from kernels.prepared.sequence import Call, KernelSequence
 from kernels.requantize import Rounding
-from npu.errors import EnvironmentVariableError, ModelError
+from npu.errors import ModelError
 from npu.model.graph import Graph, Operator
 from npu.reference.arena import VIEWS, operands_in_arena, place_tensors
-from npu.reference.executors.common import Context, Values
+from npu.reference.executors.common import Context, Values, check_value
 from npu.reference.executors.prepare import prepare
-from npu.reference.executors.registry import require_executors, run_operator
+from npu.reference.executors.registry import require_executors
+from npu.reference.operator_runner import OperatorRunner, default_instruction_set
 from npu.reference.state import State
 
 
@@ -36,13 +37,6 @@ def run_reference(
     return network.values
 
 
-def _default_isa() -> InstructionSet:
-    try:
-        return default()
-    except ValueError as error:
-        raise EnvironmentVariableError(f"{VARIABLE}: {error}") from None
-
-
 class PreparedNetwork:
     """A network whose parameters are derived and whose weights are packed, for many inferences.
 
@@ -53,7 +47,7 @@ class PreparedNetwork:
     ----------
     graph : the network.
     rounding : how the kernels round where they rescale by a quantized multiplier.
-    isa : the instruction set of the kernels, by default `instruction_sets.default()`.
+    isa : the instruction set of the kernels, by default `default_instruction_set()`.
     state : the network's variables, by default those of a network just loaded. `run` changes them;
         `state.reset()` starts anew.
     keep_intermediates : give every tensor memory of its own, for `values`.
@@ -77,7 +71,8 @@ class PreparedNetwork:
     ) -> None:
         require_executors(graph)
         self._graph = graph
-        self._isa = isa or _default_isa()
+        self._isa = isa or default_instruction_set()
+        self._operators = OperatorRunner(graph, self._isa)
         self._values: Values = {}
         self.state = state or State()
         self._context = Context(self._values, rounding, self.state)
@@ -121,11 +116,7 @@ class PreparedNetwork:
         if view is None:
             self._values[index] = value
             return
-        if value.shape != view.shape or value.dtype != view.dtype:
-            raise ModelError(
-                f"tensor {self._graph.tensors[index].name!r} is given as {value.dtype} of shape "
-                f"{list(value.shape)}, {view.dtype} of shape {list(view.shape)} expected"
-            )
+        check_value(self._graph.tensors[index], value)
         view[...] = value
         self._values[index] = view
 
@@ -175,6 +166,6 @@ class PreparedNetwork:
         return Call(prepared, first, self._places[op.outputs[0]], last)
 
     def _execute(self, op: Operator) -> None:
-        run_operator(self._graph, op, self._context)
+        self._operators.run(op, self._context)
         for index in op.outputs:
             self._keep(index, self._values[index])

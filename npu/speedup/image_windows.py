@@ -12,7 +12,12 @@ from npu.model.options import (
     FullyConnectedOptions,
     PoolOptions,
 )
-from npu.model.quant_params import OutputStage, activation_range, output_stage, window_geometry
+from npu.model.quant_params import (
+    ProductParameters,
+    activation_range,
+    product_parameters,
+    window_geometry,
+)
 from npu.speedup.image_builder import Place
 from npu.speedup.image_writer import Parameters, Translation, Writer, refuse
 from sim.soc.firmware.image_format import (
@@ -41,7 +46,7 @@ def pack_weights(matrix: NDArray[np.int8], groups: int) -> NDArray[np.int8]:
 
 def _convolution(w: Writer, op: Operator) -> None:
     weights = _weights(w.graph, op)
-    stage = output_stage(w.graph, op, op.options_as(Conv2DOptions).activation)
+    parameters = product_parameters(w.graph, op, op.options_as(Conv2DOptions).activation)
     channels, values = weights.shape[0], prod(weights.shape[1:])
     groups = w.graph.tensors[op.inputs[0]].shape[3] // weights.shape[3]
     w.add(
@@ -58,14 +63,14 @@ def _convolution(w: Writer, op: Operator) -> None:
             "output_channels": channels,
             "filter_channels": weights.shape[3],
             **_spatial(w.graph, op, dilated=True),
-            **_stage(w, stage, weights, 0),
+            **_stage(w, parameters, weights, 0),
         },
     )
 
 
 def _depthwise(w: Writer, op: Operator) -> None:
     weights = _weights(w.graph, op)
-    stage = output_stage(w.graph, op, op.options_as(DepthwiseConv2DOptions).activation)
+    parameters = product_parameters(w.graph, op, op.options_as(DepthwiseConv2DOptions).activation)
     windows = window_geometry(w.graph, op)
     height, width = (
         (n - 1) * stride + kernel
@@ -83,14 +88,14 @@ def _depthwise(w: Writer, op: Operator) -> None:
             "scratch": _scratch(w, op, height * _whole_words(width) + sums, CHANNEL_BLOCK),
             "depth_multiplier": weights.shape[3] // w.graph.tensors[op.inputs[0]].shape[3],
             **_spatial(w.graph, op, dilated=True),
-            **_stage(w, stage, weights, 3),
+            **_stage(w, parameters, weights, 3),
         },
     )
 
 
 def _fully_connected(w: Writer, op: Operator) -> None:
     weights = _weights(w.graph, op)
-    stage = output_stage(w.graph, op, op.options_as(FullyConnectedOptions).activation)
+    parameters = product_parameters(w.graph, op, op.options_as(FullyConnectedOptions).activation)
     outputs, inputs = weights.shape
     w.add(
         op,
@@ -104,7 +109,7 @@ def _fully_connected(w: Writer, op: Operator) -> None:
             "rows": w.graph.output_tensor(op).size // outputs,
             "inputs": inputs,
             "outputs": outputs,
-            **_stage(w, stage, weights, 0),
+            **_stage(w, parameters, weights, 0),
         },
     )
 
@@ -125,20 +130,20 @@ def _whole_words(values: int) -> int:
 
 
 def _stage(
-    w: Writer, stage: OutputStage, weights: NDArray[np.int8], channel_axis: int
+    w: Writer, given: ProductParameters, weights: NDArray[np.int8], channel_axis: int
 ) -> Parameters:
     axes = tuple(axis for axis in range(weights.ndim) if axis != channel_axis)
     sums = weights.sum(axis=axes, dtype=np.int64)
-    folded = (stage.bias - stage.ifm_zero_point * sums).astype(np.int32)
+    folded = (given.bias - given.ifm_zero_point * sums).astype(np.int32)
     return {
-        "input_zero_point": stage.ifm_zero_point,
-        "output_zero_point": stage.ofm_zero_point,
-        "activation_min": stage.activation_min,
-        "activation_max": stage.activation_max,
-        "bias": w.builder.constant(stage.bias),
+        "input_zero_point": given.ifm_zero_point,
+        "output_zero_point": given.stage.zero_point,
+        "activation_min": given.stage.low,
+        "activation_max": given.stage.high,
+        "bias": w.builder.constant(given.bias),
         "folded_bias": w.builder.constant(folded),
-        "multipliers": w.builder.constant(stage.multiplier),
-        "shifts": w.builder.constant(stage.shift),
+        "multipliers": w.builder.constant(given.stage.multiplier),
+        "shifts": w.builder.constant(given.stage.shift),
     }
 
 

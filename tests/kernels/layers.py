@@ -1,11 +1,14 @@
 """One-operator models with random or adversarial numbers, for the kernel tests."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numba import config
 from numpy.typing import NDArray
 
+from kernels.output_stage import OutputStage
 from tests.support.random_layers import Rng, random_input, random_int8, random_zero_point
 from tests.support.tflite_builder import ModelBuilder, Pair
 from tests.support.tflite_file import Tensor
@@ -108,6 +111,23 @@ def bias_conv2d(
         zero_point=random_zero_point(rng),
         activation=activation,
     )
+
+
+STAGE = {
+    "multiplier": "multiplier",
+    "shift": "shift",
+    "ofm_zero_point": "zero_point",
+    "activation_min": "low",
+    "activation_max": "high",
+}
+"""Fields of the output stage by the names under which tests vary them one by one."""
+
+
+def staged(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """`arguments` with those that `STAGE` names gathered in an output stage, their `stage`."""
+    stage = OutputStage(**{STAGE[name]: arguments[name] for name in STAGE})
+    rest = {name: value for name, value in arguments.items() if name not in STAGE}
+    return {**rest, "stage": stage}
 
 
 def single(rng: Rng, shape: tuple[int, ...]) -> tuple[ModelBuilder, Tensor, NDArray[np.int8]]:

@@ -11,11 +11,12 @@ from ai_edge_litert import schema_py_generated as schema
 from numpy.typing import NDArray
 
 from kernels import quantization
+from kernels.conv import conv2d
+from kernels.depthwise import depthwise_conv2d
 from kernels.elementwise import add
+from kernels.fully_connected import fully_connected
+from kernels.output_stage import OutputStage
 from kernels.pooling import average_pool2d, max_pool2d
-from kernels.prepared.conv import conv2d
-from kernels.prepared.depthwise import depthwise_conv2d
-from kernels.prepared.fully_connected import fully_connected
 from kernels.quantize import dequantize, quantize_float, requantize
 from kernels.reduce import mean
 from kernels.shape import pad, reshape
@@ -54,6 +55,15 @@ class Operator:
         low, high = quantization.activation_range(name, *quantum(self.output))
         return {"activation_min": low, "activation_max": high}
 
+    def output_stage(self, channels: int, *, ifm: int = 0, bits: int = 8) -> OutputStage:
+        """What follows the sums of an operator with weights and so many output channels."""
+        (ifm_scale, _), (scale, zero_point) = map(quantum, (self.inputs[ifm], self.output))
+        weight_scales = self.inputs[1].quantization.scale
+        multiplier, shift = quantization.conv_multipliers(ifm_scale, weight_scales, scale, channels)
+        name = ACTIVATIONS[self.options.fusedActivationFunction]
+        low, high = quantization.activation_range(name, scale, zero_point, bits=bits)
+        return OutputStage(multiplier, shift, zero_point, low, high)
+
     def windows(self, kernel: tuple[int, int], dilation: tuple[int, int]) -> dict[str, Any]:
         """Keyword arguments for a kernel with a sliding window."""
         stride = self.options.strideH, self.options.strideW
@@ -82,23 +92,11 @@ def conv_arguments(model: bytes) -> tuple[list[Any], dict[str, Any]]:
     assert weights is not None
     depthwise = hasattr(op.options, "depthMultiplier")
     dilation = op.options.dilationHFactor, op.options.dilationWFactor
-    (ifm_scale, ifm_zero_point), (ofm_scale, ofm_zero_point) = map(
-        quantum, (op.inputs[0], op.output)
-    )
-    multiplier, shift = quantization.conv_multipliers(
-        ifm_scale,
-        op.inputs[1].quantization.scale,
-        ofm_scale,
-        weights.shape[3 if depthwise else 0],
-    )
     return [weights, bias], {
         **op.windows((weights.shape[1], weights.shape[2]), dilation),
         "dilation": dilation,
-        "ifm_zero_point": ifm_zero_point,
-        "ofm_zero_point": ofm_zero_point,
-        "multiplier": multiplier,
-        "shift": shift,
-        **op.activation_range(),
+        "ifm_zero_point": quantum(op.inputs[0])[1],
+        "stage": op.output_stage(weights.shape[3 if depthwise else 0]),
     }
 
 
@@ -119,18 +117,9 @@ def fully_connected_arguments(model: bytes) -> tuple[list[Any], dict[str, Any]]:
     op = Operator(model)
     weights, bias = op.constant(1, np.int8), op.constant(2, np.int32)
     assert weights is not None
-    (ifm_scale, ifm_zero_point), (ofm_scale, ofm_zero_point) = map(
-        quantum, (op.inputs[0], op.output)
-    )
-    multiplier, shift = quantization.conv_multipliers(
-        ifm_scale, op.inputs[1].quantization.scale, ofm_scale, weights.shape[0]
-    )
     return [weights, bias], {
-        "ifm_zero_point": ifm_zero_point,
-        "ofm_zero_point": ofm_zero_point,
-        "multiplier": multiplier,
-        "shift": shift,
-        **op.activation_range(),
+        "ifm_zero_point": quantum(op.inputs[0])[1],
+        "stage": op.output_stage(weights.shape[0]),
     }
 
 

@@ -1,9 +1,10 @@
-"""CONV_2D against TFLM and against the plain-Python twin."""
+"""CONV_2D, readable and prepared, against TFLM and against the plain-Python twin."""
 
 import numpy as np
 import pytest
 
-from kernels.prepared.conv import conv2d
+from kernels.conv import conv2d
+from kernels.prepared.conv import prepare_conv2d
 from tests.kernels import twins
 from tests.kernels.layers import (
     INTERPRETED,
@@ -13,6 +14,7 @@ from tests.kernels.layers import (
     random_geometry,
     seeds,
     single,
+    staged,
 )
 from tests.kernels.reference import conv_arguments, run_conv2d
 from tests.support.random_layers import random_conv2d, random_int8
@@ -20,6 +22,15 @@ from tests.support.tflite_builder import ModelBuilder
 from tests.support.tflm import run_tflm
 
 compiled_only = pytest.mark.skipif(INTERPRETED, reason="too slow without Numba")
+
+
+def check(model, ifm):
+    """Both kernels against TFLM."""
+    expected = run_tflm(model, [ifm])[0]
+    np.testing.assert_array_equal(run_conv2d(model, ifm), expected)
+    operands, arguments = conv_arguments(model)
+    prepared = prepare_conv2d(ifm.shape, *operands, **arguments)
+    np.testing.assert_array_equal(prepared.run(ifm), expected)
 
 
 def random_layer(seed, limit):
@@ -48,7 +59,7 @@ def random_layer(seed, limit):
 @pytest.mark.parametrize("seed", seeds(120), ids="seed{}".format)
 def test_random_layers_match_tflm(seed):
     model, ifm = random_layer(seed, 24)
-    np.testing.assert_array_equal(run_conv2d(model, ifm), run_tflm(model, [ifm])[0])
+    check(model, ifm)
 
 
 @pytest.mark.parametrize("seed", seeds(20), ids="seed{}".format)
@@ -68,7 +79,7 @@ def test_kernel_and_channel_remainders_match_tflm(kernel, channels, outputs):
     m, x, ifm = single(rng, (1, 9, 7, channels) if not INTERPRETED else (1, 3, 2, channels))
     random_conv2d(m, rng, x, outputs, kernel)
     model = m.build()
-    np.testing.assert_array_equal(run_conv2d(model, ifm), run_tflm(model, [ifm])[0])
+    check(model, ifm)
 
 
 @pytest.mark.parametrize("seed", seeds(10), ids="seed{}".format)
@@ -80,7 +91,7 @@ def test_adversarial_requantization_matches_tflm(case, seed):
     requantization = REQUANTIZATIONS[case](rng, 250)
     bias_conv2d(m, rng, x, requantization, random_activation(rng))
     model, ifm = m.build(), random_int8(rng, x.shape)
-    np.testing.assert_array_equal(run_conv2d(model, ifm), run_tflm(model, [ifm])[0])
+    check(model, ifm)
 
 
 @pytest.mark.parametrize("ofm_zero_point", [-128, 127])
@@ -92,7 +103,7 @@ def test_extreme_zero_points_and_saturation_match_tflm(ifm_zero_point, ofm_zero_
     x = m.input((1, 5, 6, 3), scale=0.02, zero_point=ifm_zero_point)
     random_conv2d(m, rng, x, 5, (3, 3), scale=scale, zero_point=ofm_zero_point)
     model, ifm = m.build(), random_int8(rng, x.shape)
-    np.testing.assert_array_equal(run_conv2d(model, ifm), run_tflm(model, [ifm])[0])
+    check(model, ifm)
 
 
 @compiled_only
@@ -113,7 +124,7 @@ def test_largest_sums_are_exact(channels, weight):
     ifm[0, 0, 1, -1] = -127
     ifm[0, 1, 0, 0] = -127
     ifm[0, 1, 1, :2] = [-126, -127]
-    np.testing.assert_array_equal(run_conv2d(model, ifm), run_tflm(model, [ifm])[0])
+    check(model, ifm)
 
 
 @compiled_only
@@ -122,7 +133,7 @@ def test_large_reductions_match_tflm():
     m, x, ifm = single(rng, (1, 6, 5, 150))
     random_conv2d(m, rng, x, 20, (3, 3))
     model = m.build()
-    np.testing.assert_array_equal(run_conv2d(model, ifm), run_tflm(model, [ifm])[0])
+    check(model, ifm)
 
 
 def test_inputs_need_not_be_contiguous():
@@ -153,7 +164,7 @@ GOOD = {
 
 
 def test_the_good_arguments_are_good():
-    assert conv2d(**GOOD).shape == (1, 4, 4, 6)
+    assert conv2d(**staged(GOOD)).shape == (1, 4, 4, 6)
 
 
 @pytest.mark.parametrize(
@@ -186,5 +197,10 @@ def test_the_good_arguments_are_good():
     ],
 )
 def test_bad_arguments_are_refused(change, message):
+    arguments = staged(GOOD | change)
     with pytest.raises(ValueError, match=message):
-        conv2d(**(GOOD | change))
+        conv2d(**arguments)
+    if "ifm" not in change:
+        shape = arguments.pop("ifm").shape
+        with pytest.raises(ValueError, match=message):
+            prepare_conv2d(shape, **arguments)

@@ -1,9 +1,10 @@
-"""DEPTHWISE_CONV_2D against TFLM and against the plain-Python twin."""
+"""DEPTHWISE_CONV_2D, readable and prepared, against TFLM and the plain-Python twin."""
 
 import numpy as np
 import pytest
 
-from kernels.prepared.depthwise import depthwise_conv2d
+from kernels.depthwise import depthwise_conv2d
+from kernels.prepared.depthwise import prepare_depthwise_conv2d
 from tests.kernels import twins
 from tests.kernels.layers import (
     INTERPRETED,
@@ -12,11 +13,21 @@ from tests.kernels.layers import (
     random_geometry,
     seeds,
     single,
+    staged,
 )
 from tests.kernels.reference import conv_arguments, run_depthwise
 from tests.support.random_layers import random_depthwise_conv2d, random_int8
 from tests.support.tflite_builder import ModelBuilder
 from tests.support.tflm import run_tflm
+
+
+def check(model, ifm):
+    """Both kernels against TFLM."""
+    expected = run_tflm(model, [ifm])[0]
+    np.testing.assert_array_equal(run_depthwise(model, ifm), expected)
+    operands, arguments = conv_arguments(model)
+    prepared = prepare_depthwise_conv2d(ifm.shape, *operands, **arguments)
+    np.testing.assert_array_equal(prepared.run(ifm), expected)
 
 
 def random_layer(seed, limit):
@@ -43,7 +54,7 @@ def random_layer(seed, limit):
 @pytest.mark.parametrize("seed", seeds(120), ids="seed{}".format)
 def test_random_layers_match_tflm(seed):
     model, ifm = random_layer(seed, 40)
-    np.testing.assert_array_equal(run_depthwise(model, ifm), run_tflm(model, [ifm])[0])
+    check(model, ifm)
 
 
 @pytest.mark.parametrize("seed", seeds(20), ids="seed{}".format)
@@ -64,7 +75,7 @@ def test_kernel_and_channel_remainders_match_tflm(kernel, channels, multiplier):
     m, x, ifm = single(rng, (1, 9, 7, channels) if not INTERPRETED else (1, 3, 2, channels))
     random_depthwise_conv2d(m, rng, x, kernel, multiplier=multiplier)
     model = m.build()
-    np.testing.assert_array_equal(run_depthwise(model, ifm), run_tflm(model, [ifm])[0])
+    check(model, ifm)
 
 
 @pytest.mark.parametrize("seed", seeds(10), ids="seed{}".format)
@@ -84,7 +95,7 @@ def test_adversarial_requantization_matches_tflm(case, seed):
         activation=random_activation(rng),
     )
     model, ifm = m.build(), random_int8(rng, x.shape)
-    np.testing.assert_array_equal(run_depthwise(model, ifm), run_tflm(model, [ifm])[0])
+    check(model, ifm)
 
 
 @pytest.mark.parametrize("ofm_zero_point", [-128, 127])
@@ -96,7 +107,7 @@ def test_extreme_zero_points_and_saturation_match_tflm(ifm_zero_point, ofm_zero_
     x = m.input((1, 5, 6, 3), scale=0.02, zero_point=ifm_zero_point)
     random_depthwise_conv2d(m, rng, x, (3, 3), scale=scale, zero_point=ofm_zero_point)
     model, ifm = m.build(), random_int8(rng, x.shape)
-    np.testing.assert_array_equal(run_depthwise(model, ifm), run_tflm(model, [ifm])[0])
+    check(model, ifm)
 
 
 @pytest.mark.skipif(INTERPRETED, reason="too slow without Numba")
@@ -114,7 +125,7 @@ def test_largest_sums_are_exact(kernel):
     model = m.build()
     ifm = np.full(x.shape, -128, np.int8)
     ifm[0, -1, -1] = -127
-    np.testing.assert_array_equal(run_depthwise(model, ifm), run_tflm(model, [ifm])[0])
+    check(model, ifm)
 
 
 @pytest.mark.parametrize("shape", [(2, 3, 3, 4), (1, 3, 3, 6)], ids=str)
@@ -157,6 +168,11 @@ def test_bad_arguments_are_refused(change, message):
         "activation_min": -128,
         "activation_max": 127,
     }
-    assert depthwise_conv2d(**good).shape == (1, 4, 5, 4)
+    assert depthwise_conv2d(**staged(good)).shape == (1, 4, 5, 4)
+    arguments = staged(good | change)
     with pytest.raises(ValueError, match=message):
-        depthwise_conv2d(**(good | change))
+        depthwise_conv2d(**arguments)
+    if "ifm" not in change:
+        shape = arguments.pop("ifm").shape
+        with pytest.raises(ValueError, match=message):
+            prepare_depthwise_conv2d(shape, **arguments)

@@ -1,15 +1,32 @@
-"""FULLY_CONNECTED against TFLM and against the plain-Python twin."""
+"""FULLY_CONNECTED, readable and prepared, against TFLM and the plain-Python twin."""
 
 import numpy as np
 import pytest
 
-from kernels.prepared.fully_connected import fully_connected
+from kernels.fully_connected import fully_connected
+from kernels.prepared.fully_connected import prepare_fully_connected
 from tests.kernels import twins
-from tests.kernels.layers import INTERPRETED, REQUANTIZATIONS, random_activation, seeds, single
+from tests.kernels.layers import (
+    INTERPRETED,
+    REQUANTIZATIONS,
+    random_activation,
+    seeds,
+    single,
+    staged,
+)
 from tests.kernels.reference import fully_connected_arguments, run_fully_connected
 from tests.support.random_layers import random_fully_connected, random_int8
 from tests.support.tflite_builder import ModelBuilder
 from tests.support.tflm import run_tflm
+
+
+def check(model, ifm):
+    """Both kernels against TFLM."""
+    expected = run_tflm(model, [ifm])[0]
+    np.testing.assert_array_equal(run_fully_connected(model, ifm), expected)
+    operands, arguments = fully_connected_arguments(model)
+    prepared = prepare_fully_connected(ifm.shape, *operands, **arguments)
+    np.testing.assert_array_equal(prepared.run(ifm), expected)
 
 
 def random_layer(seed, limit):
@@ -32,7 +49,7 @@ def random_layer(seed, limit):
 @pytest.mark.parametrize("seed", seeds(100), ids="seed{}".format)
 def test_random_layers_match_tflm(seed):
     model, ifm = random_layer(seed, 30 if INTERPRETED else 300)
-    np.testing.assert_array_equal(run_fully_connected(model, ifm), run_tflm(model, [ifm])[0])
+    check(model, ifm)
 
 
 @pytest.mark.parametrize("seed", seeds(20), ids="seed{}".format)
@@ -74,7 +91,7 @@ def test_adversarial_requantization_matches_tflm(case, seed):
         activation=random_activation(rng),
     )
     model, ifm = m.build(), random_int8(rng, x.shape)
-    np.testing.assert_array_equal(run_fully_connected(model, ifm), run_tflm(model, [ifm])[0])
+    check(model, ifm)
 
 
 @pytest.mark.parametrize("seed", seeds(30), ids="seed{}".format)
@@ -93,7 +110,7 @@ def test_the_last_bits_of_one_multiplier_match_tflm(seed):
     model = m.build()
     for value in range(-4, 4):
         ifm = np.full((1, 1), value, np.int8)
-        np.testing.assert_array_equal(run_fully_connected(model, ifm), run_tflm(model, [ifm])[0])
+        check(model, ifm)
 
 
 @pytest.mark.skipif(INTERPRETED, reason="too slow without Numba")
@@ -105,7 +122,7 @@ def test_largest_sums_match_tflm():
     bias = (255 * weights.astype(np.int64).sum(1) + 3).astype(np.int32)
     m.fully_connected(x, weights, bias, weight_scales=0.5, scale=1.0, zero_point=0)
     model, ifm = m.build(), np.full(x.shape, -128, np.int8)
-    np.testing.assert_array_equal(run_fully_connected(model, ifm), run_tflm(model, [ifm])[0])
+    check(model, ifm)
 
 
 @pytest.mark.parametrize(
@@ -133,6 +150,11 @@ def test_bad_arguments_are_refused(change, message):
         "activation_min": -128,
         "activation_max": 127,
     }
-    assert fully_connected(**good).shape == (2, 3)
+    assert fully_connected(**staged(good)).shape == (2, 3)
+    arguments = staged(good | change)
     with pytest.raises(ValueError, match=message):
-        fully_connected(**(good | change))
+        fully_connected(**arguments)
+    if arguments["ifm"].dtype == np.int8:
+        shape = arguments.pop("ifm").shape
+        with pytest.raises(ValueError, match=message):
+            prepare_fully_connected(shape, **arguments)

@@ -7,11 +7,12 @@ import pytest
 
 from kernels import quantization
 from kernels.batch_matmul import batch_matmul
+from kernels.output_stage import OutputStage
 from kernels.requantize import quantize_multiplier
 from kernels.resize import resize_bilinear, resize_nearest_neighbor
 from kernels.transpose_conv import transpose_conv
 from tests.kernels import twins_geometry as twins
-from tests.kernels.layers import REQUANTIZATIONS, seeds
+from tests.kernels.layers import REQUANTIZATIONS, seeds, staged
 from tests.kernels.reference import PADDINGS, Operator, quantum
 from tests.npu import operator_models as models
 from tests.support.random_layers import random_int8
@@ -30,15 +31,9 @@ def transpose_conv_arguments(model: bytes) -> tuple[list[Any], dict[str, Any]]:
     op = Operator(model)
     weights, bias = op.constant(1, np.int8), op.constant(3, np.int32)
     assert weights is not None
-    (ifm_scale, ifm_zero_point), (ofm_scale, ofm_zero_point) = map(
-        quantum, (op.inputs[2], op.output)
-    )
     stride = op.options.strideH, op.options.strideW
     height, width = op.output.shape[1:3]
     mode = PADDINGS[op.options.padding]
-    multiplier, shift = quantization.conv_multipliers(
-        ifm_scale, op.inputs[1].quantization.scale, ofm_scale, weights.shape[0]
-    )
     return [weights, bias], {
         "stride": stride,
         "padding": tuple(
@@ -46,11 +41,8 @@ def transpose_conv_arguments(model: bytes) -> tuple[list[Any], dict[str, Any]]:
             for i, size in enumerate((height, width))
         ),
         "ofm_hw": (int(height), int(width)),
-        "ifm_zero_point": ifm_zero_point,
-        "ofm_zero_point": ofm_zero_point,
-        "multiplier": multiplier,
-        "shift": shift,
-        **op.activation_range(),
+        "ifm_zero_point": quantum(op.inputs[2])[1],
+        "stage": op.output_stage(weights.shape[0], ifm=2),
     }
 
 
@@ -104,11 +96,7 @@ def test_transpose_convolution_requantizes_as_the_twin(case):
         "padding": (0, 0),
         "ofm_hw": (3, 3),
         "ifm_zero_point": 3,
-        "ofm_zero_point": -5,
-        "multiplier": multiplier,
-        "shift": shift,
-        "activation_min": -128,
-        "activation_max": 127,
+        "stage": OutputStage(multiplier, shift, -5, -128, 127),
     }
     np.testing.assert_array_equal(
         transpose_conv(ifm, weights, numbers.bias, **arguments),
@@ -266,9 +254,9 @@ GOOD_CONV = {
     ],
 )
 def test_bad_transpose_convolutions_are_refused(change, message):
-    assert transpose_conv(**GOOD_CONV).shape == (1, 4, 4, 4)
+    assert transpose_conv(**staged(GOOD_CONV)).shape == (1, 4, 4, 4)
     with pytest.raises(ValueError, match=message):
-        transpose_conv(**(GOOD_CONV | change))
+        transpose_conv(**staged(GOOD_CONV | change))
 
 
 GOOD_MATMUL = {

@@ -5,9 +5,20 @@ from functools import partial
 import numpy as np
 import pytest
 
-from kernels import batch_matmul, elementwise, lookup, quantize, reduce, svdf, transpose_conv
+from kernels import (
+    batch_matmul,
+    conv,
+    depthwise,
+    elementwise,
+    fully_connected,
+    lookup,
+    quantize,
+    reduce,
+    svdf,
+    transpose_conv,
+)
 from kernels.int16 import conv as int16
-from kernels.prepared import conv, depthwise, fully_connected
+from kernels.output_stage import OutputStage
 from kernels.quantization import AddParameters, PreluParameters, SvdfParameters
 from kernels.requantize import Rounding, requantize_and_clamp, requantize_array
 from tests.kernels import test_svdf as svdf_twin
@@ -84,14 +95,15 @@ def test_names():
 
 
 def per_channel(channels):
-    return {
-        "multiplier": np.full(channels, ALMOST_ONE, np.int32),
-        "shift": np.full(channels, -3, np.int32),
-        "activation_min": -128,
-        "activation_max": 127,
-        "ifm_zero_point": 3,
-        "ofm_zero_point": -2,
-    }
+    multiplier, shift = (np.full(channels, n, np.int32) for n in (ALMOST_ONE, -3))
+    return {"ifm_zero_point": 3, "stage": OutputStage(multiplier, shift, -2, -128, 127)}
+
+
+def rounded(arguments, rounding):
+    """Keyword arguments that make a kernel round as `rounding` says."""
+    if "stage" not in arguments:
+        return arguments | {"rounding": rounding}
+    return arguments | {"stage": arguments["stage"]._replace(rounding=rounding)}
 
 
 PLACED = {"stride": (1, 1), "padding": (1, 1), "ofm_hw": (6, 5)}
@@ -195,12 +207,12 @@ def test_every_kernel_rounds_as_its_twin(name, twins_of):
     results = set()
     for rounding in MODES:
         twins_of(rounding)
-        ofm = kernel(*operands, **arguments, rounding=rounding)
+        ofm = kernel(*operands, **rounded(arguments, rounding))
         np.testing.assert_array_equal(ofm, twin(*operands, **arguments))
         results.add(ofm.tobytes())
     assert len(results) == len(MODES), "these operands do not tell the modes apart"
     np.testing.assert_array_equal(
-        kernel(*operands, **arguments), kernel(*operands, **arguments, rounding=Rounding.DOUBLE)
+        kernel(*operands, **arguments), kernel(*operands, **rounded(arguments, Rounding.DOUBLE))
     )
 
 
@@ -237,11 +249,9 @@ def test_convolution_16x8_with_an_int32_bias(rounding):
         dilation=(1, 1),
         padding=(0, 0),
         ofm_hw=(1, 1),
-        multiplier=np.full(120, ALMOST_ONE, np.int32),
-        shift=np.full(120, -2, np.int32),
-        activation_min=-128,
-        activation_max=127,
-        rounding=rounding,
+        stage=OutputStage(
+            *(np.full(120, n, np.int32) for n in (ALMOST_ONE, -2)), 0, -128, 127, rounding
+        ),
     )
     assert ofm.reshape(-1).tolist() == [
         rescale(b, ALMOST_ONE, -2, rounding) for b in range(-60, 60)
@@ -285,7 +295,7 @@ def test_another_rounding_is_refused():
     message = "rounding is 3; allowed are 0, 1, 2"
     kernel, _, operands, arguments = cases()["conv2d"]
     with pytest.raises(ValueError, match=message):
-        kernel(*operands, **arguments, rounding=3)
+        kernel(*operands, **rounded(arguments, 3))
     with pytest.raises(ValueError, match=message):
         lookup.unary_table("RELU", **QUANTIZATION, rounding=3)
     with pytest.raises(ValueError, match="3 is not a valid Rounding"):

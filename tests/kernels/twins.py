@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from kernels.output_stage import OutputStage
 from kernels.quantization import AddParameters, SoftmaxParameters
 
 Pair = tuple[int, int]
@@ -54,6 +55,12 @@ def output(acc: int, multiplier: Any, shift: Any, zero_point: int, low: int, hig
     return min(max(wrap32(value + zero_point), low), high)
 
 
+def staged_output(acc: int, channel: int, stage: OutputStage) -> int:
+    """An accumulator of an operator with weights to int8."""
+    multiplier, shift = stage.multiplier[channel], stage.shift[channel]
+    return output(acc, multiplier, shift, stage.zero_point, stage.low, stage.high)
+
+
 def conv2d(
     ifm: NDArray[np.int8],
     weights: NDArray[np.int8],
@@ -64,11 +71,7 @@ def conv2d(
     padding: Pair,
     ofm_hw: Pair,
     ifm_zero_point: int,
-    ofm_zero_point: int,
-    multiplier: NDArray[np.int32],
-    shift: NDArray[np.int32],
-    activation_min: int,
-    activation_max: int,
+    stage: OutputStage,
 ) -> NDArray[np.int8]:
     """CONV_2D."""
     channels, kernel_h, kernel_w, group_channels = weights.shape
@@ -82,9 +85,7 @@ def conv2d(
             if 0 <= y < ifm.shape[1] and 0 <= x < ifm.shape[2]:
                 value = int(ifm[n, y, x, k // group_outputs * group_channels + c])
                 acc += (value - ifm_zero_point) * int(weights[k, ky, kx, c])
-        ofm[n, oy, ox, k] = output(
-            acc, multiplier[k], shift[k], ofm_zero_point, activation_min, activation_max
-        )
+        ofm[n, oy, ox, k] = staged_output(acc, k, stage)
     return ofm
 
 
@@ -104,11 +105,7 @@ def fully_connected(
     bias: NDArray[np.int32] | None,
     *,
     ifm_zero_point: int,
-    ofm_zero_point: int,
-    multiplier: NDArray[np.int32],
-    shift: NDArray[np.int32],
-    activation_min: int,
-    activation_max: int,
+    stage: OutputStage,
 ) -> NDArray[np.int8]:
     """FULLY_CONNECTED."""
     outputs, inputs = weights.shape
@@ -118,9 +115,7 @@ def fully_connected(
         acc = 0 if bias is None else int(bias[k])
         for i in range(inputs):
             acc += (int(rows[n, i]) - ifm_zero_point) * int(weights[k, i])
-        ofm[n, k] = output(
-            acc, multiplier[k], shift[k], ofm_zero_point, activation_min, activation_max
-        )
+        ofm[n, k] = staged_output(acc, k, stage)
     return ofm
 
 

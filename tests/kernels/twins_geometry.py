@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tests.kernels.twins import Pair, output, truncating_division
+from kernels.output_stage import OutputStage
+from tests.kernels.twins import Pair, output, staged_output, truncating_division
 
 
 def transpose_conv(
@@ -18,11 +19,7 @@ def transpose_conv(
     padding: Pair,
     ofm_hw: Pair,
     ifm_zero_point: int,
-    ofm_zero_point: int,
-    multiplier: NDArray[np.int32],
-    shift: NDArray[np.int32],
-    activation_min: int,
-    activation_max: int,
+    stage: OutputStage,
 ) -> NDArray[np.int8]:
     """TRANSPOSE_CONV, gathering for each output what the kernel scatters."""
     channels, kernel_h, kernel_w, depth = weights.shape
@@ -35,9 +32,7 @@ def transpose_conv(
             if 0 <= ky < kernel_h and 0 <= kx < kernel_w:
                 for c in range(depth):
                     acc += (int(ifm[n, y, x, c]) - ifm_zero_point) * int(weights[k, ky, kx, c])
-        ofm[n, oy, ox, k] = output(
-            acc, multiplier[k], shift[k], ofm_zero_point, activation_min, activation_max
-        )
+        ofm[n, oy, ox, k] = staged_output(acc, k, stage)
     return ofm
 
 

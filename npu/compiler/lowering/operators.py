@@ -25,7 +25,7 @@ from npu.model.options import (
 )
 from npu.model.quant_params import (
     activation_range,
-    output_stage,
+    product_parameters,
     window_geometry,
 )
 from rtl.isa import Opcode
@@ -98,7 +98,7 @@ def _convolution(
 ) -> GridTask:
     options = op.options
     assert isinstance(options, Conv2DOptions | DepthwiseConv2DOptions)
-    stage = output_stage(graph, op, options.activation)
+    parameters = product_parameters(graph, op, options.activation)
     windows = window_geometry(graph, op)
     pad_top, pad_left = pads.get(op.inputs[0], (0, 0))
     ifm = _extent(graph, op.inputs[0], extents)
@@ -107,9 +107,9 @@ def _convolution(
     groups, opcode = 1, Opcode.CONV
     if isinstance(options, Conv2DOptions):
         groups = ifm.channels // weights.shape[3]
-        bias = fold_zero_point(stage.bias, weights, stage.ifm_zero_point, 0)
+        bias = fold_zero_point(parameters.bias, weights, parameters.ifm_zero_point, 0)
     else:
-        bias = fold_zero_point(stage.bias, weights[0], stage.ifm_zero_point, 2)
+        bias = fold_zero_point(parameters.bias, weights[0], parameters.ifm_zero_point, 2)
         if ofm.channels == ifm.channels:
             opcode, weights = Opcode.DEPTHWISE, weights[0]
         else:
@@ -133,7 +133,7 @@ def _convolution(
         weights=weights,
         groups=groups,
         bias=bias,
-        **stage.arguments(),
+        **parameters.arguments(),
     )
 
 
@@ -143,7 +143,7 @@ def _fully_connected(
     extents: Extents,
     pads: Pads,
 ) -> GridTask:
-    stage = output_stage(graph, op, op.options_as(FullyConnectedOptions).activation)
+    parameters = product_parameters(graph, op, op.options_as(FullyConnectedOptions).activation)
     weights = _constant(graph, op, 1)
     outputs, inputs = weights.shape
     rows = graph.tensors[op.inputs[0]].size // inputs
@@ -160,8 +160,8 @@ def _fully_connected(
         kernel=Kernel(height=height, width=width),
         region=_whole(ofm),
         weights=weights.reshape(outputs, height, width, ifm.channels),
-        bias=fold_zero_point(stage.bias, weights, stage.ifm_zero_point, 0),
-        **stage.arguments(),
+        bias=fold_zero_point(parameters.bias, weights, parameters.ifm_zero_point, 0),
+        **parameters.arguments(),
     )
 
 

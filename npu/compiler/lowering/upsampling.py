@@ -21,7 +21,7 @@ from npu.compiler.terms.strided import Change
 from npu.compiler.terms.tasks import IDENTITY, GridTask, LoweredOperator
 from npu.model.graph import Graph, Operator
 from npu.model.options import TransposeConvOptions
-from npu.model.quant_params import OutputStage, output_stage, transposed_padding
+from npu.model.quant_params import ProductParameters, product_parameters, transposed_padding
 from rtl.config import NpuConfig
 from rtl.isa import Opcode
 
@@ -56,7 +56,7 @@ def lower_transpose_conv(graph: Graph, op: Operator) -> Iterator[LoweredOperator
     Raises `ModelError` for parameters that no kernel accepts.
     """
     options = op.options_as(TransposeConvOptions)
-    stage = output_stage(graph, op, options.activation, ifm_position=2)
+    parameters = product_parameters(graph, op, options.activation, ifm_position=2)
     weights = graph.tensors[op.inputs[1]].data
     assert weights is not None
     padding = transposed_padding(graph, op)
@@ -77,7 +77,7 @@ def lower_transpose_conv(graph: Graph, op: Operator) -> Iterator[LoweredOperator
                 Extent(ceil_div(ofm.height - row, strides[0]), count, phases * ofm.channels),
                 _sub_kernel(weights, strides, vertical, horizontal),
                 first,
-                stage,
+                parameters,
             )
             start, end = first * strides[1], first * strides[1] + count * phases
             yield LoweredOperator(
@@ -123,13 +123,13 @@ def _sub_kernel(
 
 
 def _phase_task(
-    ifm: Extent, ofm: Extent, kernel: _SubKernel, column: int, stage: OutputStage
+    ifm: Extent, ofm: Extent, kernel: _SubKernel, column: int, parameters: ProductParameters
 ) -> GridTask:
     """The CONV whose outputs, from input column `column` on, are one phase of rows."""
     outputs, height, width, _ = kernel.weights.shape
-    repeats = outputs // len(stage.bias)
-    bias = np.tile(stage.bias, repeats)
-    arguments = stage.arguments()
+    repeats = outputs // len(parameters.bias)
+    bias = np.tile(parameters.bias, repeats)
+    arguments = parameters.arguments()
     for name in ("multiplier", "shift"):
         arguments[name] = np.tile(arguments[name], repeats)
     return GridTask(
@@ -141,7 +141,7 @@ def _phase_task(
         ),
         region=Region(0, ofm.height, 0, ofm.width),
         weights=kernel.weights,
-        bias=fold_zero_point(bias, kernel.weights, stage.ifm_zero_point, 0),
+        bias=fold_zero_point(bias, kernel.weights, parameters.ifm_zero_point, 0),
         **arguments,
     )
 

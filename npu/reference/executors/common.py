@@ -7,7 +7,8 @@ from typing import Any
 from numpy.typing import NDArray
 
 from kernels.requantize import Rounding
-from npu.model.graph import Graph, Operator
+from npu.errors import ModelError
+from npu.model.graph import Graph, Operator, Tensor
 from npu.model.quant_params import scale_and_zero_point
 from npu.reference.state import State
 
@@ -69,6 +70,15 @@ class TypedExecutor:
 def int8_executors(executors: Mapping[str, Executor]) -> dict[str, TypedExecutor]:
     """Kernels from int8 to int8 only."""
     return {kind: TypedExecutor(execute, ("int8",)) for kind, execute in executors.items()}
+
+
+def check_value(tensor: Tensor, value: NDArray[Any]) -> None:
+    """ModelError unless `value` has the type and the shape of `tensor`."""
+    if value.shape != tensor.shape or value.dtype != tensor.dtype:
+        raise ModelError(
+            f"tensor {tensor.name!r} is given as {value.dtype} of shape "
+            f"{list(value.shape)}, {tensor.dtype} of shape {list(tensor.shape)} expected"
+        )
 
 
 def operand(graph: Graph, op: Operator, position: int, context: Context) -> NDArray[Any]:

@@ -11,12 +11,15 @@ from numpy.typing import NDArray
 
 from kernels import quantization as formulas
 from kernels.int16 import functions
-from kernels.int16.conv import conv2d_16x8, depthwise_conv2d_16x8, fully_connected_16x8
+from kernels.int16.batch_matmul import batch_matmul_int16
+from kernels.int16.conv import conv2d_16x8, depthwise_conv2d_16x8
+from kernels.int16.fully_connected import fully_connected_16x8
 from kernels.int16.pooling import average_pool2d_int16, max_pool2d_int16
-from kernels.int16.products import batch_matmul_int16, transpose_conv_16x8
+from kernels.int16.transpose_conv import transpose_conv_16x8
 from npu.errors import ModelError
 from npu.model.graph import Graph, Operator
 from npu.model.options import (
+    Activation,
     BatchMatMulOptions,
     Conv2DOptions,
     DepthwiseConv2DOptions,
@@ -28,7 +31,7 @@ from npu.model.options import (
 )
 from npu.model.quant_params import (
     activation_range,
-    quantization_of,
+    output_stage,
     transposed_padding,
     window_geometry,
 )
@@ -45,24 +48,6 @@ from npu.reference.executors.common import (
 UNIT_SCALE = 2.0**-15
 
 
-def _rescaling(graph: Graph, op: Operator, ifm_position: int = 0) -> dict[str, NDArray[np.int32]]:
-    """Multipliers and shifts of an operator with weights."""
-    weights = graph.tensors[op.inputs[1]]
-    quantization = quantization_of(weights)
-    if np.any(quantization.zero_points != 0):
-        raise ModelError(
-            f"operator {op.index} ({op.kind}): weights {weights.name!r} have a zero point, "
-            "symmetric weights expected"
-        )
-    ifm_scale, _ = input_quantization(graph, op, ifm_position)
-    ofm_scale, _ = output_quantization(graph, op)
-    channels = graph.output_tensor(op).shape[-1]
-    multiplier, shift = formulas.conv_multipliers(
-        ifm_scale, quantization.scales, ofm_scale, channels
-    )
-    return {"multiplier": multiplier, "shift": shift}
-
-
 def _bias(graph: Graph, op: Operator, position: int = 2) -> NDArray[Any] | None:
     tensor = graph.input_tensor(op, position)
     if tensor is None:
@@ -77,7 +62,6 @@ def _convolution(kernel: Callable[..., NDArray[np.int16]]) -> Executor:
         options = op.options
         assert isinstance(options, Conv2DOptions | DepthwiseConv2DOptions)
         windows = window_geometry(graph, op)
-        low, high = activation_range(graph, op, options.activation)
         return kernel(
             operand(graph, op, 0, context),
             operand(graph, op, 1, context),
@@ -86,24 +70,19 @@ def _convolution(kernel: Callable[..., NDArray[np.int16]]) -> Executor:
             dilation=windows.dilation,
             padding=windows.padding,
             ofm_hw=windows.ofm_hw,
-            activation_min=low,
-            activation_max=high,
-            rounding=context.rounding,
-            **_rescaling(graph, op),
+            stage=output_stage(graph, op, options.activation, rounding=context.rounding),
         )
 
     return execute
 
 
 def _fully_connected(graph: Graph, op: Operator, context: Context) -> NDArray[np.int16]:
-    low, high = activation_range(graph, op, op.options_as(FullyConnectedOptions).activation)
+    activation = op.options_as(FullyConnectedOptions).activation
     return fully_connected_16x8(
         operand(graph, op, 0, context),
         operand(graph, op, 1, context),
         _bias(graph, op),
-        activation_min=low,
-        activation_max=high,
-        **_rescaling(graph, op),
+        stage=output_stage(graph, op, activation),
     )
 
 
@@ -116,7 +95,8 @@ def _transpose_conv(graph: Graph, op: Operator, context: Context) -> NDArray[np.
         stride=(options.stride_h, options.stride_w),
         padding=transposed_padding(graph, op),
         ofm_hw=(graph.output_tensor(op).shape[1], graph.output_tensor(op).shape[2]),
-        **_rescaling(graph, op, 2),
+        # TFLM ignores a fused activation here
+        stage=output_stage(graph, op, Activation.NONE, ifm_position=2),
     )
 
 

@@ -25,6 +25,9 @@ from npu.reference.executors.elementwise import (
 from npu.reference.executors.movement import pad_value, paddings
 from npu.reference.executors.weights import convolution_arguments, pool_arguments, product_arguments
 
+WEIGHTED = frozenset({"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"})
+"""Operators whose weights are packed."""
+
 Preparer = Callable[[Graph, Operator, Rounding, InstructionSet], PreparedKernel | None]
 
 

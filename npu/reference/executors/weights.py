@@ -7,10 +7,10 @@ from numpy.typing import NDArray
 
 from kernels import quantization as formulas
 from kernels.batch_matmul import batch_matmul
+from kernels.conv import conv2d
+from kernels.depthwise import depthwise_conv2d
+from kernels.fully_connected import fully_connected
 from kernels.pooling import average_pool2d, max_pool2d
-from kernels.prepared.conv import conv2d
-from kernels.prepared.depthwise import depthwise_conv2d
-from kernels.prepared.fully_connected import fully_connected
 from kernels.requantize import Rounding
 from kernels.transpose_conv import transpose_conv
 from npu.model.graph import Graph, Operator
@@ -24,7 +24,7 @@ from npu.model.options import (
 )
 from npu.model.quant_params import (
     activation_range,
-    output_stage,
+    product_parameters,
     transposed_padding,
     window_geometry,
 )
@@ -61,15 +61,16 @@ def convolution_arguments(graph: Graph, op: Operator, rounding: Rounding) -> dic
         activation = op.options_as(Conv2DOptions).activation
     else:
         activation = op.options_as(DepthwiseConv2DOptions).activation
-    stage, windows = output_stage(graph, op, activation), window_geometry(graph, op)
+    parameters = product_parameters(graph, op, activation, rounding=rounding)
+    windows = window_geometry(graph, op)
     return {
-        "bias": stage.bias,
+        "bias": parameters.bias,
         "stride": windows.stride,
         "dilation": windows.dilation,
         "padding": windows.padding,
         "ofm_hw": windows.ofm_hw,
-        "rounding": rounding,
-        **stage.arguments(),
+        "ifm_zero_point": parameters.ifm_zero_point,
+        "stage": parameters.stage,
     }
 
 
@@ -80,23 +81,30 @@ def _fully_connected(graph: Graph, op: Operator, context: Context) -> NDArray[np
 
 def product_arguments(graph: Graph, op: Operator, rounding: Rounding) -> dict[str, Any]:
     """What FULLY_CONNECTED takes beside IFM and weights."""
-    stage = output_stage(graph, op, op.options_as(FullyConnectedOptions).activation)
-    return {"bias": stage.bias, "rounding": rounding, **stage.arguments()}
+    activation = op.options_as(FullyConnectedOptions).activation
+    parameters = product_parameters(graph, op, activation, rounding=rounding)
+    return {
+        "bias": parameters.bias,
+        "ifm_zero_point": parameters.ifm_zero_point,
+        "stage": parameters.stage,
+    }
 
 
 def _transpose_conv(graph: Graph, op: Operator, context: Context) -> NDArray[np.int8]:
     options = op.options_as(TransposeConvOptions)
-    stage = output_stage(graph, op, options.activation, ifm_position=2)
+    parameters = product_parameters(
+        graph, op, options.activation, ifm_position=2, rounding=context.rounding
+    )
     shape = graph.output_tensor(op).shape
     return transpose_conv(
         operand(graph, op, 2, context),
         operand(graph, op, 1, context),
-        stage.bias,
+        parameters.bias,
         stride=(options.stride_h, options.stride_w),
         padding=transposed_padding(graph, op),
         ofm_hw=(shape[1], shape[2]),
-        rounding=context.rounding,
-        **stage.arguments(),
+        ifm_zero_point=parameters.ifm_zero_point,
+        stage=parameters.stage,
     )
 
 

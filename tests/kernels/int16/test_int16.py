@@ -5,15 +5,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from kernels import quantization
-from kernels.int16.conv import (
-    conv2d_16x8,
-    depthwise_conv2d_16x8,
-    fully_connected_16x8,
-    multiply_by_reduced_multiplier,
-)
-from tests.kernels.layers import random_activation, random_geometry, seeds
-from tests.kernels.reference import ACTIVATIONS, Operator
+from kernels.int16.conv import conv2d_16x8, depthwise_conv2d_16x8
+from kernels.int16.fully_connected import fully_connected_16x8
+from kernels.requantize import multiply_by_reduced_multiplier
+from tests.kernels.layers import STAGE, random_activation, random_geometry, seeds, staged
+from tests.kernels.reference import Operator
 from tests.kernels.twins import multiply_by_quantized_multiplier
 from tests.support.random_layers import random_int8, random_scale
 from tests.support.tflite_builder import ModelBuilder
@@ -105,17 +101,7 @@ def arguments(model: bytes) -> tuple[list[Any], dict[str, Any]]:
     assert weights is not None
     depthwise = hasattr(op.options, "depthMultiplier")
     channels = weights.shape[3 if depthwise else 0]
-    ifm, ofm = op.inputs[0].quantization.scale[0], op.output.quantization.scale[0]
-    scales = op.inputs[1].quantization.scale
-    multiplier, shift = quantization.conv_multipliers(ifm, scales, ofm, channels)
-    name = ACTIVATIONS[op.options.fusedActivationFunction]
-    low, high = quantization.activation_range(name, ofm, 0, bits=16)
-    keywords: dict[str, Any] = {
-        "multiplier": multiplier,
-        "shift": shift,
-        "activation_min": low,
-        "activation_max": high,
-    }
+    keywords: dict[str, Any] = {"stage": op.output_stage(channels, bits=16)}
     if weights.ndim == 4:
         dilation = op.options.dilationHFactor, op.options.dilationWFactor
         kernel = (weights.shape[1], weights.shape[2])
@@ -170,8 +156,9 @@ def test_random_convolutions_match_the_twin(depthwise, bias_type, seed):
             if 0 <= y < ifm.shape[1] and 0 <= x < ifm.shape[2]:
                 value = int(ifm[n, y, x, k // group_outputs * depth + c])
                 acc += value * int(weights[k, ky, kx, c])
-        scaled = rescale(acc, int(keywords["multiplier"][k]), int(keywords["shift"][k]))
-        expected = min(max(scaled, keywords["activation_min"]), keywords["activation_max"])
+        stage = keywords["stage"]
+        scaled = rescale(acc, int(stage.multiplier[k]), int(stage.shift[k]))
+        expected = min(max(scaled, stage.low), stage.high)
         assert ofm[n, oy, ox, k] == expected, f"seed {seed}"
 
 
@@ -204,6 +191,7 @@ CONV: dict[str, Any] = {
     "ofm_hw": (2, 2),
     "multiplier": np.full(4, 2**30, np.int32),
     "shift": np.zeros(4, np.int32),
+    "ofm_zero_point": 0,
     "activation_min": -(2**15),
     "activation_max": 2**15 - 1,
 }
@@ -212,9 +200,10 @@ DEPTHWISE = CONV | {
     "multiplier": np.full(3, 2**30, np.int32),
     "shift": np.zeros(3, np.int32),
 }
-CONNECTED = {
-    name: CONV[name] for name in ("bias", "multiplier", "shift", "activation_min", "activation_max")
-} | {"ifm": np.zeros((2, 3), np.int16), "weights": np.zeros((4, 3), np.int8)}
+CONNECTED = {name: CONV[name] for name in ("bias", *STAGE)} | {
+    "ifm": np.zeros((2, 3), np.int16),
+    "weights": np.zeros((4, 3), np.int8),
+}
 
 
 @pytest.mark.parametrize(
@@ -231,6 +220,7 @@ CONNECTED = {
         (conv2d_16x8, CONV, {"bias": np.zeros(3, np.int64)}, "bias has 3 values; allowed is one"),
         (conv2d_16x8, CONV, {"shift": np.full(4, 8, np.int32)}, "allowed for an int64 accumulator"),
         (conv2d_16x8, CONV, {"activation_max": 2**15}, "activation range is -32768 to 32768"),
+        (conv2d_16x8, CONV, {"ofm_zero_point": 5}, "ofm_zero_point is 5; allowed for int16 is 0"),
         (conv2d_16x8, CONV, {"ofm_hw": (3, 2)}, "vertical OFM size is 3; allowed is at most 2"),
         (
             depthwise_conv2d_16x8,
@@ -253,6 +243,6 @@ CONNECTED = {
     ],
 )
 def test_bad_arguments_are_refused(kernel, good, change, message):
-    assert kernel(**good).dtype == np.int16
+    assert kernel(**staged(good)).dtype == np.int16
     with pytest.raises(ValueError, match=message):
-        kernel(**(good | change))
+        kernel(**staged(good | change))

@@ -108,7 +108,7 @@ def test_an_input_of_another_shape_or_type_is_refused(value: Any) -> None:
 
 
 def test_an_instruction_set_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("npu.reference.network.default", isas.default.__wrapped__)
+    monkeypatch.setattr("npu.reference.operator_runner.default", isas.default.__wrapped__)
     monkeypatch.setenv(isas.VARIABLE, "mmx")
     graph = read_model_bytes(classifier(), "m")
     with pytest.raises(NpuError, match=r"NPU_KERNELS_ISA: instruction set is 'mmx'; allowed"):

@@ -12,6 +12,7 @@ from npu.model.graph import Graph
 from npu.model.tflite_reader import read_model_bytes
 from npu.offload.runner import NetworkRunner
 from npu.reference.network import PreparedNetwork, run_reference
+from npu.reference.readable import run_readable
 from npu.reference.state import State
 from rtl.config import NpuConfig
 from tests.support.random_layers import (
@@ -114,11 +115,13 @@ def golden(model: bytes, graph: Graph, steps: list[Inputs]) -> list[NDArray[Any]
 def test_consecutive_inferences_match_tflm(name: str, seed: int) -> None:
     model, graph = built(NETWORKS[name], seed)
     steps = random_steps(graph, seed)
-    network, state = PreparedNetwork(graph), State()
+    network, state, readable = PreparedNetwork(graph), State(), State()
     for step, expected in zip(steps, golden(model, graph, steps), strict=True):
         np.testing.assert_array_equal(network.run(step)[graph.outputs[0]], expected)
         once = run_reference(graph, step, state=state)
         np.testing.assert_array_equal(once[graph.outputs[0]], expected)
+        slowly = run_readable(graph, step, state=readable)
+        np.testing.assert_array_equal(slowly[graph.outputs[0]], expected)
 
 
 @pytest.mark.parametrize("name", NETWORKS)

@@ -1,26 +1,15 @@
-"""TRANSPOSE_CONV of int16 activations and int8 weights, and BATCH_MATMUL of two int16.
+"""TRANSPOSE_CONV of int16 activations and int8 weights (16x8).
 
-Zero points are 0. Accumulators are int64 and meet a multiplier of 16 bits.
+Zero points are 0. The accumulator is int64 and meets a multiplier of 16 bits.
 """
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from kernels.checks import (
-    RANGES,
-    OutputStage,
-    Pair,
-    as_operand,
-    check_array,
-    check_multiplier,
-    check_output_stage,
-    check_pair,
-)
-from kernels.int16.conv import check_wide_shift, multiply_by_reduced_multiplier
-from kernels.requantize import Rounding
-
-INT16_MIN, INT16_MAX = RANGES[np.dtype(np.int16)]
+from kernels.checks import Pair, as_operand, check_array, check_pair, check_wide_shift
+from kernels.int16.output_stage import check_output_stage_int16
+from kernels.output_stage import OutputStage, wide_output_value
 
 
 def transpose_conv_16x8(
@@ -31,8 +20,7 @@ def transpose_conv_16x8(
     stride: Pair,
     padding: Pair,
     ofm_hw: Pair,
-    multiplier: NDArray[np.int32],
-    shift: NDArray[np.int32],
+    stage: OutputStage,
 ) -> NDArray[np.int16]:
     """TRANSPOSE_CONV of int16 `ifm` with int8 `weights` and an int64 or int16 `bias`.
 
@@ -54,37 +42,11 @@ def transpose_conv_16x8(
         raise ValueError(f"bias has {bias.size} values; allowed is one per channel: {channels}")
     stride, padding = check_pair("stride", stride, 1), check_pair("padding", padding, 0)
     height, width = check_pair("ofm_hw", ofm_hw, 1)
-    stage = check_output_stage(0, multiplier, shift, channels, -128, 127, Rounding.DOUBLE)
+    stage = check_output_stage_int16(stage, channels)
     check_wide_shift(int(stage.shift.max()))
     ofm = np.empty((ifm.shape[0], height, width, channels), np.int16)
     wide = as_operand(bias.astype(np.int64))
     _transpose_conv(as_operand(ifm), as_operand(weights), wide, stride, padding, stage, ofm)
-    return ofm
-
-
-def batch_matmul_int16(
-    a: NDArray[np.int16],
-    b: NDArray[np.int16],
-    *,
-    adj_a: bool = False,
-    adj_b: bool = False,
-    multiplier: int,
-    shift: int,
-) -> NDArray[np.int16]:
-    """BATCH_MATMUL of int16, otherwise as `kernels.batch_matmul.batch_matmul`.
-
-    Raises ValueError for a wrong dtype, shapes that do not fit, or a value out of range.
-    """
-    for name, array in (("a", a), ("b", b)):
-        check_array(name, array, np.int16)
-    rescale = check_multiplier(multiplier, shift)
-    check_wide_shift(shift)
-    rows = a.swapaxes(-1, -2) if adj_a else a
-    columns = b.swapaxes(-1, -2) if adj_b else b
-    # numpy's own product of integers: exact in int64, and it wraps as the C code does
-    acc = np.matmul(rows.astype(np.int64), columns.astype(np.int64))
-    ofm = np.empty(acc.shape, np.int16)
-    _rescale(acc.reshape(-1), *rescale, ofm.reshape(-1))
     return ofm
 
 
@@ -121,14 +83,4 @@ def _transpose_conv(
         for y in range(height):
             for x in range(width):
                 for k in range(channels):
-                    value = multiply_by_reduced_multiplier(
-                        acc[y, x, k], stage.multiplier[k], stage.shift[k]
-                    )
-                    ofm[n, y, x, k] = min(max(value, np.int64(INT16_MIN)), np.int64(INT16_MAX))
-
-
-@njit(cache=True, nogil=True)
-def _rescale(acc: NDArray[np.int64], multiplier: int, shift: int, ofm: NDArray[np.int16]) -> None:
-    for i in range(acc.size):
-        value = multiply_by_reduced_multiplier(acc[i], multiplier, shift)
-        ofm[i] = min(max(value, np.int64(INT16_MIN)), np.int64(INT16_MAX))
+                    ofm[n, y, x, k] = wide_output_value(acc[y, x, k], k, stage)
