@@ -43,7 +43,8 @@ class LitertProcess:
             raise LitertError("LiteRT is not installed; `make bench` installs it")
         self._folder = tempfile.TemporaryDirectory()
         stored = Path(self._folder.name) / "inputs.npz"
-        np.savez(stored, **{str(i): value for i, value in enumerate(self._inputs)})
+        arrays: dict[str, Any] = {str(i): value for i, value in enumerate(self._inputs)}
+        np.savez(stored, **arrays)
         self._process = subprocess.Popen(
             [str(PYTHON), str(WORKER), str(self._model), str(stored)],
             stdin=subprocess.PIPE,

@@ -231,7 +231,8 @@ def requantize_arguments(model: bytes) -> dict[str, int]:
 
 def run_requantize(model: bytes, ifm: NDArray[np.int8]) -> NDArray[np.int8]:
     """QUANTIZE, int8 to int8."""
-    return requantize(ifm, **requantize_arguments(model))
+    arguments: dict[str, Any] = requantize_arguments(model)
+    return requantize(ifm, **arguments)
 
 
 def run_quantize_float(model: bytes, ifm: NDArray[np.float32]) -> NDArray[np.int8]:

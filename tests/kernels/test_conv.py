@@ -1,7 +1,10 @@
 """CONV_2D, readable and prepared, against TFLM and against the plain-Python twin."""
 
+from typing import Any
+
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from kernels.conv import conv2d
 from kernels.prepared.conv import prepare_conv2d
@@ -18,13 +21,13 @@ from tests.kernels.layers import (
 )
 from tests.kernels.reference import conv_arguments, run_conv2d
 from tests.support.random_layers import random_conv2d, random_int8
-from tests.support.tflite_builder import ModelBuilder
+from tests.support.tflite_builder import ModelBuilder, Pair
 from tests.support.tflm import run_tflm
 
 compiled_only = pytest.mark.skipif(INTERPRETED, reason="too slow without Numba")
 
 
-def check(model, ifm):
+def check(model: bytes, ifm: NDArray[Any]) -> None:
     """Both kernels against TFLM."""
     expected = run_tflm(model, [ifm])[0]
     np.testing.assert_array_equal(run_conv2d(model, ifm), expected)
@@ -33,7 +36,7 @@ def check(model, ifm):
     np.testing.assert_array_equal(prepared.run(ifm), expected)
 
 
-def random_layer(seed, limit):
+def random_layer(seed: int, limit: int) -> tuple[bytes, NDArray[np.int8]]:
     """A random grouped or plain layer of up to `limit` channels per group: (model, IFM)."""
     rng = np.random.default_rng(seed)
     groups = int(rng.choice([1, 1, 1, 2, 3]))
@@ -57,13 +60,13 @@ def random_layer(seed, limit):
 
 
 @pytest.mark.parametrize("seed", seeds(120), ids="seed{}".format)
-def test_random_layers_match_tflm(seed):
+def test_random_layers_match_tflm(seed: int) -> None:
     model, ifm = random_layer(seed, 24)
     check(model, ifm)
 
 
 @pytest.mark.parametrize("seed", seeds(20), ids="seed{}".format)
-def test_random_layers_match_the_twin(seed):
+def test_random_layers_match_the_twin(seed: int) -> None:
     model, ifm = random_layer(1000 + seed, 4)
     operands, arguments = conv_arguments(model)
     np.testing.assert_array_equal(
@@ -74,7 +77,9 @@ def test_random_layers_match_the_twin(seed):
 @pytest.mark.parametrize("kernel", [(1, 1), (1, 3), (3, 1), (2, 2), (3, 5), (7, 7)], ids=str)
 @pytest.mark.parametrize("channels", [1, 3, 16, 17])
 @pytest.mark.parametrize("outputs", [1, 15, 16, 17, 33, 48])
-def test_kernel_and_channel_remainders_match_tflm(kernel, channels, outputs):
+def test_kernel_and_channel_remainders_match_tflm(
+    kernel: Pair, channels: int, outputs: int
+) -> None:
     rng = np.random.default_rng(outputs)
     m, x, ifm = single(rng, (1, 9, 7, channels) if not INTERPRETED else (1, 3, 2, channels))
     random_conv2d(m, rng, x, outputs, kernel)
@@ -84,7 +89,7 @@ def test_kernel_and_channel_remainders_match_tflm(kernel, channels, outputs):
 
 @pytest.mark.parametrize("seed", seeds(10), ids="seed{}".format)
 @pytest.mark.parametrize("case", REQUANTIZATIONS)
-def test_adversarial_requantization_matches_tflm(case, seed):
+def test_adversarial_requantization_matches_tflm(case: str, seed: int) -> None:
     rng = np.random.default_rng(seed)
     m = ModelBuilder()
     x = m.input((1, 2, 3, 2), scale=1.0, zero_point=int(rng.integers(-128, 128)))
@@ -97,7 +102,9 @@ def test_adversarial_requantization_matches_tflm(case, seed):
 @pytest.mark.parametrize("ofm_zero_point", [-128, 127])
 @pytest.mark.parametrize("ifm_zero_point", [-128, 127])
 @pytest.mark.parametrize("scale", [1e-3, 1e-1, 1e4])
-def test_extreme_zero_points_and_saturation_match_tflm(ifm_zero_point, ofm_zero_point, scale):
+def test_extreme_zero_points_and_saturation_match_tflm(
+    ifm_zero_point: int, ofm_zero_point: int, scale: float
+) -> None:
     rng = np.random.default_rng(0)
     m = ModelBuilder()
     x = m.input((1, 5, 6, 3), scale=0.02, zero_point=ifm_zero_point)
@@ -109,7 +116,7 @@ def test_extreme_zero_points_and_saturation_match_tflm(ifm_zero_point, ofm_zero_
 @compiled_only
 @pytest.mark.parametrize("weight", [-128, 127])
 @pytest.mark.parametrize("channels", [1023, 1024, 1025, 2500])
-def test_largest_sums_are_exact(channels, weight):
+def test_largest_sums_are_exact(channels: int, weight: int) -> None:
     """All products at their largest: no sum on the way may saturate or lose a bit."""
     m = ModelBuilder()
     x = m.input((1, 2, 2, channels), scale=1.0, zero_point=0)
@@ -128,7 +135,7 @@ def test_largest_sums_are_exact(channels, weight):
 
 
 @compiled_only
-def test_large_reductions_match_tflm():
+def test_large_reductions_match_tflm() -> None:
     rng = np.random.default_rng(0)
     m, x, ifm = single(rng, (1, 6, 5, 150))
     random_conv2d(m, rng, x, 20, (3, 3))
@@ -136,7 +143,7 @@ def test_large_reductions_match_tflm():
     check(model, ifm)
 
 
-def test_inputs_need_not_be_contiguous():
+def test_inputs_need_not_be_contiguous() -> None:
     model, ifm = random_layer(7, 8)
     operands, arguments = conv_arguments(model)
     expected = conv2d(ifm, *operands, **arguments)
@@ -163,7 +170,7 @@ GOOD = {
 }
 
 
-def test_the_good_arguments_are_good():
+def test_the_good_arguments_are_good() -> None:
     assert conv2d(**staged(GOOD)).shape == (1, 4, 4, 6)
 
 
@@ -196,7 +203,7 @@ def test_the_good_arguments_are_good():
         ({"ofm_hw": (6, 4)}, "vertical OFM size is 6; allowed is at most 5"),
     ],
 )
-def test_bad_arguments_are_refused(change, message):
+def test_bad_arguments_are_refused(change: dict[str, Any], message: str) -> None:
     arguments = staged(GOOD | change)
     with pytest.raises(ValueError, match=message):
         conv2d(**arguments)

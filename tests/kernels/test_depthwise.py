@@ -1,7 +1,10 @@
 """DEPTHWISE_CONV_2D, readable and prepared, against TFLM and the plain-Python twin."""
 
+from typing import Any
+
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from kernels.depthwise import depthwise_conv2d
 from kernels.prepared.depthwise import prepare_depthwise_conv2d
@@ -17,11 +20,11 @@ from tests.kernels.layers import (
 )
 from tests.kernels.reference import conv_arguments, run_depthwise
 from tests.support.random_layers import random_depthwise_conv2d, random_int8
-from tests.support.tflite_builder import ModelBuilder
+from tests.support.tflite_builder import ModelBuilder, Pair
 from tests.support.tflm import run_tflm
 
 
-def check(model, ifm):
+def check(model: bytes, ifm: NDArray[Any]) -> None:
     """Both kernels against TFLM."""
     expected = run_tflm(model, [ifm])[0]
     np.testing.assert_array_equal(run_depthwise(model, ifm), expected)
@@ -30,7 +33,7 @@ def check(model, ifm):
     np.testing.assert_array_equal(prepared.run(ifm), expected)
 
 
-def random_layer(seed, limit):
+def random_layer(seed: int, limit: int) -> tuple[bytes, NDArray[np.int8]]:
     """A random layer of up to `limit` IFM channels and a multiplier of 1 to 4: (model, IFM)."""
     rng = np.random.default_rng(seed)
     g = random_geometry(rng, channels=int(rng.integers(1, limit)))
@@ -52,13 +55,13 @@ def random_layer(seed, limit):
 
 
 @pytest.mark.parametrize("seed", seeds(120), ids="seed{}".format)
-def test_random_layers_match_tflm(seed):
+def test_random_layers_match_tflm(seed: int) -> None:
     model, ifm = random_layer(seed, 40)
     check(model, ifm)
 
 
 @pytest.mark.parametrize("seed", seeds(20), ids="seed{}".format)
-def test_random_layers_match_the_twin(seed):
+def test_random_layers_match_the_twin(seed: int) -> None:
     model, ifm = random_layer(1000 + seed, 6)
     operands, arguments = conv_arguments(model)
     np.testing.assert_array_equal(
@@ -70,7 +73,9 @@ def test_random_layers_match_the_twin(seed):
 @pytest.mark.parametrize("kernel", [(1, 1), (1, 3), (3, 3), (5, 5), (7, 2)], ids=str)
 @pytest.mark.parametrize("channels", [1, 15, 16, 17, 48])
 @pytest.mark.parametrize("multiplier", [1, 8])
-def test_kernel_and_channel_remainders_match_tflm(kernel, channels, multiplier):
+def test_kernel_and_channel_remainders_match_tflm(
+    kernel: Pair, channels: int, multiplier: int
+) -> None:
     rng = np.random.default_rng(channels)
     m, x, ifm = single(rng, (1, 9, 7, channels) if not INTERPRETED else (1, 3, 2, channels))
     random_depthwise_conv2d(m, rng, x, kernel, multiplier=multiplier)
@@ -80,7 +85,7 @@ def test_kernel_and_channel_remainders_match_tflm(kernel, channels, multiplier):
 
 @pytest.mark.parametrize("seed", seeds(10), ids="seed{}".format)
 @pytest.mark.parametrize("case", REQUANTIZATIONS)
-def test_adversarial_requantization_matches_tflm(case, seed):
+def test_adversarial_requantization_matches_tflm(case: str, seed: int) -> None:
     rng = np.random.default_rng(seed)
     requantization = REQUANTIZATIONS[case](rng, 250)
     m = ModelBuilder()
@@ -101,7 +106,9 @@ def test_adversarial_requantization_matches_tflm(case, seed):
 @pytest.mark.parametrize("ofm_zero_point", [-128, 127])
 @pytest.mark.parametrize("ifm_zero_point", [-128, 127])
 @pytest.mark.parametrize("scale", [1e-3, 1e-1, 1e4])
-def test_extreme_zero_points_and_saturation_match_tflm(ifm_zero_point, ofm_zero_point, scale):
+def test_extreme_zero_points_and_saturation_match_tflm(
+    ifm_zero_point: int, ofm_zero_point: int, scale: float
+) -> None:
     rng = np.random.default_rng(0)
     m = ModelBuilder()
     x = m.input((1, 5, 6, 3), scale=0.02, zero_point=ifm_zero_point)
@@ -112,7 +119,7 @@ def test_extreme_zero_points_and_saturation_match_tflm(ifm_zero_point, ofm_zero_
 
 @pytest.mark.skipif(INTERPRETED, reason="too slow without Numba")
 @pytest.mark.parametrize("kernel", [(32, 32), (33, 32), (40, 52)], ids=str)
-def test_largest_sums_are_exact(kernel):
+def test_largest_sums_are_exact(kernel: Pair) -> None:
     """As many taps as a float32 sum holds exactly, and more, all products at their largest."""
     m = ModelBuilder()
     x = m.input((1, kernel[0], kernel[1] + 1, 2), scale=1.0, zero_point=0)
@@ -129,7 +136,7 @@ def test_largest_sums_are_exact(kernel):
 
 
 @pytest.mark.parametrize("shape", [(2, 3, 3, 4), (1, 3, 3, 6)], ids=str)
-def test_bad_weights_are_refused(shape):
+def test_bad_weights_are_refused(shape: tuple[int, ...]) -> None:
     model, _ = random_layer(3, 6)
     _, arguments = conv_arguments(model)
     with pytest.raises(ValueError, match=r"weights have shape .*; allowed is 1, kh, kw, and a mul"):
@@ -152,7 +159,7 @@ def test_bad_weights_are_refused(shape):
         ({"ofm_hw": (4, 9)}, "horizontal OFM size is 9; allowed is at most 6"),
     ],
 )
-def test_bad_arguments_are_refused(change, message):
+def test_bad_arguments_are_refused(change: dict[str, Any], message: str) -> None:
     good = {
         "ifm": np.zeros((1, 4, 5, 4), np.int8),
         "weights": np.zeros((1, 3, 3, 4), np.int8),

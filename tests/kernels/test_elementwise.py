@@ -1,7 +1,10 @@
 """ADD against TFLM and against the plain-Python twin."""
 
+from typing import Any
+
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from kernels.elementwise import add
 from kernels.quantization import AddParameters, add_parameters
@@ -29,7 +32,9 @@ SHAPES = [
 ]
 
 
-def random_layer(seed, a_shape, b_shape):
+def random_layer(
+    seed: int, a_shape: tuple[int, ...], b_shape: tuple[int, ...]
+) -> tuple[bytes, tuple[NDArray[np.int8], NDArray[np.int8]]]:
     """(model, inputs)."""
     rng = np.random.default_rng(seed)
     m, a, a_data = single(rng, a_shape)
@@ -40,13 +45,15 @@ def random_layer(seed, a_shape, b_shape):
 
 @pytest.mark.parametrize("seed", seeds(10), ids="seed{}".format)
 @pytest.mark.parametrize("shapes", SHAPES, ids=str)
-def test_random_layers_match_tflm(shapes, seed):
+def test_random_layers_match_tflm(
+    shapes: tuple[tuple[int, ...], tuple[int, ...]], seed: int
+) -> None:
     model, inputs = random_layer(seed, *shapes)
     np.testing.assert_array_equal(run_add(model, *inputs), run_tflm(model, inputs)[0])
 
 
 @pytest.mark.parametrize("seed", seeds(20), ids="seed{}".format)
-def test_every_pair_of_values_matches_tflm(seed):
+def test_every_pair_of_values_matches_tflm(seed: int) -> None:
     """All 65,536 pairs, with scales up to 2**12 apart, and an OFM scale from tiny to huge."""
     rng = np.random.default_rng(seed)
     m = ModelBuilder()
@@ -66,7 +73,7 @@ def test_every_pair_of_values_matches_tflm(seed):
 
 @pytest.mark.parametrize("scale", [2.0**-6, 2.0**-5, 2.0**-4])
 @pytest.mark.parametrize("zero_point", [-128, 0, 127])
-def test_ties_match_tflm(scale, zero_point):
+def test_ties_match_tflm(scale: float, zero_point: int) -> None:
     m = ModelBuilder()
     a = m.input((256, 1), scale=2.0**-6, zero_point=zero_point)
     b = m.input((1, 256), scale=2.0**-5, zero_point=-1 - zero_point)
@@ -79,7 +86,9 @@ def test_ties_match_tflm(scale, zero_point):
 
 @pytest.mark.parametrize("seed", seeds(10), ids="seed{}".format)
 @pytest.mark.parametrize("shapes", SHAPES[:4], ids=str)
-def test_random_layers_match_the_twin(shapes, seed):
+def test_random_layers_match_the_twin(
+    shapes: tuple[tuple[int, ...], tuple[int, ...]], seed: int
+) -> None:
     model, inputs = random_layer(1000 + seed, *shapes)
     arguments = add_arguments(model)
     np.testing.assert_array_equal(add(*inputs, **arguments), twins.add(*inputs, **arguments))
@@ -109,8 +118,8 @@ def test_random_layers_match_the_twin(shapes, seed):
         ),
     ],
 )
-def test_bad_arguments_are_refused(change, message):
-    good = {
+def test_bad_arguments_are_refused(change: dict[str, Any], message: str) -> None:
+    good: dict[str, Any] = {
         "a": np.zeros(3, np.int8),
         "b": np.zeros(3, np.int8),
         "a_zero_point": 0,

@@ -1,7 +1,10 @@
 """FULLY_CONNECTED, readable and prepared, against TFLM and the plain-Python twin."""
 
+from typing import Any
+
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from kernels.fully_connected import fully_connected
 from kernels.prepared.fully_connected import prepare_fully_connected
@@ -20,7 +23,7 @@ from tests.support.tflite_builder import ModelBuilder
 from tests.support.tflm import run_tflm
 
 
-def check(model, ifm):
+def check(model: bytes, ifm: NDArray[Any]) -> None:
     """Both kernels against TFLM."""
     expected = run_tflm(model, [ifm])[0]
     np.testing.assert_array_equal(run_fully_connected(model, ifm), expected)
@@ -29,7 +32,7 @@ def check(model, ifm):
     np.testing.assert_array_equal(prepared.run(ifm), expected)
 
 
-def random_layer(seed, limit):
+def random_layer(seed: int, limit: int) -> tuple[bytes, NDArray[np.int8]]:
     """A random layer of up to `limit` inputs and outputs: (model, IFM)."""
     rng = np.random.default_rng(seed)
     rows, inputs, outputs = (int(n) for n in rng.integers(1, [5, limit, limit]))
@@ -47,13 +50,13 @@ def random_layer(seed, limit):
 
 
 @pytest.mark.parametrize("seed", seeds(100), ids="seed{}".format)
-def test_random_layers_match_tflm(seed):
+def test_random_layers_match_tflm(seed: int) -> None:
     model, ifm = random_layer(seed, 30 if INTERPRETED else 300)
     check(model, ifm)
 
 
 @pytest.mark.parametrize("seed", seeds(20), ids="seed{}".format)
-def test_random_layers_match_the_twin(seed):
+def test_random_layers_match_the_twin(seed: int) -> None:
     model, ifm = random_layer(1000 + seed, 20)
     operands, arguments = fully_connected_arguments(model)
     np.testing.assert_array_equal(
@@ -63,7 +66,7 @@ def test_random_layers_match_the_twin(seed):
 
 
 @pytest.mark.parametrize("keep_num_dims", [False, True])
-def test_other_ranks_match_tflm(keep_num_dims):
+def test_other_ranks_match_tflm(keep_num_dims: bool) -> None:
     rng = np.random.default_rng(0)
     m, x, ifm = single(rng, (2, 3, 4, 5))
     random_fully_connected(m, rng, x, 7, keep_num_dims=keep_num_dims)
@@ -76,7 +79,7 @@ def test_other_ranks_match_tflm(keep_num_dims):
 
 @pytest.mark.parametrize("seed", seeds(10), ids="seed{}".format)
 @pytest.mark.parametrize("case", REQUANTIZATIONS)
-def test_adversarial_requantization_matches_tflm(case, seed):
+def test_adversarial_requantization_matches_tflm(case: str, seed: int) -> None:
     rng = np.random.default_rng(seed)
     requantization = REQUANTIZATIONS[case](rng, 500)
     m = ModelBuilder()
@@ -95,7 +98,7 @@ def test_adversarial_requantization_matches_tflm(case, seed):
 
 
 @pytest.mark.parametrize("seed", seeds(30), ids="seed{}".format)
-def test_the_last_bits_of_one_multiplier_match_tflm(seed):
+def test_the_last_bits_of_one_multiplier_match_tflm(seed: int) -> None:
     """The bias walks along one multiplier's ties, so that a float32 product of scales shows."""
     rng = np.random.default_rng(seed)
     scales = [float(np.float32(2.0 ** rng.uniform(-8, -3))) for _ in range(2)]
@@ -114,7 +117,7 @@ def test_the_last_bits_of_one_multiplier_match_tflm(seed):
 
 
 @pytest.mark.skipif(INTERPRETED, reason="too slow without Numba")
-def test_largest_sums_match_tflm():
+def test_largest_sums_match_tflm() -> None:
     m = ModelBuilder()
     x = m.input((1, 6000), scale=1.0, zero_point=127)
     weights = np.full((2, 6000), -128, np.int8)
@@ -138,7 +141,7 @@ def test_largest_sums_match_tflm():
         ({"activation_min": -129}, "activation range is -129 to 127; allowed is"),
     ],
 )
-def test_bad_arguments_are_refused(change, message):
+def test_bad_arguments_are_refused(change: dict[str, Any], message: str) -> None:
     good = {
         "ifm": np.zeros((2, 4), np.int8),
         "weights": np.zeros((3, 4), np.int8),

@@ -1,9 +1,11 @@
 """TRANSPOSE_CONV, BATCH_MATMUL and the resizing operators against TFLM and against the twins."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from kernels import quantization
 from kernels.batch_matmul import batch_matmul
@@ -12,11 +14,11 @@ from kernels.requantize import quantize_multiplier
 from kernels.resize import resize_bilinear, resize_nearest_neighbor
 from kernels.transpose_conv import transpose_conv
 from tests.kernels import twins_geometry as twins
-from tests.kernels.layers import REQUANTIZATIONS, seeds, staged
+from tests.kernels.layers import REQUANTIZATIONS, Requantization, pair, seeds, staged
 from tests.kernels.reference import PADDINGS, Operator, quantum
 from tests.npu import operator_models as models
-from tests.support.random_layers import random_int8
-from tests.support.tflite_builder import ModelBuilder
+from tests.support.random_layers import Rng, random_int8
+from tests.support.tflite_builder import ModelBuilder, Pair
 from tests.support.tflm import run_tflm
 
 MODES = {
@@ -66,7 +68,7 @@ def random_transpose_conv(seed: int) -> tuple[bytes, Any]:
 
 
 @pytest.mark.parametrize("seed", seeds(50), ids="seed{}".format)
-def test_random_transpose_convolutions_match_tflm(seed):
+def test_random_transpose_convolutions_match_tflm(seed: int) -> None:
     model, ifm = random_transpose_conv(seed)
     operands, arguments = transpose_conv_arguments(model)
     ofm = transpose_conv(ifm, *operands, **arguments)
@@ -74,7 +76,7 @@ def test_random_transpose_convolutions_match_tflm(seed):
 
 
 @pytest.mark.parametrize("seed", seeds(8), ids="seed{}".format)
-def test_random_transpose_convolutions_match_the_twin(seed):
+def test_random_transpose_convolutions_match_the_twin(seed: int) -> None:
     model, ifm = random_transpose_conv(1000 + seed)
     operands, arguments = transpose_conv_arguments(model)
     np.testing.assert_array_equal(
@@ -84,14 +86,16 @@ def test_random_transpose_convolutions_match_the_twin(seed):
 
 
 @pytest.mark.parametrize("case", REQUANTIZATIONS.values(), ids=list(REQUANTIZATIONS))
-def test_transpose_convolution_requantizes_as_the_twin(case):
+def test_transpose_convolution_requantizes_as_the_twin(
+    case: Callable[[Rng, int], Requantization],
+) -> None:
     """Ties, near-ties and extreme shifts, through bias and multipliers."""
     rng = np.random.default_rng(5)
     numbers = case(rng, 64)
     multiplier, shift = quantization.conv_multipliers(1.0, numbers.scales, 1.0)
     ifm = random_int8(rng, (1, 2, 2, 3))
     weights = rng.integers(-1, 2, (64, 1, 1, 3)).astype(np.int8)
-    arguments = {
+    arguments: dict[str, Any] = {
         "stride": (2, 2),
         "padding": (0, 0),
         "ofm_hw": (3, 3),
@@ -133,27 +137,27 @@ def random_matmul(seed: int) -> tuple[bytes, list[Any]]:
 
 
 @pytest.mark.parametrize("seed", seeds(40), ids="seed{}".format)
-def test_random_matrix_products_match_tflm(seed):
+def test_random_matrix_products_match_tflm(seed: int) -> None:
     model, inputs = random_matmul(seed)
     ofm = batch_matmul(*inputs, **matmul_arguments(model))
     np.testing.assert_array_equal(ofm, run_tflm(model, inputs)[0])
 
 
 @pytest.mark.parametrize("seed", seeds(4), ids="seed{}".format)
-def test_random_matrix_products_match_the_twin(seed):
+def test_random_matrix_products_match_the_twin(seed: int) -> None:
     model, inputs = random_matmul(1000 + seed)
-    arguments = matmul_arguments(model)
+    arguments: dict[str, Any] = matmul_arguments(model)
     np.testing.assert_array_equal(
         batch_matmul(*inputs, **arguments), twins.batch_matmul(*inputs, **arguments)
     )
 
 
-def test_products_of_all_pairs_of_extremes():
+def test_products_of_all_pairs_of_extremes() -> None:
     """One product per output: every pair of values, rescaled with ties."""
     values = np.arange(-128, 128).astype(np.int8)
     rng = np.random.default_rng(0)
     for zero_points in ((-128, 127), (0, 0), (3, -5)):
-        arguments = {
+        arguments: dict[str, Any] = {
             "adj_a": False,
             "adj_b": False,
             "a_zero_point": zero_points[0],
@@ -171,10 +175,10 @@ def test_products_of_all_pairs_of_extremes():
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("seed", seeds(20), ids="seed{}".format)
 @pytest.mark.parametrize("code", ["RESIZE_NEAREST_NEIGHBOR", "RESIZE_BILINEAR"])
-def test_random_resizing_matches_tflm(code, seed, mode):
+def test_random_resizing_matches_tflm(code: str, seed: int, mode: str) -> None:
     rng = np.random.default_rng(seed)
     shape = (2, *(int(n) for n in rng.integers(1, 30, 2)), 3)
-    size = tuple(int(n) for n in rng.integers(1, 60, 2))
+    size = pair(rng, 1, 59)
     nearest = code == "RESIZE_NEAREST_NEIGHBOR"
     flags = MODES[mode]
     model = models.movement(
@@ -195,10 +199,10 @@ def test_random_resizing_matches_tflm(code, seed, mode):
 
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("seed", seeds(2), ids="seed{}".format)
-def test_bilinear_resizing_matches_the_twin(seed, mode):
+def test_bilinear_resizing_matches_the_twin(seed: int, mode: str) -> None:
     rng = np.random.default_rng(1000 + seed)
     ifm = random_int8(rng, (1, *(int(n) for n in rng.integers(1, 8, 2)), 2))
-    size = tuple(int(n) for n in rng.integers(1, 20, 2))
+    size = pair(rng, 1, 19)
     np.testing.assert_array_equal(
         resize_bilinear(ifm, size, **MODES[mode]), twins.resize_bilinear(ifm, size, **MODES[mode])
     )
@@ -213,12 +217,14 @@ def test_bilinear_resizing_matches_the_twin(seed, mode):
         (np.zeros((1, 2, 2, 1), np.int8), (0, 2), r"ofm_hw is \(0, 2\); allowed are two numbers"),
     ],
 )
-def test_bad_resizing_is_refused(kernel, ifm, size, message):
+def test_bad_resizing_is_refused(
+    kernel: Callable[..., Any], ifm: NDArray[Any], size: Pair, message: str
+) -> None:
     with pytest.raises(ValueError, match=message):
         kernel(ifm, size, **MODES["plain"])
 
 
-def test_resizing_beyond_the_precision_of_coordinates_is_refused():
+def test_resizing_beyond_the_precision_of_coordinates_is_refused() -> None:
     ifm = np.zeros((1, 1, 1, 1), np.int8)
     assert resize_bilinear(ifm, (1000, 1), **MODES["plain"]).shape == (1, 1000, 1, 1)
     with pytest.raises(ValueError, match="1 rows or columns are enlarged to 1500: too far"):
@@ -253,13 +259,13 @@ GOOD_CONV = {
         ({"shift": np.full(4, 31, np.int32)}, "shift is 31; allowed is -31 to 30"),
     ],
 )
-def test_bad_transpose_convolutions_are_refused(change, message):
+def test_bad_transpose_convolutions_are_refused(change: dict[str, Any], message: str) -> None:
     assert transpose_conv(**staged(GOOD_CONV)).shape == (1, 4, 4, 4)
     with pytest.raises(ValueError, match=message):
         transpose_conv(**staged(GOOD_CONV | change))
 
 
-GOOD_MATMUL = {
+GOOD_MATMUL: dict[str, Any] = {
     "a": np.zeros((2, 3), np.int8),
     "b": np.zeros((3, 4), np.int8),
     "a_zero_point": 0,
@@ -284,14 +290,14 @@ GOOD_MATMUL = {
         ({"multiplier": -1}, "multiplier is -1; allowed is 0 to"),
     ],
 )
-def test_bad_matrix_products_are_refused(change, message):
+def test_bad_matrix_products_are_refused(change: dict[str, Any], message: str) -> None:
     assert batch_matmul(**GOOD_MATMUL).shape == (2, 4)
     with pytest.raises(ValueError, match=message):
         batch_matmul(**(GOOD_MATMUL | change))
 
 
 @pytest.mark.parametrize("seed", seeds(4), ids="seed{}".format)
-def test_the_product_of_scales_is_not_rounded_to_float32(seed):
+def test_the_product_of_scales_is_not_rounded_to_float32(seed: int) -> None:
     """As some versions of TFLM do: with accumulators next to ties, that makes other results."""
     rng = np.random.default_rng(seed)
     a_scale, b_scale = (float(np.float32(s)) for s in rng.uniform(0.01, 0.1, 2))
@@ -315,7 +321,7 @@ def test_the_product_of_scales_is_not_rounded_to_float32(seed):
     y = m.tensor((close.size, 1), scale=ofm_scale)
     m.operator("BATCH_MATMUL", [a, b], [y], {}, options_type="BatchMatMulOptions", version=2)
     expected = run_tflm(m.build(), [rows, columns], arena_bytes=1 << 23)[0]
-    points = {"a_zero_point": 0, "b_zero_point": 0, "ofm_zero_point": 0}
+    points: dict[str, Any] = {"a_zero_point": 0, "b_zero_point": 0, "ofm_zero_point": 0}
     for (multiplier, shift), equal in ((exact, True), (rounded, False)):
         ofm = batch_matmul(rows, columns, multiplier=multiplier, shift=shift, **points)
         assert np.array_equal(ofm, expected) == equal, f"seed {seed}"

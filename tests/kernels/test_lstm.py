@@ -12,7 +12,7 @@ from kernels.requantize import Rounding
 from tests.kernels import twins_lstm
 from tests.kernels.layers import seeds
 from tests.kernels.reference import Operator, quantum
-from tests.support.random_layers import random_int8, random_scale, random_zero_point
+from tests.support.random_layers import Rng, random_int8, random_scale, random_zero_point
 from tests.support.recurrent import random_lstm
 from tests.support.tflite_builder import ModelBuilder
 from tests.support.tflm import run_tflm_steps
@@ -31,10 +31,25 @@ class Layer:
     inputs: list[NDArray[Any]]
 
 
-def build(rng, dtype, shape, units, **attributes) -> Layer:
+def constant(op: Operator, position: int, kind: type[np.signedinteger[Any]]) -> NDArray[Any]:
+    value = op.constant(position, kind)
+    assert value is not None
+    return value
+
+
+def build(
+    rng: Rng,
+    dtype: type[np.signedinteger[Any]],
+    shape: tuple[int, ...],
+    units: int,
+    **attributes: Any,
+) -> Layer:
     m = ModelBuilder()
     if dtype == np.int8:
-        quantization = {"scale": random_scale(rng), "zero_point": random_zero_point(rng)}
+        quantization: dict[str, Any] = {
+            "scale": random_scale(rng),
+            "zero_point": random_zero_point(rng),
+        }
     else:
         quantization = {"scale": random_scale(rng, 2.0**-15, 2.0**-11)}
     random_lstm(m, rng, m.input(shape, dtype=dtype, **quantization), units, **attributes)
@@ -42,7 +57,7 @@ def build(rng, dtype, shape, units, **attributes) -> Layer:
     op = Operator(model)
     bias_type = np.int64 if dtype == np.int16 else np.int32
     ranges = ((range(1, 5), np.int8), (range(5, 9), np.int8), (range(12, 16), bias_type))
-    operands = [np.stack([op.constant(i, kind) for i in positions]) for positions, kind in ranges]
+    operands = [np.stack([constant(op, i, kind) for i in positions]) for positions, kind in ranges]
     scales = [tuple(quantum(op.inputs[i])[0] for i in positions) for positions, _ in ranges[:2]]
     (ifm_scale, ifm_zero_point), (hidden_scale, hidden_zero_point), (cell_scale, _) = (
         quantum(op.inputs[i]) for i in (0, 18, 19)
@@ -69,7 +84,7 @@ def build(rng, dtype, shape, units, **attributes) -> Layer:
     return Layer(model, states, operands, arguments, inputs)
 
 
-def random_layer(seed, dtype, limit=9) -> Layer:
+def random_layer(seed: int, dtype: type[np.signedinteger[Any]], limit: int = 9) -> Layer:
     rng = np.random.default_rng(seed)
     batches, steps, inputs, units = (int(n) for n in rng.integers(1, limit, 4))
     time_major = bool(rng.integers(2))
@@ -87,7 +102,7 @@ def random_layer(seed, dtype, limit=9) -> Layer:
 
 @pytest.mark.parametrize("seed", seeds(30), ids="seed{}".format)
 @pytest.mark.parametrize("dtype", [np.int8, np.int16])
-def test_random_steps_match_tflm(dtype, seed):
+def test_random_steps_match_tflm(dtype: type[np.signedinteger[Any]], seed: int) -> None:
     layer = random_layer(seed, dtype)
     states = layer.states
     expected = run_tflm_steps(layer.model, [[ifm] for ifm in layer.inputs])
@@ -100,7 +115,7 @@ def test_random_steps_match_tflm(dtype, seed):
 
 
 @pytest.mark.parametrize("exponent", [-15, -12, -11, -8, -4, 0])
-def test_every_scale_of_the_cell_matches_tflm(exponent):
+def test_every_scale_of_the_cell_matches_tflm(exponent: int) -> None:
     layer = build(
         np.random.default_rng(0), np.int8, (2, 20, 5), 6, cell_exponent=exponent, cell_clip=0.0
     )
@@ -110,7 +125,7 @@ def test_every_scale_of_the_cell_matches_tflm(exponent):
 
 
 @pytest.mark.parametrize("seed", seeds(3), ids="seed{}".format)
-def test_every_rounding_matches_the_twin(seed):
+def test_every_rounding_matches_the_twin(seed: int) -> None:
     layer = build(np.random.default_rng(seed), np.int8, (1, 6, 17), 20)
     arguments = {name: value for name, value in layer.arguments.items() if name != "time_major"}
     results = set()
@@ -126,7 +141,7 @@ def test_every_rounding_matches_the_twin(seed):
     assert len(results) == len(Rounding)
 
 
-GOOD = {
+GOOD: dict[str, Any] = {
     "ifm": random_int8(np.random.default_rng(0), (2, 3, 5)),
     "hidden": np.zeros((2, 4), np.int8),
     "cell": np.zeros((2, 4), np.int16),
@@ -164,7 +179,7 @@ GOOD = {
         ({"rounding": 5}, "rounding is 5; allowed are 0, 1, 2"),
     ],
 )
-def test_bad_arguments_are_refused(change, message):
+def test_bad_arguments_are_refused(change: dict[str, Any], message: str) -> None:
     assert lstm(**GOOD)[0].shape == (2, 3, 4)
     with pytest.raises(ValueError, match=message):
         lstm(**(GOOD | change))
@@ -179,8 +194,8 @@ def test_bad_arguments_are_refused(change, message):
         ({"ifm_scale": 1e30}, "multiplier is .*; allowed is less than"),
     ],
 )
-def test_bad_scales_are_refused(change, message):
-    good = {
+def test_bad_scales_are_refused(change: dict[str, Any], message: str) -> None:
+    good: dict[str, Any] = {
         "ifm_scale": 0.1,
         "hidden_scale": 0.01,
         "cell_scale": 2.0**-12,

@@ -1,13 +1,17 @@
 """AVERAGE_POOL_2D and MAX_POOL_2D against TFLM and against the plain-Python twins."""
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from kernels.pooling import average_pool2d, max_pool2d
 from tests.kernels import twins
 from tests.kernels.layers import random_activation, random_geometry, seeds, single
 from tests.kernels.reference import pool_arguments, run_average_pool, run_max_pool
-from tests.support.tflite_builder import ModelBuilder
+from tests.support.tflite_builder import ModelBuilder, Pair
 from tests.support.tflm import run_tflm
 
 KINDS = {
@@ -22,7 +26,7 @@ KINDS = {
 each_kind = pytest.mark.parametrize("kind", KINDS)
 
 
-def random_layer(kind, seed, limit):
+def random_layer(kind: str, seed: int, limit: int) -> tuple[bytes, NDArray[np.int8]]:
     """(model, IFM)."""
     rng = np.random.default_rng(seed)
     g = random_geometry(rng, channels=int(rng.integers(1, limit)), dilated=False)
@@ -40,14 +44,14 @@ def random_layer(kind, seed, limit):
 
 @each_kind
 @pytest.mark.parametrize("seed", seeds(50), ids="seed{}".format)
-def test_random_layers_match_tflm(kind, seed):
+def test_random_layers_match_tflm(kind: str, seed: int) -> None:
     model, ifm = random_layer(kind, seed, 40)
     np.testing.assert_array_equal(KINDS[kind][1](model, ifm), run_tflm(model, [ifm])[0])
 
 
 @each_kind
 @pytest.mark.parametrize("seed", seeds(15), ids="seed{}".format)
-def test_random_layers_match_the_twin(kind, seed):
+def test_random_layers_match_the_twin(kind: str, seed: int) -> None:
     model, ifm = random_layer(kind, 1000 + seed, 5)
     arguments = pool_arguments(model)
     _, _, kernel, twin = KINDS[kind]
@@ -55,7 +59,7 @@ def test_random_layers_match_the_twin(kind, seed):
 
 
 @pytest.mark.parametrize("window", [(1, 2), (2, 2), (3, 2), (2, 5), (7, 7)], ids=str)
-def test_every_sum_of_an_average_matches_tflm(window):
+def test_every_sum_of_an_average_matches_tflm(window: Pair) -> None:
     """Each channel holds another sum, from the least to the greatest: all ties, both signs."""
     taps = window[0] * window[1]
     sums = np.arange(-128 * taps, 127 * taps + 1)
@@ -81,7 +85,9 @@ def test_every_sum_of_an_average_matches_tflm(window):
         ({"activation_max": 300}, "activation range is -128 to 300; allowed is"),
     ],
 )
-def test_bad_arguments_are_refused(kernel, change, message):
+def test_bad_arguments_are_refused(
+    kernel: Callable[..., Any], change: dict[str, Any], message: str
+) -> None:
     good = {
         "ifm": np.zeros((1, 4, 5, 2), np.int8),
         "window": (2, 2),

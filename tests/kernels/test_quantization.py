@@ -23,11 +23,13 @@ from kernels.requantize import quantize_multiplier
         ("RELU_N1_TO_1", 1e-3, 0, (-128, 127)),
     ],
 )
-def test_activation_range(activation, scale, zero_point, expected):
+def test_activation_range(
+    activation: str, scale: float, zero_point: int, expected: tuple[int, int]
+) -> None:
     assert q.activation_range(activation, scale, zero_point) == expected
 
 
-def test_activation_range_refuses():
+def test_activation_range_refuses() -> None:
     with pytest.raises(ValueError, match="activation is 'TANH'; allowed are NONE, RELU"):
         q.activation_range("TANH", 0.1, 0)
     with pytest.raises(ValueError, match="does not fit int32"):
@@ -41,7 +43,9 @@ def test_activation_range_refuses():
 @pytest.mark.parametrize("stride", [1, 2, 3])
 @pytest.mark.parametrize("kernel", [1, 2, 3, 5])
 @pytest.mark.parametrize("dilation", [1, 2])
-def test_window_covers_what_it_should(padding, stride, kernel, dilation):
+def test_window_covers_what_it_should(
+    padding: str, stride: int, kernel: int, dilation: int
+) -> None:
     extent = (kernel - 1) * dilation + 1
     for size in range(extent, 15):
         w = q.window(size, kernel, stride, dilation, padding)
@@ -66,25 +70,25 @@ def test_window_covers_what_it_should(padding, stride, kernel, dilation):
         ((4, 3, 1, 2, "VALID"), "the window spans 5 inputs; VALID padding allows 4"),
     ],
 )
-def test_window_refuses(arguments, message):
+def test_window_refuses(arguments: tuple[int, int, int, int, str], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         q.window(*arguments)
 
 
-def test_conv_multipliers_repeat_one_scale():
+def test_conv_multipliers_repeat_one_scale() -> None:
     multiplier, shift = q.conv_multipliers(0.5, 0.25, 1.0, 3)
     np.testing.assert_array_equal(multiplier, np.full(3, 2**30, np.int32))
     np.testing.assert_array_equal(shift, np.full(3, -2, np.int32))
     assert multiplier.dtype == shift.dtype == np.int32
 
 
-def test_conv_multipliers_are_computed_in_double():
+def test_conv_multipliers_are_computed_in_double() -> None:
     a, b = float(np.float32(0.1)), float(np.float32(0.3))
     assert float(np.float32(0.1) * np.float32(0.3)) != a * b
     assert [int(v[0]) for v in q.conv_multipliers(a, b, 1.0)] == list(quantize_multiplier(a * b))
 
 
-def test_conv_multipliers_refuse():
+def test_conv_multipliers_refuse() -> None:
     with pytest.raises(ValueError, match=r"weight scales have shape \(2,\); allowed are \(1,\)"):
         q.conv_multipliers(0.1, [0.1, 0.2], 0.1, 3)
     for scales in ((0.0, 0.1, 0.1), (0.1, 0.0, 0.1), (0.1, 0.1, 0.0)):
@@ -92,7 +96,7 @@ def test_conv_multipliers_refuse():
             q.conv_multipliers(*scales)
 
 
-def test_add_parameters():
+def test_add_parameters() -> None:
     p = q.add_parameters(0.25, 0.5, 1.0)
     assert (p.multiplier_a, p.shift_a) == (2**30, -1)
     assert (p.multiplier_b, p.shift_b) == (2**30, 0)
@@ -103,7 +107,7 @@ def test_add_parameters():
         q.add_parameters(1.0, 0.0, 1.0)
 
 
-def test_mean_multiplier_folds_the_division():
+def test_mean_multiplier_folds_the_division() -> None:
     for count in (1, 2, 3, 49, 4096, 50176):
         multiplier, shift = q.mean_multiplier(0.1, 0.3, count)
         real = multiplier * 2.0 ** (shift - 31)
@@ -115,7 +119,7 @@ def test_mean_multiplier_folds_the_division():
         q.mean_multiplier(0.1, 0.1, 0)
 
 
-def test_softmax_parameters():
+def test_softmax_parameters() -> None:
     p = q.softmax_parameters(1.0, 0.5)
     assert (p.multiplier, p.shift, p.diff_min) == (2**30, 26, -31)
     saturated = q.softmax_parameters(100.0, 10.0)
@@ -124,7 +128,7 @@ def test_softmax_parameters():
         q.softmax_parameters(0.0, 0.5)
 
 
-def test_resolve_axes():
+def test_resolve_axes() -> None:
     assert q.resolve_axes((-1, 1, 3), 4) == (1, 3)
     assert q.resolve_axes((), 2) == ()
     for axis in (-3, 2):

@@ -1,6 +1,7 @@
 """QUANTIZE and DEQUANTIZE against TFLM."""
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,7 +23,7 @@ EVERY_INT8 = np.arange(-128, 128).astype(np.int8)
 
 
 @pytest.mark.parametrize("seed", seeds(40), ids="seed{}".format)
-def test_every_value_requantized_matches_tflm_and_the_twin(seed):
+def test_every_value_requantized_matches_tflm_and_the_twin(seed: int) -> None:
     rng = np.random.default_rng(seed)
     m = ModelBuilder()
     x = m.input((256,), scale=random_scale(rng), zero_point=random_zero_point(rng))
@@ -39,7 +40,7 @@ def test_every_value_requantized_matches_tflm_and_the_twin(seed):
 
 @pytest.mark.parametrize("scale", [1.0, 0.1, 1 / 255, 0.0078125, 3e-5])
 @pytest.mark.parametrize("zero_point", [-128, 0, 127])
-def test_floats_and_their_ties_match_tflm(scale, zero_point):
+def test_floats_and_their_ties_match_tflm(scale: float, zero_point: int) -> None:
     rng = np.random.default_rng(0)
     scale = float(np.float32(scale))
     ties = ((np.arange(-300, 300) + 0.5) * scale).astype(np.float32)
@@ -54,7 +55,7 @@ def test_floats_and_their_ties_match_tflm(scale, zero_point):
 
 
 @pytest.mark.parametrize("seed", seeds(20), ids="seed{}".format)
-def test_every_value_dequantized_matches_tflm(seed):
+def test_every_value_dequantized_matches_tflm(seed: int) -> None:
     rng = np.random.default_rng(seed)
     m = ModelBuilder()
     m.dequantize(m.input((256,), scale=random_scale(rng), zero_point=random_zero_point(rng)))
@@ -74,8 +75,8 @@ def test_every_value_dequantized_matches_tflm(seed):
         ({"shift": -32}, "shift is -32; allowed is -31 to 30"),
     ],
 )
-def test_requantize_refuses(change, message):
-    good = {
+def test_requantize_refuses(change: dict[str, Any], message: str) -> None:
+    good: dict[str, Any] = {
         "ifm": np.zeros(3, np.int8),
         "ifm_zero_point": 0,
         "ofm_zero_point": 0,
@@ -87,7 +88,7 @@ def test_requantize_refuses(change, message):
         requantize(**(good | change))
 
 
-def test_quantize_float_refuses():
+def test_quantize_float_refuses() -> None:
     good = np.zeros(3, np.float32)
     with pytest.raises(ValueError, match="ifm is float64; allowed is float32"):
         quantize_float(good.astype(np.float64), scale=1.0, zero_point=0)
@@ -100,7 +101,7 @@ def test_quantize_float_refuses():
             quantize_float(np.array([0, value], np.float32), scale=0.5, zero_point=0)
 
 
-def test_dequantize_refuses():
+def test_dequantize_refuses() -> None:
     with pytest.raises(ValueError, match="ifm is int32; allowed are int8, int16"):
         dequantize(np.zeros(3, np.int32), scale=1.0, zero_point=0)
     with pytest.raises(ValueError, match="zero_point is 128; allowed is -128 to 127"):

@@ -1,7 +1,11 @@
 """MEAN against TFLM and against the plain-Python twin; extremes against plain Python."""
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from kernels.quantization import rescale_multiplier
 from kernels.reduce import arg_max, arg_min, mean, reduce_max, reduce_min, reduce_sum
@@ -15,7 +19,9 @@ from tests.support.tflm import run_tflm
 AXES = [(1, 2), (2, 1), (1,), (2,), (3,), (0,), (-1,), (-3, -2), (1, 3), (0, 2), (1, 2, 3), (1, 1)]
 
 
-def random_layer(seed, axes, *, keep_dims, same_scale=False):
+def random_layer(
+    seed: int, axes: tuple[int, ...], *, keep_dims: bool, same_scale: bool = False
+) -> tuple[bytes, NDArray[np.int8]]:
     """(model, IFM)."""
     rng = np.random.default_rng(seed)
     shape = tuple(int(n) for n in rng.integers(1, 8, 4))
@@ -29,13 +35,13 @@ def random_layer(seed, axes, *, keep_dims, same_scale=False):
 @pytest.mark.parametrize("keep_dims", [False, True])
 @pytest.mark.parametrize("axes", AXES, ids=str)
 @pytest.mark.parametrize("seed", seeds(6), ids="seed{}".format)
-def test_random_layers_match_tflm(axes, keep_dims, seed):
+def test_random_layers_match_tflm(axes: tuple[int, ...], keep_dims: bool, seed: int) -> None:
     model, ifm = random_layer(seed, axes, keep_dims=keep_dims, same_scale=seed % 3 == 0)
     np.testing.assert_array_equal(run_mean(model, ifm), run_tflm(model, [ifm])[0])
 
 
 @pytest.mark.parametrize("axes", AXES, ids=str)
-def test_random_layers_match_the_twin(axes):
+def test_random_layers_match_the_twin(axes: tuple[int, ...]) -> None:
     model, ifm = random_layer(1000, axes, keep_dims=len(axes) == 1)
     axes, arguments = mean_arguments(model)
     np.testing.assert_array_equal(mean(ifm, axes, **arguments), twins.mean(ifm, axes, **arguments))
@@ -44,7 +50,7 @@ def test_random_layers_match_the_twin(axes):
 @pytest.mark.parametrize("count", [1, 2, 3, 7, 8, 49, 64, 100])
 @pytest.mark.parametrize("scale", [0.5, 1.0, 3.0])
 @pytest.mark.parametrize("zero_point", [-128, 127])
-def test_ties_and_saturation_match_tflm(count, scale, zero_point):
+def test_ties_and_saturation_match_tflm(count: int, scale: float, zero_point: int) -> None:
     rng = np.random.default_rng(count)
     m = ModelBuilder()
     x = m.input((1, count, 1, 256), scale=1.0, zero_point=zero_point)
@@ -56,7 +62,7 @@ def test_ties_and_saturation_match_tflm(count, scale, zero_point):
 
 
 @pytest.mark.skipif(INTERPRETED, reason="too slow without Numba")
-def test_large_counts_match_tflm():
+def test_large_counts_match_tflm() -> None:
     rng = np.random.default_rng(0)
     m, x, ifm = single(rng, (1, 112, 112, 3))
     m.mean(x, (1, 2), scale=x.scale / 16, zero_point=x.zero_point)
@@ -75,8 +81,8 @@ def test_large_counts_match_tflm():
         ({"shift": 31}, "shift is 31; allowed is -31 to 30"),
     ],
 )
-def test_bad_arguments_are_refused(change, message):
-    good = {
+def test_bad_arguments_are_refused(change: dict[str, Any], message: str) -> None:
+    good: dict[str, Any] = {
         "ifm": np.zeros((2, 3), np.int8),
         "axes": (1,),
         "keep_dims": False,
@@ -90,7 +96,7 @@ def test_bad_arguments_are_refused(change, message):
         mean(**(good | change))
 
 
-def test_no_axes_rescale_only():
+def test_no_axes_rescale_only() -> None:
     ifm = np.arange(-6, 6, dtype=np.int8).reshape(3, 4)
     ofm = mean(
         ifm, (), keep_dims=True, ifm_zero_point=0, ofm_zero_point=1, multiplier=2**30, shift=1
@@ -100,7 +106,7 @@ def test_no_axes_rescale_only():
 
 @pytest.mark.parametrize("axes", AXES, ids=str)
 @pytest.mark.parametrize("seed", seeds(3), ids="seed{}".format)
-def test_random_sums_match_tflm_and_the_twin(axes, seed):
+def test_random_sums_match_tflm_and_the_twin(axes: tuple[int, ...], seed: int) -> None:
     rng = np.random.default_rng(seed)
     shape = tuple(int(n) for n in rng.integers(1, 8, 4))
     m, x, ifm = single(rng, shape)
@@ -113,7 +119,7 @@ def test_random_sums_match_tflm_and_the_twin(axes, seed):
     indices = m.constant(np.array(axes, np.int32))
     m.operator("SUM", [x, indices], [y], {"keepDims": True}, options_type="ReducerOptions")
     multiplier, shift = rescale_multiplier(x.scale, y.scale)
-    arguments = {
+    arguments: dict[str, Any] = {
         "keep_dims": True,
         "ifm_zero_point": x.zero_point,
         "ofm_zero_point": y.zero_point,
@@ -127,7 +133,7 @@ def test_random_sums_match_tflm_and_the_twin(axes, seed):
 
 
 @pytest.mark.parametrize("axis", [0, 1, 2, -1])
-def test_arguments_of_extremes_are_the_first(axis):
+def test_arguments_of_extremes_are_the_first(axis: int) -> None:
     rng = np.random.default_rng(1)
     ifm = rng.integers(-3, 4, (4, 5, 6)).astype(np.int8)
     for kernel, best in ((arg_max, max), (arg_min, min)):
@@ -139,7 +145,7 @@ def test_arguments_of_extremes_are_the_first(axis):
 
 @pytest.mark.parametrize("keep_dims", [False, True])
 @pytest.mark.parametrize("axes", AXES, ids=str)
-def test_extremes(axes, keep_dims):
+def test_extremes(axes: tuple[int, ...], keep_dims: bool) -> None:
     ifm = random_int8(np.random.default_rng(2), (2, 3, 4, 5))
     reduced = {axis % 4 for axis in axes}
     kept = [n for axis, n in enumerate(ifm.shape) if axis not in reduced]
@@ -152,7 +158,7 @@ def test_extremes(axes, keep_dims):
 
 
 @pytest.mark.parametrize("kernel", [arg_max, arg_min])
-def test_bad_arguments_of_positions_are_refused(kernel):
+def test_bad_arguments_of_positions_are_refused(kernel: Callable[..., Any]) -> None:
     with pytest.raises(ValueError, match="ifm is int16; allowed is int8"):
         kernel(np.zeros(3, np.int16), 0)
     with pytest.raises(ValueError, match="axis is 1; allowed is -1 to 0"):
@@ -160,7 +166,7 @@ def test_bad_arguments_of_positions_are_refused(kernel):
 
 
 @pytest.mark.parametrize("kernel", [reduce_max, reduce_min])
-def test_bad_arguments_of_extremes_are_refused(kernel):
+def test_bad_arguments_of_extremes_are_refused(kernel: Callable[..., Any]) -> None:
     with pytest.raises(ValueError, match="ifm is int16; allowed is int8"):
         kernel(np.zeros(3, np.int16), (0,), keep_dims=True)
     with pytest.raises(ValueError, match="axis is 1; allowed is -1 to 0"):

@@ -1,9 +1,12 @@
 """The roundings of the requantizer: the formula itself, and that every kernel uses it."""
 
+from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import ArrayLike, NDArray
 
 from kernels import (
     batch_matmul,
@@ -20,7 +23,7 @@ from kernels import (
 from kernels.int16 import conv as int16
 from kernels.output_stage import OutputStage
 from kernels.quantization import AddParameters, PreluParameters, SvdfParameters
-from kernels.requantize import Rounding, requantize_and_clamp, requantize_array
+from kernels.requantize import Rounding, quantize_multiplier, requantize_and_clamp, requantize_array
 from tests.kernels import test_svdf as svdf_twin
 from tests.kernels import twins, twins_elementwise, twins_geometry
 from tests.kernels.layers import seeds
@@ -34,17 +37,17 @@ ALMOST_ONE = 2**31 - 1
 ALMOST_QUARTER = float(np.nextafter(np.float32(0.25), np.float32(0)))
 
 
-def check(acc, multiplier, shift, rounding):
+def check(acc: ArrayLike, multiplier: ArrayLike, shift: ArrayLike, rounding: Rounding) -> None:
     arrays = [np.asarray(a, np.int32) for a in (acc, multiplier, shift)]
     computed = requantize_array(*arrays, rounding=rounding)
     rows = zip(*(a.tolist() for a in np.broadcast_arrays(*arrays)), strict=True)
     for row, value in zip(rows, computed.tolist(), strict=True):
-        assert value == rescale(*row, rounding), row
+        assert value == rescale(*row, rounding=rounding), row
 
 
 @every_mode
 @pytest.mark.parametrize("seed", seeds(5), ids="seed{}".format)
-def test_random_values(seed, rounding):
+def test_random_values(seed: int, rounding: Rounding) -> None:
     rng = np.random.default_rng(seed)
     acc = rng.integers(-(2**31), 2**31, 2000) >> rng.integers(0, 31, 2000)
     check(acc, rng.integers(2**30, 2**31, 2000), rng.integers(-31, 31, 2000), rounding)
@@ -53,7 +56,9 @@ def test_random_values(seed, rounding):
 @every_mode
 @pytest.mark.parametrize("right", [0, 1, 2, 5, 11, 20, 30, 31])
 @pytest.mark.parametrize("multiplier", [2**30, 2**30 + 1, 3 << 29, ALMOST_ONE])
-def test_ties_of_both_signs_and_their_neighbours(multiplier, right, rounding):
+def test_ties_of_both_signs_and_their_neighbours(
+    multiplier: int, right: int, rounding: Rounding
+) -> None:
     halves = 2 * np.arange(-40, 41) + 1
     exact = halves * 2.0 ** (right - 1) * 2.0**31 / multiplier
     acc = np.concatenate([np.rint(exact) + d for d in (-2, -1, 0, 1, 2)])
@@ -63,21 +68,21 @@ def test_ties_of_both_signs_and_their_neighbours(multiplier, right, rounding):
 
 @every_mode
 @pytest.mark.parametrize("shift", [-31, -1, 0, 1, 7, 30])
-def test_extreme_accumulators_and_left_shifts(shift, rounding):
+def test_extreme_accumulators_and_left_shifts(shift: int, rounding: Rounding) -> None:
     acc = np.array([-(2**31), -(2**31) + 1, -(2**30), -1, 0, 1, 2**30, 2**31 - 1])
     for multiplier in (0, 1, 2**30, ALMOST_ONE):
         check(acc, np.full(acc.size, multiplier), np.full(acc.size, shift), rounding)
 
 
 @every_mode
-def test_saturation(rounding):
+def test_saturation(rounding: Rounding) -> None:
     for acc in (-(2**31), -600, -514, 0, 506, 600, 2**31 - 1):
-        scaled = rescale(acc, ALMOST_ONE, -2, rounding) + 3
+        scaled = rescale(acc, ALMOST_ONE, -2, rounding=rounding) + 3
         value = requantize_and_clamp(acc, ALMOST_ONE, -2, 3, -128, 127, int(rounding))
         assert value == min(max(scaled, -128), 127)
 
 
-def test_the_modes_by_example():
+def test_the_modes_by_example() -> None:
     """A positive tie, a negative one, and values just below them before the first rounding."""
     acc = np.array([6, -6, 6, -6], np.int32)
     multiplier = np.array([2**30, 2**30, ALMOST_ONE, ALMOST_ONE], np.int32)
@@ -88,18 +93,18 @@ def test_the_modes_by_example():
     assert results[Rounding.HALF_UP].tolist() == [2, -1, 2, -1]
 
 
-def test_names():
+def test_names() -> None:
     assert [Rounding.named(name) for name in ("double", "single", "half_up")] == list(MODES)
     with pytest.raises(ValueError, match="'DOUBLE'; allowed are double, single, half_up"):
         Rounding.named("DOUBLE")
 
 
-def per_channel(channels):
+def per_channel(channels: int) -> dict[str, Any]:
     multiplier, shift = (np.full(channels, n, np.int32) for n in (ALMOST_ONE, -3))
     return {"ifm_zero_point": 3, "stage": OutputStage(multiplier, shift, -2, -128, 127)}
 
 
-def rounded(arguments, rounding):
+def rounded(arguments: dict[str, Any], rounding: Rounding) -> dict[str, Any]:
     """Keyword arguments that make a kernel round as `rounding` says."""
     if "stage" not in arguments:
         return arguments | {"rounding": rounding}
@@ -114,10 +119,17 @@ SCALED = {"multiplier": ALMOST_ONE, "shift": -2}
 SUM = {"parameters": AddParameters(ALMOST_ONE, -18, ALMOST_ONE, -17, ALMOST_ONE, -3)}
 
 
-def cases():
+Case = tuple[Callable[..., Any], Callable[..., Any], tuple[Any, ...], dict[str, Any]]
+"""(kernel, plain-Python twin, operands, keyword arguments)."""
+
+
+def cases() -> dict[str, Case]:
     """Name: (kernel, plain-Python twin, operands, keyword arguments)."""
     rng = np.random.default_rng(0)
-    small = partial(rng.integers, dtype=np.int8)
+
+    def small(low: int, high: int, shape: tuple[int, ...]) -> NDArray[np.int8]:
+        return rng.integers(low, high, shape, dtype=np.int8)
+
     ifm, weights = small(-9, 9, (1, 6, 5, 4)), small(-5, 5, (6, 3, 3, 4))
     bias = rng.integers(-99, 99, 6).astype(np.int32)
     deep, a, b = small(-5, 5, (1, 3, 3, 8)), random_int8(rng, (7, 9)), random_int8(rng, (7, 9))
@@ -190,10 +202,10 @@ def cases():
 
 
 @pytest.fixture
-def twins_of(monkeypatch):
+def twins_of(monkeypatch: pytest.MonkeyPatch) -> Callable[[Rounding], None]:
     """Makes the twins round as it is told."""
 
-    def use(rounding):
+    def use(rounding: Rounding) -> None:
         for module in (twins, twins_elementwise, svdf_twin):
             formula = partial(rescale, rounding=rounding)
             monkeypatch.setattr(module, "multiply_by_quantized_multiplier", formula)
@@ -202,7 +214,7 @@ def twins_of(monkeypatch):
 
 
 @pytest.mark.parametrize("name", cases())
-def test_every_kernel_rounds_as_its_twin(name, twins_of):
+def test_every_kernel_rounds_as_its_twin(name: str, twins_of: Callable[[Rounding], None]) -> None:
     kernel, twin, operands, arguments = cases()[name]
     results = set()
     for rounding in MODES:
@@ -216,11 +228,11 @@ def test_every_kernel_rounds_as_its_twin(name, twins_of):
     )
 
 
-def test_svdf_rounds_as_its_twin(twins_of):
+def test_svdf_rounds_as_its_twin(twins_of: Callable[[Rounding], None]) -> None:
     rng = np.random.default_rng(0)
     feature, time = random_int8(rng, (8, 6)), rng.integers(-3, 4, (8, 5)).astype(np.int16)
     state, bias = rng.integers(-99, 99, (20, 40)).astype(np.int16), np.zeros(4, np.int32)
-    arguments = {
+    arguments: dict[str, Any] = {
         "ifm_zero_point": 3,
         "state_zero_point": 0,
         "ofm_zero_point": -4,
@@ -231,7 +243,7 @@ def test_svdf_rounds_as_its_twin(twins_of):
         twins_of(rounding)
         operands = random_int8(np.random.default_rng(1), (20, 6)), state, feature, time, bias
         found = svdf.svdf(*operands, **arguments, rounding=rounding)
-        expected = svdf_twin.twin(*operands, arguments)
+        expected = svdf_twin.twin(*operands, arguments=arguments)
         for one, other in zip(found, expected, strict=True):
             np.testing.assert_array_equal(one, other)
         results.add(found[0].tobytes())
@@ -239,7 +251,7 @@ def test_svdf_rounds_as_its_twin(twins_of):
 
 
 @every_mode
-def test_convolution_16x8_with_an_int32_bias(rounding):
+def test_convolution_16x8_with_an_int32_bias(rounding: Rounding) -> None:
     bias = np.arange(-60, 60, dtype=np.int32)
     ofm = int16.conv2d_16x8(
         np.zeros((1, 1, 1, 1), np.int16),
@@ -250,11 +262,16 @@ def test_convolution_16x8_with_an_int32_bias(rounding):
         padding=(0, 0),
         ofm_hw=(1, 1),
         stage=OutputStage(
-            *(np.full(120, n, np.int32) for n in (ALMOST_ONE, -2)), 0, -128, 127, rounding
+            np.full(120, ALMOST_ONE, np.int32),
+            np.full(120, -2, np.int32),
+            zero_point=0,
+            low=-128,
+            high=127,
+            rounding=rounding,
         ),
     )
     assert ofm.reshape(-1).tolist() == [
-        rescale(b, ALMOST_ONE, -2, rounding) for b in range(-60, 60)
+        rescale(b, ALMOST_ONE, -2, rounding=rounding) for b in range(-60, 60)
     ]
 
 
@@ -264,7 +281,7 @@ QUANTIZATION = {
     "ofm_scale": 1.0,
     "ofm_zero_point": -3,
 }
-IDENTITY = lookup.quantize_multiplier(ALMOST_QUARTER)
+IDENTITY = quantize_multiplier(ALMOST_QUARTER)
 FUNCTIONS = {
     "QUANTIZE": lambda x, f: f(x),
     "RELU": lambda x, f: max(f(x), 0),
@@ -275,9 +292,9 @@ FUNCTIONS = {
 
 @every_mode
 @pytest.mark.parametrize("kind", FUNCTIONS)
-def test_tables(kind, rounding):
-    def multiply(value):
-        return rescale(value, *IDENTITY, rounding)
+def test_tables(kind: str, rounding: Rounding) -> None:
+    def multiply(value: int) -> int:
+        return rescale(value, *IDENTITY, rounding=rounding)
 
     table = lookup.unary_table(kind, **QUANTIZATION, alpha=1.0, rounding=rounding)
     expected = [FUNCTIONS[kind](x - 1, multiply) - 3 for x in range(-128, 128)]
@@ -285,18 +302,19 @@ def test_tables(kind, rounding):
 
 
 @pytest.mark.parametrize("kind", sorted({*lookup.UNARY_KINDS} - {*FUNCTIONS}))
-def test_tables_of_other_functions_do_not_depend_on_the_rounding(kind):
-    arguments = QUANTIZATION | {"ofm_zero_point": -128}
+def test_tables_of_other_functions_do_not_depend_on_the_rounding(kind: str) -> None:
+    arguments: dict[str, Any] = QUANTIZATION | {"ofm_zero_point": -128}
     tables = [lookup.unary_table(kind, **arguments, rounding=mode).tolist() for mode in MODES]
     assert tables[0] == tables[1] == tables[2]
 
 
-def test_another_rounding_is_refused():
+def test_another_rounding_is_refused() -> None:
+    unknown: Any = 3
     message = "rounding is 3; allowed are 0, 1, 2"
     kernel, _, operands, arguments = cases()["conv2d"]
     with pytest.raises(ValueError, match=message):
-        kernel(*operands, **rounded(arguments, 3))
+        kernel(*operands, **rounded(arguments, unknown))
     with pytest.raises(ValueError, match=message):
-        lookup.unary_table("RELU", **QUANTIZATION, rounding=3)
+        lookup.unary_table("RELU", **QUANTIZATION, rounding=unknown)
     with pytest.raises(ValueError, match="3 is not a valid Rounding"):
-        requantize_array(*[np.zeros(1, np.int32)] * 3, rounding=3)
+        requantize_array(*[np.zeros(1, np.int32)] * 3, rounding=unknown)

@@ -13,14 +13,14 @@ from tests.support.tflite_builder import ModelBuilder
 from tests.support.tflm import run_tflm
 
 
-def model_of(shape, scale, beta=1.0):
+def model_of(shape: tuple[int, ...], scale: float, beta: float = 1.0) -> bytes:
     m = ModelBuilder()
     m.softmax(m.input(shape, scale=scale, zero_point=0), beta=beta)
     return m.build()
 
 
 @pytest.mark.parametrize("seed", seeds(60), ids="seed{}".format)
-def test_random_rows_match_tflm(seed):
+def test_random_rows_match_tflm(seed: int) -> None:
     rng = np.random.default_rng(seed)
     shape = (int(rng.integers(1, 5)), int(rng.integers(1, 60)))
     beta = float(np.float32(rng.choice([1.0, 1.0, 0.5, 3.7])))
@@ -31,7 +31,7 @@ def test_random_rows_match_tflm(seed):
     np.testing.assert_array_equal(run_softmax(model, ifm), run_tflm(model, [ifm])[0])
 
 
-def int16_model(shape, scale):
+def int16_model(shape: tuple[int, ...], scale: float) -> bytes:
     m = ModelBuilder()
     x = m.input(shape, scale=scale, zero_point=0)
     y = m.tensor(shape, np.int16, scale=2.0**-16, zero_point=-(2**15))
@@ -40,7 +40,7 @@ def int16_model(shape, scale):
 
 
 @pytest.mark.parametrize("seed", seeds(30), ids="seed{}".format)
-def test_random_rows_to_int16_match_tflm(seed):
+def test_random_rows_to_int16_match_tflm(seed: int) -> None:
     rng = np.random.default_rng(seed)
     shape = (int(rng.integers(1, 5)), int(rng.integers(1, 60)))
     scale = random_scale(rng, 2.0**-12, 4.0)
@@ -51,7 +51,7 @@ def test_random_rows_to_int16_match_tflm(seed):
 
 
 @pytest.mark.parametrize("seed", seeds(5), ids="seed{}".format)
-def test_random_rows_to_int16_match_the_twin(seed):
+def test_random_rows_to_int16_match_the_twin(seed: int) -> None:
     rng = np.random.default_rng(1000 + seed)
     parameters = softmax_parameters(1.0, random_scale(rng, 2.0**-9, 1.0))
     ifm = random_int8(rng, (2, int(rng.integers(1, 30))))
@@ -62,7 +62,7 @@ def test_random_rows_to_int16_match_the_twin(seed):
 
 
 @pytest.mark.parametrize("scale", [1e-7, 1e-3, 0.02, 0.1, 0.25, 1.0, 31.0, 32.0, 1e3])
-def test_every_difference_matches_tflm(scale):
+def test_every_difference_matches_tflm(scale: float) -> None:
     """Pairs at every distance, in one row each."""
     ifm = np.stack([np.full(256, 127), 127 - np.arange(256)], 1).astype(np.int8)
     model = model_of(ifm.shape, scale)
@@ -70,21 +70,21 @@ def test_every_difference_matches_tflm(scale):
 
 
 @pytest.mark.parametrize("length", [1, 2, 3, 255, 511])
-def test_equal_values_match_tflm(length):
+def test_equal_values_match_tflm(length: int) -> None:
     ifm = np.full((1, length), -7, np.int8)
     model = model_of(ifm.shape, 0.1)
     np.testing.assert_array_equal(run_softmax(model, ifm), run_tflm(model, [ifm])[0])
 
 
 @pytest.mark.parametrize("shape", [(5,), (2, 3, 4), (1, 2, 3, 4)], ids=str)
-def test_other_ranks_match_tflm(shape):
+def test_other_ranks_match_tflm(shape: tuple[int, ...]) -> None:
     rng = np.random.default_rng(0)
     model, ifm = model_of(shape, 0.05), random_int8(rng, shape)
     np.testing.assert_array_equal(run_softmax(model, ifm), run_tflm(model, [ifm])[0])
 
 
 @pytest.mark.parametrize("seed", seeds(20), ids="seed{}".format)
-def test_random_rows_match_the_twin(seed):
+def test_random_rows_match_the_twin(seed: int) -> None:
     rng = np.random.default_rng(1000 + seed)
     parameters = softmax_parameters(1.0, random_scale(rng, 2.0**-9, 1.0))
     ifm = random_int8(rng, (3, int(rng.integers(1, 30))))
@@ -94,7 +94,7 @@ def test_random_rows_match_the_twin(seed):
 
 
 @pytest.mark.parametrize("length", [512, 1000, MAX_ROW])
-def test_long_equal_rows_match_the_twin_where_tflm_stops(length):
+def test_long_equal_rows_match_the_twin_where_tflm_stops(length: int) -> None:
     parameters = softmax_parameters(1.0, 0.1)
     ifm = np.full((1, length), 3, np.int8)
     ifm[0, ::2] = 127
@@ -104,7 +104,7 @@ def test_long_equal_rows_match_the_twin_where_tflm_stops(length):
 
 
 @pytest.mark.parametrize("scale", [0.01, 0.07, 0.11])
-def test_exponentials_match_the_twin_to_the_last_bit(scale):
+def test_exponentials_match_the_twin_to_the_last_bit(scale: float) -> None:
     """The int8 output shows 8 of their 31 bits."""
     p = softmax_parameters(1.0, scale)
     table = exponential_table(p.multiplier, p.shift, p.diff_min)
@@ -113,7 +113,7 @@ def test_exponentials_match_the_twin_to_the_last_bit(scale):
         assert table[difference] == twins.exp_on_negative_values(scaled), difference
 
 
-def test_bad_arguments_are_refused():
+def test_bad_arguments_are_refused() -> None:
     parameters = softmax_parameters(1.0, 0.1)
     with pytest.raises(ValueError, match="ifm is float32; allowed is int8"):
         softmax(np.zeros((1, 3), np.float32), parameters=parameters)

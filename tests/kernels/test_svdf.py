@@ -1,16 +1,18 @@
 """SVDF, step by step, against TFLM and against the plain-Python twin."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from kernels.quantization import SvdfParameters, svdf_parameters
 from kernels.svdf import svdf
 from tests.kernels.layers import seeds
 from tests.kernels.twins import multiply_by_quantized_multiplier, output
-from tests.support.random_layers import random_int8, random_scale, random_zero_point
+from tests.support.random_layers import Rng, random_int8, random_scale, random_zero_point
 from tests.support.tflite_builder import ModelBuilder
 from tests.support.tflm import run_tflm_steps
 
@@ -27,7 +29,7 @@ class Layer:
     arguments: dict[str, Any]
     scales: dict[str, float] = field(default_factory=dict)
 
-    def steps(self, inputs):
+    def steps(self, inputs: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
         """The OFM of every step, by the kernel."""
         state, found = self.state, []
         for ifm in inputs:
@@ -36,12 +38,23 @@ class Layer:
         return found
 
 
-def time_limit(dtype):
+def time_limit(dtype: type[np.signedinteger[Any]]) -> int:
     """Weights over time of a size for which int32 accumulators have room."""
     return np.iinfo(dtype).max // (64 if dtype == np.int16 else 1)
 
 
-def build(rng, *, dtype, batches, inputs, units, rank, memory, scales, zero_points) -> Layer:
+def build(
+    rng: Rng,
+    *,
+    dtype: type[np.signedinteger[Any]],
+    batches: int,
+    inputs: int,
+    units: int,
+    rank: int,
+    memory: int,
+    scales: dict[str, float],
+    zero_points: tuple[int, int, int],
+) -> Layer:
     filters = units * rank
     feature = random_int8(rng, (filters, inputs), low=-127)
     limit = time_limit(dtype)
@@ -74,7 +87,7 @@ def build(rng, *, dtype, batches, inputs, units, rank, memory, scales, zero_poin
     return Layer(m.build(), state, [feature, time, bias], arguments, scales)
 
 
-def random_layer(rng, dtype) -> Layer:
+def random_layer(rng: Rng, dtype: type[np.signedinteger[Any]]) -> Layer:
     inputs, units, memory = (int(n) for n in rng.integers(1, 14, 3))
     rank = int(rng.integers(1, 4))
     ifm, feature = random_scale(rng), random_scale(rng)
@@ -105,14 +118,14 @@ def random_layer(rng, dtype) -> Layer:
     )
 
 
-def random_steps(rng, layer: Layer) -> list[Any]:
+def random_steps(rng: Rng, layer: Layer) -> list[Any]:
     shape = (layer.state.shape[0], layer.operands[0].shape[1])
     return [random_int8(rng, shape) for _ in range(STEPS)]
 
 
 @pytest.mark.parametrize("seed", seeds(20), ids="seed{}".format)
 @pytest.mark.parametrize("dtype", [np.int16, np.int8])
-def test_random_steps_match_tflm(dtype, seed):
+def test_random_steps_match_tflm(dtype: type[np.signedinteger[Any]], seed: int) -> None:
     rng = np.random.default_rng(seed)
     layer = random_layer(rng, dtype)
     inputs = random_steps(rng, layer)
@@ -122,7 +135,15 @@ def test_random_steps_match_tflm(dtype, seed):
     )
 
 
-def twin(ifm, state, feature, time, bias, arguments):
+def twin(
+    ifm: NDArray[Any],
+    state: NDArray[Any],
+    feature: NDArray[Any],
+    time: NDArray[Any],
+    bias: NDArray[Any],
+    *,
+    arguments: dict[str, Any],
+) -> tuple[NDArray[np.int8], NDArray[Any]]:
     """(OFM, next state), one integer at a time."""
     p = arguments["parameters"]
     filters, memory = time.shape
@@ -156,12 +177,12 @@ def twin(ifm, state, feature, time, bias, arguments):
 
 @pytest.mark.parametrize("seed", seeds(4), ids="seed{}".format)
 @pytest.mark.parametrize("dtype", [np.int16, np.int8])
-def test_random_steps_match_the_twin(dtype, seed):
+def test_random_steps_match_the_twin(dtype: type[np.signedinteger[Any]], seed: int) -> None:
     rng = np.random.default_rng(1000 + seed)
     layer = random_layer(rng, dtype)
     state = layer.state
     for ifm in random_steps(rng, layer):
-        expected_ofm, expected_state = twin(ifm, state, *layer.operands, layer.arguments)
+        expected_ofm, expected_state = twin(ifm, state, *layer.operands, arguments=layer.arguments)
         before = state.copy()
         ofm, next_state = svdf(ifm, state, *layer.operands, **layer.arguments)
         np.testing.assert_array_equal(state, before)
@@ -170,7 +191,7 @@ def test_random_steps_match_the_twin(dtype, seed):
         state = next_state
 
 
-GOOD = {
+GOOD: dict[str, Any] = {
     "ifm": np.zeros((1, 3), np.int8),
     "state": np.zeros((1, 20), np.int16),
     "weights_feature": np.zeros((4, 3), np.int8),
@@ -208,7 +229,7 @@ GOOD = {
         ),
     ],
 )
-def test_bad_arguments_are_refused(change, message):
+def test_bad_arguments_are_refused(change: dict[str, Any], message: str) -> None:
     ofm, state = svdf(**GOOD)
     assert ofm.shape == (1, 2)
     assert state.shape == (1, 20)

@@ -1,7 +1,11 @@
 """SUB, MUL, MAXIMUM, MINIMUM and PRELU against TFLM and against the plain-Python twins."""
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from kernels import elementwise as kernels
 from kernels.quantization import (
@@ -17,12 +21,14 @@ from tests.kernels.layers import random_activation, seeds, single
 from tests.kernels.reference_elementwise import arguments, run
 from tests.support.operators import elementwise
 from tests.support.random_layers import (
+    Rng,
     random_input,
     random_int8,
     random_scale,
     random_zero_point,
 )
 from tests.support.tflite_builder import ModelBuilder
+from tests.support.tflite_file import Tensor
 from tests.support.tflm import run_tflm
 
 CODES = ["SUB", "MUL", "MAXIMUM", "MINIMUM", "PRELU"]
@@ -38,14 +44,16 @@ VALUES = np.arange(-128, 128).astype(np.int8)
 EVERY_PAIR = (VALUES.reshape(256, 1), VALUES.reshape(1, 256))
 
 
-def ofm_scale(rng, code, a, b):
+def ofm_scale(rng: Rng, code: str, a: Tensor, b: Tensor) -> float:
     """A scale that spreads the results over int8 and somewhat beyond."""
     if code == "MUL":
         return random_scale(rng, a.scale * b.scale * 16, a.scale * b.scale * 256)
     return random_scale(rng, max(a.scale, b.scale) / 4, max(a.scale, b.scale) * 4)
 
 
-def random_layer(seed, code, a_shape, b_shape):
+def random_layer(
+    seed: int, code: str, a_shape: tuple[int, ...], b_shape: tuple[int, ...]
+) -> tuple[bytes, tuple[NDArray[np.int8], NDArray[np.int8]]]:
     """(model, inputs)."""
     rng = np.random.default_rng(seed)
     m, a, a_data = single(rng, a_shape)
@@ -59,14 +67,16 @@ def random_layer(seed, code, a_shape, b_shape):
 @pytest.mark.parametrize("seed", seeds(3), ids="seed{}".format)
 @pytest.mark.parametrize("shapes", SHAPES, ids=str)
 @pytest.mark.parametrize("code", CODES)
-def test_random_layers_match_tflm(code, shapes, seed):
+def test_random_layers_match_tflm(
+    code: str, shapes: tuple[tuple[int, ...], tuple[int, ...]], seed: int
+) -> None:
     model, inputs = random_layer(seed, code, *shapes)
     np.testing.assert_array_equal(run(code, model, *inputs), run_tflm(model, inputs)[0])
 
 
 @pytest.mark.parametrize("seed", seeds(10), ids="seed{}".format)
 @pytest.mark.parametrize("code", CODES)
-def test_every_pair_of_values_matches_tflm(code, seed):
+def test_every_pair_of_values_matches_tflm(code: str, seed: int) -> None:
     """All 65,536 pairs; with scales up to 2**8 apart, and an OFM scale from tiny to huge."""
     rng = np.random.default_rng(100 + seed)
     m = ModelBuilder()
@@ -83,7 +93,7 @@ def test_every_pair_of_values_matches_tflm(code, seed):
 @pytest.mark.parametrize("zero_point", [-128, 0, 127])
 @pytest.mark.parametrize("scale", [2.0**-13, 2.0**-9, 2.0**-6, 2.0**-4])
 @pytest.mark.parametrize("code", ["SUB", "MUL", "PRELU"])
-def test_ties_match_tflm(code, scale, zero_point):
+def test_ties_match_tflm(code: str, scale: float, zero_point: int) -> None:
     m = ModelBuilder()
     a = m.input((256, 1), scale=2.0**-6, zero_point=zero_point)
     b = m.input((1, 256), scale=2.0**-5, zero_point=-1 - zero_point)
@@ -95,7 +105,9 @@ def test_ties_match_tflm(code, scale, zero_point):
 @pytest.mark.parametrize("seed", seeds(3), ids="seed{}".format)
 @pytest.mark.parametrize("shapes", SHAPES[:3], ids=str)
 @pytest.mark.parametrize("code", CODES)
-def test_random_layers_match_the_twin(code, shapes, seed):
+def test_random_layers_match_the_twin(
+    code: str, shapes: tuple[tuple[int, ...], tuple[int, ...]], seed: int
+) -> None:
     model, inputs = random_layer(1000 + seed, code, *shapes)
     twin = getattr(twins, code.lower())
     np.testing.assert_array_equal(
@@ -104,7 +116,7 @@ def test_random_layers_match_the_twin(code, shapes, seed):
 
 
 @pytest.mark.parametrize("seed", [10, 20, 24, 33])
-def test_sub_keeps_its_quotients_double(seed):
+def test_sub_keeps_its_quotients_double(seed: int) -> None:
     """As some versions of TFLM do not; with scales for which that makes other results."""
     a_scale, b_scale, ofm_scale = near_tie_scales(seed)
     m = ModelBuilder()
@@ -123,7 +135,7 @@ def test_sub_keeps_its_quotients_double(seed):
     assert np.any(kernels.sub(*EVERY_PAIR, **changed) != ofm), f"seed {seed} shows nothing"
 
 
-def near_tie_scales(seed):
+def near_tie_scales(seed: int) -> list[float]:
     rng = np.random.default_rng(seed)
     a, b = rng.uniform(0.01, 0.1, 2)
     return [float(np.float32(scale)) for scale in (a, b, max(a, b) * rng.uniform(0.5, 2))]
@@ -139,7 +151,9 @@ def near_tie_scales(seed):
         (prelu_parameters, (1.0, 1.0, 0.0), "OFM scale is 0.0; allowed is a positive finite"),
     ],
 )
-def test_bad_scales_are_refused(function, scales, message):
+def test_bad_scales_are_refused(
+    function: Callable[..., Any], scales: tuple[float, float, float], message: str
+) -> None:
     with pytest.raises(ValueError, match=message):
         function(*scales)
 
@@ -147,7 +161,7 @@ def test_bad_scales_are_refused(function, scales, message):
 ZEROS = np.zeros(3, np.int8)
 POINTS = {"a_zero_point": 0, "b_zero_point": 0, "ofm_zero_point": 0}
 RANGE = {"activation_min": -128, "activation_max": 127}
-GOOD = {
+GOOD: dict[str, dict[str, Any]] = {
     "sub": {**POINTS, **RANGE, "parameters": add_parameters(1.0, 1.0, 1.0)},
     "mul": {**POINTS, **RANGE, "multiplier": 2**30, "shift": 0},
     "maximum": {},
@@ -170,7 +184,7 @@ GOOD = {
         ((ZEROS, np.zeros(4, np.int8)), r"inputs have shapes \(3,\) and \(4,\); allowed are"),
     ],
 )
-def test_bad_operands_are_refused(name, operands, message):
+def test_bad_operands_are_refused(name: str, operands: Any, message: str) -> None:
     kernel = getattr(kernels, name)
     assert kernel(ZEROS, ZEROS, **GOOD[name]).shape == (3,)
     with pytest.raises(ValueError, match=message):
@@ -189,6 +203,6 @@ def test_bad_operands_are_refused(name, operands, message):
         ("prelu", {"parameters": PreluParameters(0, 0, 0, -32)}, "shift is -32; allowed is -31"),
     ],
 )
-def test_bad_arguments_are_refused(name, change, message):
+def test_bad_arguments_are_refused(name: str, change: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         getattr(kernels, name)(ZEROS, ZEROS, **(GOOD[name] | change))

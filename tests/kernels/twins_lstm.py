@@ -16,7 +16,8 @@ from tests.kernels.twins_rounding import rescale
 
 def clamp(value: int, bits: int = 16) -> int:
     """The nearest value of so many bits."""
-    return min(max(value, -(2 ** (bits - 1))), 2 ** (bits - 1) - 1)
+    largest: int = 2 ** (bits - 1) - 1
+    return min(max(value, -largest - 1), largest)
 
 
 def apply(function: Any, value: int, multiplier: int, shift: int) -> int:
@@ -54,20 +55,22 @@ def lstm(
         for values, zero_point, weights, acc, scalings in sources:
             for value, weight in zip(values, weights[index, unit], strict=True):
                 acc += (int(value) - zero_point) * int(weight)
-            total += clamp(rescale(wrap32(acc), *scalings[index], rounding))
+            total += clamp(rescale(wrap32(acc), *scalings[index], rounding=rounding))
         return apply(tanh_int16 if index == 2 else logistic_int16, clamp(total), 3, 0)
 
     for n, t in np.ndindex(batches, steps):
         gates = [[gate(n, t, index, unit) for unit in range(units)] for index in range(4)]
         for unit in range(units):
-            kept = rescale(gates[1][unit] * int(cell[n, unit]), *p.forget_times_cell, rounding)
-            added = rescale(gates[0][unit] * gates[2][unit], *p.input_times_cell, rounding)
+            kept = rescale(
+                gates[1][unit] * int(cell[n, unit]), *p.forget_times_cell, rounding=rounding
+            )
+            added = rescale(gates[0][unit] * gates[2][unit], *p.input_times_cell, rounding=rounding)
             state = clamp(clamp(kept) + clamp(added))
             if p.cell_clip:
                 state = min(max(state, -p.cell_clip), p.cell_clip)
             cell[n, unit] = state
             squashed = apply(tanh_int16, state, *p.tanh_argument)
-            product = rescale(squashed * gates[3][unit], *p.output_times_tanh, rounding)
+            product = rescale(squashed * gates[3][unit], *p.output_times_tanh, rounding=rounding)
             hidden[n, unit] = clamp(product + hidden_zero_point, 8)
         ofm[n, t] = hidden[n]
     return ofm, hidden, cell

@@ -18,7 +18,7 @@ def half_away(value: Fraction) -> int:
     return magnitude if value >= 0 else -magnitude
 
 
-def rescale(acc: int, multiplier: int, shift: int, rounding: Rounding) -> int:
+def rescale(acc: int, multiplier: int, shift: int, *, rounding: Rounding) -> int:
     """`acc * multiplier * 2**(shift - 31)`; what a left shift pushes out of 32 bits is lost."""
     product = Fraction(wrap32(acc * 2 ** max(shift, 0)) * multiplier, 2**31)
     divisor = 2 ** max(-shift, 0)

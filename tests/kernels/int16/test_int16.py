@@ -1,9 +1,11 @@
 """16x8 kernels against TFLM and against plain Python."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from kernels.int16.conv import conv2d_16x8, depthwise_conv2d_16x8
 from kernels.int16.fully_connected import fully_connected_16x8
@@ -11,7 +13,7 @@ from kernels.requantize import multiply_by_reduced_multiplier
 from tests.kernels.layers import STAGE, random_activation, random_geometry, seeds, staged
 from tests.kernels.reference import Operator
 from tests.kernels.twins import multiply_by_quantized_multiplier
-from tests.support.random_layers import random_int8, random_scale
+from tests.support.random_layers import Rng, random_int8, random_scale
 from tests.support.tflite_builder import ModelBuilder
 from tests.support.tflm import run_tflm
 
@@ -27,11 +29,17 @@ KINDS = [
 ]
 
 
-def random_int16(rng, shape):
+def random_int16(rng: Rng, shape: tuple[int, ...]) -> NDArray[np.int16]:
     return rng.integers(-(2**15), 2**15, shape).astype(np.int16)
 
 
-def numbers(rng, channels, taps, bias_type, ifm_scale):
+def numbers(
+    rng: Rng,
+    channels: int,
+    taps: int,
+    bias_type: type[np.signedinteger[Any]] | None,
+    ifm_scale: float,
+) -> tuple[NDArray[Any] | None, NDArray[np.float32], float]:
     """(bias, weight scales, OFM scale) that spread the OFM over int16 and a little beyond."""
     scales = np.exp(rng.uniform(-6, -4, channels)).astype(np.float32)
     deviation = 2**15 / 1.7 * 74 * np.sqrt(taps)
@@ -43,7 +51,9 @@ def numbers(rng, channels, taps, bias_type, ifm_scale):
     return bias, scales, float(np.float32(scale))
 
 
-def convolution(seed, bias_type, *, depthwise):
+def convolution(
+    seed: int, bias_type: type[np.signedinteger[Any]] | None, *, depthwise: bool
+) -> tuple[bytes, NDArray[np.int16]]:
     """(model, IFM)."""
     rng = np.random.default_rng(seed)
     depth, outputs = (int(n) for n in rng.integers(1, 7, 2))
@@ -73,7 +83,7 @@ def convolution(seed, bias_type, *, depthwise):
     return m.build(), random_int16(rng, g.shape)
 
 
-def connected(seed, *, per_channel):
+def connected(seed: int, *, per_channel: bool) -> tuple[bytes, NDArray[np.int16]]:
     rng = np.random.default_rng(seed)
     rows, inputs, outputs = (int(n) for n in rng.integers(1, 40, 3))
     m = ModelBuilder()
@@ -111,7 +121,9 @@ def arguments(model: bytes) -> tuple[list[Any], dict[str, Any]]:
 
 @pytest.mark.parametrize("seed", seeds(12), ids="seed{}".format)
 @pytest.mark.parametrize(("depthwise", "bias_type"), KINDS)
-def test_random_convolutions_match_tflm(depthwise, bias_type, seed):
+def test_random_convolutions_match_tflm(
+    depthwise: bool, bias_type: type[np.signedinteger[Any]] | None, seed: int
+) -> None:
     model, ifm = convolution(seed, bias_type, depthwise=depthwise)
     operands, keywords = arguments(model)
     kernel = depthwise_conv2d_16x8 if depthwise else conv2d_16x8
@@ -122,7 +134,7 @@ def test_random_convolutions_match_tflm(depthwise, bias_type, seed):
 
 @pytest.mark.parametrize("seed", seeds(20), ids="seed{}".format)
 @pytest.mark.parametrize("per_channel", [False, True])
-def test_random_fully_connected_layers_match_tflm(per_channel, seed):
+def test_random_fully_connected_layers_match_tflm(per_channel: bool, seed: int) -> None:
     model, ifm = connected(seed, per_channel=per_channel)
     operands, keywords = arguments(model)
     ofm = fully_connected_16x8(ifm, *operands, **keywords)
@@ -132,12 +144,15 @@ def test_random_fully_connected_layers_match_tflm(per_channel, seed):
 def twin_rescale(acc: int, multiplier: int, shift: int) -> int:
     """TFLM's MultiplyByQuantizedMultiplier of an int64."""
     reduced = (multiplier + 2**15) >> 16 if multiplier < 0x7FFF0000 else 0x7FFF
-    return (acc * reduced + 2 ** (14 - shift)) >> (15 - shift)
+    half: int = 2 ** (14 - shift)
+    return (acc * reduced + half) >> (15 - shift)
 
 
 @pytest.mark.parametrize("seed", seeds(3), ids="seed{}".format)
 @pytest.mark.parametrize(("depthwise", "bias_type"), KINDS)
-def test_random_convolutions_match_the_twin(depthwise, bias_type, seed):
+def test_random_convolutions_match_the_twin(
+    depthwise: bool, bias_type: type[np.signedinteger[Any]] | None, seed: int
+) -> None:
     model, ifm = convolution(1000 + seed, bias_type, depthwise=depthwise)
     (weights, bias), keywords = arguments(model)
     kernel = depthwise_conv2d_16x8 if depthwise else conv2d_16x8
@@ -162,7 +177,7 @@ def test_random_convolutions_match_the_twin(depthwise, bias_type, seed):
         assert ofm[n, oy, ox, k] == expected, f"seed {seed}"
 
 
-def test_rescaling_of_wide_accumulators():
+def test_rescaling_of_wide_accumulators() -> None:
     """Ties, both signs, the largest multipliers and every shift."""
     rng = np.random.default_rng(0)
     for shift in range(-31, 8):
@@ -242,7 +257,9 @@ CONNECTED = {name: CONV[name] for name in ("bias", *STAGE)} | {
         ),
     ],
 )
-def test_bad_arguments_are_refused(kernel, good, change, message):
+def test_bad_arguments_are_refused(
+    kernel: Callable[..., Any], good: dict[str, Any], change: dict[str, Any], message: str
+) -> None:
     assert kernel(**staged(good)).dtype == np.int16
     with pytest.raises(ValueError, match=message):
         kernel(**staged(good | change))

@@ -1,7 +1,11 @@
 """Functions of int16 against TFLM: all 65,536 values, random scales."""
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from kernels.int16.functions import (
     logistic_int16,
@@ -22,13 +26,15 @@ from tests.support.tflite_builder import ModelBuilder
 from tests.support.tflm import run_tflm
 
 EVERY_VALUE = np.arange(-(2**15), 2**15).astype(np.int16).reshape(1, 256, 256, 1)
-UNIT = {"scale": 2.0**-15, "zero_point": 0}
+UNIT: dict[str, Any] = {"scale": 2.0**-15, "zero_point": 0}
 SIGMOIDS = {"LOGISTIC": logistic_int16, "TANH": tanh_int16}
 # powers of two with a path of their own and around them, and what meets the limits of the shift
 SCALES = [2.0**-e for e in (10, 11, 12, 13, 15, 24)] + [3e-4, 1e-8, 0.1, 1.0, 2.6]
 
 
-def tflm(code, ifm, ifm_scale, ofm, **options):
+def tflm(
+    code: str, ifm: NDArray[Any], ifm_scale: float, ofm: dict[str, Any], **options: Any
+) -> NDArray[Any]:
     m = ModelBuilder()
     x = m.input(ifm.shape, dtype=np.int16, scale=ifm_scale)
     unary(m, code, x, **ofm, **options)
@@ -37,14 +43,14 @@ def tflm(code, ifm, ifm_scale, ofm, **options):
 
 @pytest.mark.parametrize("scale", SCALES)
 @pytest.mark.parametrize("code", SIGMOIDS)
-def test_sigmoids_of_every_value_match_tflm(code, scale):
+def test_sigmoids_of_every_value_match_tflm(code: str, scale: float) -> None:
     ofm = SIGMOIDS[code](EVERY_VALUE, parameters=sigmoid_parameters(code, scale))
     np.testing.assert_array_equal(ofm, tflm(code, EVERY_VALUE, scale, UNIT))
 
 
 @pytest.mark.parametrize("seed", seeds(10), ids="seed{}".format)
 @pytest.mark.parametrize("code", SIGMOIDS)
-def test_sigmoids_at_random_scales_match_tflm(code, seed):
+def test_sigmoids_at_random_scales_match_tflm(code: str, seed: int) -> None:
     scale = random_scale(np.random.default_rng(seed), 2.0**-20, 2.0)
     ofm = SIGMOIDS[code](EVERY_VALUE, parameters=sigmoid_parameters(code, scale))
     np.testing.assert_array_equal(ofm, tflm(code, EVERY_VALUE, scale, UNIT))
@@ -52,7 +58,7 @@ def test_sigmoids_at_random_scales_match_tflm(code, seed):
 
 @pytest.mark.parametrize("seed", seeds(10), ids="seed{}".format)
 @pytest.mark.parametrize("code", ["RELU", "ABS", "LEAKY_RELU"])
-def test_piecewise_functions_match_tflm(code, seed):
+def test_piecewise_functions_match_tflm(code: str, seed: int) -> None:
     rng = np.random.default_rng(seed)
     ifm_scale = random_scale(rng, 2.0**-12, 2.0**-2)
     # one scale for both is a path of its own in ABS
@@ -64,13 +70,13 @@ def test_piecewise_functions_match_tflm(code, seed):
 
 
 @pytest.mark.parametrize("scale", [1e-5, 1e-4, 3e-3, 2.0])
-def test_relu6_matches_tflm(scale):
+def test_relu6_matches_tflm(scale: float) -> None:
     scale = float(np.float32(scale))
     expected = tflm("RELU6", EVERY_VALUE, scale, {"scale": scale, "zero_point": 0})
     np.testing.assert_array_equal(relu6_int16(EVERY_VALUE, ifm_scale=scale), expected)
 
 
-def softmax_in_tflm(ifm, scale, beta):
+def softmax_in_tflm(ifm: NDArray[Any], scale: float, beta: float) -> NDArray[Any]:
     m = ModelBuilder()
     x = m.input(ifm.shape, dtype=np.int16, scale=scale)
     y = m.tensor(ifm.shape, np.int16, **UNIT)
@@ -80,7 +86,7 @@ def softmax_in_tflm(ifm, scale, beta):
 
 @pytest.mark.parametrize("seed", seeds(12), ids="seed{}".format)
 @pytest.mark.parametrize("length", [1, 2, 7, 100, 1000])
-def test_softmax_matches_tflm(length, seed):
+def test_softmax_matches_tflm(length: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
     scale, beta = random_scale(rng, 2.0**-16, 1.0), float(rng.choice([1.0, 0.5, 3.0]))
     spread = rng.uniform(10, 30000)
@@ -90,7 +96,7 @@ def test_softmax_matches_tflm(length, seed):
     np.testing.assert_array_equal(ofm, softmax_in_tflm(ifm, scale, beta))
 
 
-def test_every_exponential_matches_tflm():
+def test_every_exponential_matches_tflm() -> None:
     """All differences from the largest, at a scale at which each is a step of the table."""
     ifm = np.full((1, 1, 2**14, 2), 2**15 - 1, np.int16)
     for start in (-(2**15), -(2**14)):
@@ -102,15 +108,15 @@ def test_every_exponential_matches_tflm():
 
 
 @pytest.mark.parametrize("rounding", Rounding, ids=lambda mode: mode.name.lower())
-def test_piecewise_functions_round_as_told(rounding):
+def test_piecewise_functions_round_as_told(rounding: Rounding) -> None:
     ifm = np.arange(-99, 100).astype(np.int16)
     parameters = piecewise_parameters("LEAKY_RELU", 0.24999999, 1.0, alpha=1.0)
     ofm = piecewise_int16(ifm, parameters=parameters, rounding=rounding)
-    expected = [rescale(x, *parameters.positive, rounding) for x in range(-99, 100)]
+    expected = [rescale(x, *parameters.positive, rounding=rounding) for x in range(-99, 100)]
     assert ofm.tolist() == expected
 
 
-def test_refusals():
+def test_refusals() -> None:
     with pytest.raises(ValueError, match="kind is 'ELU'; allowed are RELU, ABS, LEAKY_RELU"):
         piecewise_parameters("ELU", 1.0, 1.0)
     with pytest.raises(ValueError, match="alpha is inf; allowed is a finite number"):
@@ -121,8 +127,8 @@ def test_refusals():
         sigmoid_parameters("TANH", 3.0)
     with pytest.raises(ValueError, match="rows of 32769 values; allowed is at most 32768"):
         softmax_16x16(np.zeros((1, 2**15 + 1), np.int16), multiplier=2**30, shift=0)
-    wrong = np.zeros(3, np.int8)
-    calls = (
+    wrong: Any = np.zeros(3, np.int8)
+    calls: tuple[Callable[[], NDArray[Any]], ...] = (
         lambda: piecewise_int16(wrong, parameters=piecewise_parameters("RELU", 1.0, 1.0)),
         lambda: relu6_int16(wrong, ifm_scale=1.0),
         lambda: logistic_int16(wrong, parameters=sigmoid_parameters("LOGISTIC", 1.0)),

@@ -1,13 +1,17 @@
 """The compiled inner loops against their NumPy form, on every instruction set of this machine."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from numba import njit
+from numpy.typing import NDArray
 
 from kernels.prepared import tiles
-from kernels.prepared.instruction_sets import SINGLE, available
+from kernels.prepared.instruction_sets import SINGLE, InstructionSet, available
 from kernels.prepared.panels import OUTPUT_ROWS, OutputRow
 from tests.kernels.layers import INTERPRETED
+from tests.support.random_layers import Rng
 
 pytestmark = pytest.mark.skipif(INTERPRETED, reason="compares with what Numba compiles")
 
@@ -15,7 +19,16 @@ INSTRUCTION_SETS = [pytest.param(isa, id=isa.name) for isa in available()]
 
 
 @njit
-def call_matrix(form, x, offsets, panels, channels, ofm, tile, first):
+def call_matrix(
+    form: int,
+    x: NDArray[Any],
+    offsets: NDArray[Any],
+    panels: NDArray[Any],
+    channels: NDArray[Any],
+    ofm: NDArray[Any],
+    tile: tiles.Tile,
+    first: int,
+) -> None:
     if form == 0:
         tiles.matrix_tile(0, x, offsets, panels, channels, ofm, tile, first)
     elif form == 1:
@@ -27,11 +40,19 @@ def call_matrix(form, x, offsets, panels, channels, ofm, tile, first):
 
 
 @njit
-def call_depthwise(x, offsets, panels, channels, ofm, tile, first):
+def call_depthwise(
+    x: NDArray[Any],
+    offsets: NDArray[Any],
+    panels: NDArray[Any],
+    channels: NDArray[Any],
+    ofm: NDArray[Any],
+    tile: tiles.Tile,
+    first: int,
+) -> None:
     tiles.depthwise_tile(x, offsets, panels, channels, ofm, tile, first)
 
 
-def output_stage(rng, width):
+def output_stage(rng: Rng, width: int) -> NDArray[np.int32]:
     """Every kind of output stage, legal or not: rows as the tiles take them, flat."""
     rows = np.zeros((OUTPUT_ROWS, width), np.int32)
     rows[OutputRow.BIAS] = rng.integers(-(2**31), 2**31, width)
@@ -44,7 +65,7 @@ def output_stage(rng, width):
     return rows.reshape(-1)
 
 
-def weights(rng, isa, steps, width):
+def weights(rng: Rng, isa: InstructionSet, steps: int, width: int) -> NDArray[Any]:
     """Random packed weights, -128 included."""
     return rng.integers(-128, 128, steps * width * isa.taps).astype(isa.element).view(isa.tag)
 
@@ -52,7 +73,7 @@ def weights(rng, isa, steps, width):
 @pytest.mark.parametrize("seed", range(8), ids="seed{}".format)
 @pytest.mark.parametrize("form", [0, 1, 2, SINGLE])
 @pytest.mark.parametrize("isa", INSTRUCTION_SETS)
-def test_matrix_tiles(isa, form, seed):
+def test_matrix_tiles(isa: InstructionSet, form: int, seed: int) -> None:
     rng = np.random.default_rng(seed)
     pixels, vectors = isa.tile(form)
     width, steps = vectors * isa.lanes, int(rng.integers(1, 40))
@@ -74,7 +95,7 @@ def test_matrix_tiles(isa, form, seed):
 
 @pytest.mark.parametrize("seed", range(8), ids="seed{}".format)
 @pytest.mark.parametrize("isa", INSTRUCTION_SETS)
-def test_depthwise_tile(isa, seed):
+def test_depthwise_tile(isa: InstructionSet, seed: int) -> None:
     rng = np.random.default_rng(seed)
     steps, count = int(rng.integers(1, 10)), int(rng.integers(1, 9))
     taps = steps * isa.taps

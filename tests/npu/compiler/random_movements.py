@@ -19,7 +19,7 @@ def random_moving_network(seed: int) -> bytes:
     """Up to ten operators on maps of one quantization, then convolutions of the last two."""
     rng = np.random.default_rng(seed)
     m = ModelBuilder()
-    quantization = {"scale": 0.05, "zero_point": int(rng.integers(-20, 20))}
+    quantization: dict[str, Any] = {"scale": 0.05, "zero_point": int(rng.integers(-20, 20))}
     shape = (1, *(int(n) for n in rng.integers(2, 14, 2)), int(rng.choice([1, 3, 8, 12, 16, 24])))
     maps = [m.input(shape, **quantization)]
     for _ in range(int(rng.integers(3, 11))):

@@ -12,7 +12,7 @@ from tests.support.random_layers import (
     random_scale,
     random_zero_point,
 )
-from tests.support.tflite_builder import ModelBuilder
+from tests.support.tflite_builder import ModelBuilder, Pair
 from tests.support.tflite_file import Tensor
 
 Rng = np.random.Generator
@@ -69,8 +69,13 @@ def _reduction(m: ModelBuilder, rng: Rng, x: Tensor) -> Tensor:
     return y
 
 
+def _random_kernel(rng: Rng, x: Tensor) -> Pair:
+    height, width = (min(n, int(rng.integers(1, 4))) for n in x.shape[1:3])
+    return height, width
+
+
 def _layer(m: ModelBuilder, rng: Rng, x: Tensor, maps: list[Tensor]) -> Tensor:
-    kernel = tuple(min(n, int(rng.integers(1, 4))) for n in x.shape[1:3])
+    kernel = _random_kernel(rng, x)
     match int(rng.integers(8)):
         case 0:
             return random_conv2d(m, rng, x, int(rng.integers(1, 50)), kernel)
@@ -79,7 +84,10 @@ def _layer(m: ModelBuilder, rng: Rng, x: Tensor, maps: list[Tensor]) -> Tensor:
         case 2:
             return m.max_pool2d(x, window=kernel)
         case 3:
-            amounts = [(0, 0), *[tuple(int(n) for n in rng.integers(0, 4, 2)) for _ in range(3)]]
+            amounts = [
+                (0, 0),
+                *((int(a), int(b)) for a, b in (rng.integers(0, 4, 2) for _ in range(3))),
+            ]
             return m.pad(x, amounts)
         case 4:
             return _reduction(m, rng, x)

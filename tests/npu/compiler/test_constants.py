@@ -1,5 +1,7 @@
 """What commands bring along, what LOADs bring to the buffers, and how outputs are cut."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -8,7 +10,7 @@ from npu.compiler.lowering.operators import lower_operator
 from npu.compiler.stream.pieces import cut, tapered
 from npu.compiler.terms.tasks import GridTask
 from npu.model.tflite_reader import read_model_bytes
-from rtl.config import PRESETS
+from rtl.config import PRESETS, NpuConfig
 from rtl.isa import Command, Destination, Opcode, Region
 from sim.program import Program
 from tests.npu.compiler.support import CONFIGS, check_model, compile_model
@@ -32,7 +34,7 @@ def grid(program: Program) -> list[Command]:
     return [c for c in program.decode() if c.opcode in GRID]
 
 
-def convolution(**attributes: object) -> bytes:
+def convolution(**attributes: Any) -> bytes:
     rng = np.random.default_rng(5)
     m = ModelBuilder()
     random_conv2d(m, rng, random_input(m, rng, (1, 6, 6, 9)), 21, (1, 1), **attributes)
@@ -99,7 +101,9 @@ def fully_connected_task(outputs: int) -> GridTask:
 
 @pytest.mark.parametrize("outputs", [8, 10, 64, 100, 333, 640])
 @pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS.keys())
-def test_tapered_pieces_cover_all_words_and_end_with_one_block(config, outputs: int) -> None:
+def test_tapered_pieces_cover_all_words_and_end_with_one_block(
+    config: NpuConfig, outputs: int
+) -> None:
     task = fully_connected_task(outputs)
     pieces = tapered(cut(task, 1, config), config)
     assert pieces[-1].blocks == 1

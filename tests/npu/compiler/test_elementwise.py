@@ -11,6 +11,7 @@ from npu.compiler.rules.partition import partition
 from npu.model.tflite_reader import read_model_bytes
 from rtl.config import PRESETS
 from rtl.isa import Destination, Function, Opcode
+from sim.program import Program
 from tests.npu.compiler.random_networks import FUNCTIONS, random_constant, random_function
 from tests.npu.compiler.support import CONFIGS, check_model, compile_model
 from tests.support.operators import elementwise, unary
@@ -29,12 +30,12 @@ SHAPE = (1, 6, 9, 21)
 PIXEL = (1, 1, 1, 21)
 
 
-def make(
-    code: str,
-    first: tuple[Callable, tuple[int, ...]],
-    second: tuple[Callable, tuple[int, ...]],
-    seed: int,
-) -> bytes:
+Shape = tuple[int, ...]
+Operand = tuple[Callable[[ModelBuilder, np.random.Generator, Shape], Tensor], Shape]
+Operands = tuple[Operand, Operand]
+
+
+def make(code: str, first: Operand, second: Operand, *, seed: int) -> bytes:
     rng = np.random.default_rng(seed)
     m = ModelBuilder()
     a, b = first[0](m, rng, first[1]), second[0](m, rng, second[1])
@@ -42,7 +43,7 @@ def make(
     return m.build()
 
 
-def functions(program) -> set[int]:
+def functions(program: Program) -> set[int]:
     return {c["function"] for c in program.decode() if c.opcode == Opcode.ELEMENTWISE}
 
 
@@ -72,7 +73,7 @@ OPERANDS = {
 @pytest.mark.parametrize("config", ["npu256", "tiny", "narrow"])
 @pytest.mark.parametrize("operands", OPERANDS.values(), ids=OPERANDS.keys())
 @pytest.mark.parametrize("code", FUNCTIONS)
-def test_function_of_two_operands_equals_tflm(code: str, operands, config: str) -> None:
+def test_function_of_two_operands_equals_tflm(code: str, operands: Operands, config: str) -> None:
     model = make(code, *operands, seed=21)
     assert not check_model(model, CONFIGS[config], seed=21).reasons
 
@@ -82,13 +83,13 @@ def test_function_of_two_operands_equals_tflm(code: str, operands, config: str) 
 def test_random_quantizations_equal_tflm(code: str, seed: int) -> None:
     shape = tuple(int(n) for n in np.random.default_rng(seed).integers(1, 30, 4))
     shape = (1, *shape[1:])
-    model = make(code, (random_input, shape), (random_input, shape), seed)
+    model = make(code, (random_input, shape), (random_input, shape), seed=seed)
     assert not check_model(model, CONFIGS["wide"], seed).reasons
 
 
 @pytest.mark.parametrize("code", ["ADD", "MUL", "MAXIMUM", "MINIMUM"])
 def test_first_operand_may_be_broadcast_where_order_does_not_matter(code: str) -> None:
-    model = make(code, (random_input, PIXEL), (random_input, SHAPE), 3)
+    model = make(code, (random_input, PIXEL), (random_input, SHAPE), seed=3)
     assert not check_model(model, CONFIG, 3).reasons
 
 
@@ -196,7 +197,7 @@ def test_squeeze_and_excite_equals_tflm(config: str) -> None:
     assert not check_model(squeeze_and_excite(17), CONFIGS[config], 17).reasons
 
 
-def refused(operands, code: str = "ADD") -> str:
+def refused(operands: Operands, code: str = "ADD") -> str:
     model = make(code, *operands, seed=1)
     (reason,) = partition(read_model_bytes(model, "test"), CONFIG).reasons.values()
     return reason

@@ -7,12 +7,12 @@ from npu.compiler.terms.layout import (
     pack_depthwise,
     pack_parameters,
 )
-from rtl.config import PRESETS
+from rtl.config import PRESETS, NpuConfig
 from tests.npu.compiler.support import CONFIGS
 
 
 @pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS.keys())
-def test_conv_weights_follow_the_loop_nest(config) -> None:
+def test_conv_weights_follow_the_loop_nest(config: NpuConfig) -> None:
     rng = np.random.default_rng(1)
     outputs, kh, kw, inputs = 2 * config.lanes + 3, 2, 3, config.lanes + 1
     weights = rng.integers(-127, 128, (outputs, kh, kw, inputs)).astype(np.int8)
@@ -32,7 +32,7 @@ def test_conv_weights_follow_the_loop_nest(config) -> None:
 
 @pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS.keys())
 @pytest.mark.parametrize("stride", [1, 2])
-def test_depthwise_weights_follow_the_loop_nest(config, stride: int) -> None:
+def test_depthwise_weights_follow_the_loop_nest(config: NpuConfig, stride: int) -> None:
     rng = np.random.default_rng(2)
     kh, kw, channels = 2, 5, config.lanes + 2
     taps = config.taps_per_step(stride)

@@ -1,6 +1,7 @@
 """Operators that move data: as views where a view will do, otherwise as copies."""
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -27,7 +28,9 @@ Net = Callable[[ModelBuilder, Rng, Tensor], object]
 
 
 def conv(m: ModelBuilder, rng: Rng, x: Tensor, channels: int, like: Tensor | None = None) -> Tensor:
-    same = {} if like is None else {"scale": like.scale, "zero_point": like.zero_point}
+    same: dict[str, Any] = (
+        {} if like is None else {"scale": like.scale, "zero_point": like.zero_point}
+    )
     return random_conv2d(m, rng, x, channels, **same)
 
 
@@ -312,7 +315,7 @@ def test_spilled_parts_are_dense_in_the_arena() -> None:
 def test_concatenation_that_exists_only_where_it_is_read(config: str) -> None:
     def net(m: ModelBuilder, rng: Rng, x: Tensor) -> None:
         y = conv(m, rng, x, 16, x)
-        wide = move.resize_nearest(m, conv(m, rng, x, 8, x), x.shape[1:3])
+        wide = move.resize_nearest(m, conv(m, rng, x, 8, x), (x.shape[1], x.shape[2]))
         both = move.concatenation(m, [x, y, wide], 3)
         random_add(m, rng, conv(m, rng, both, both.shape[3]), both)
 
@@ -342,7 +345,7 @@ def scattered(m: ModelBuilder, x: Tensor) -> Tensor:
     return move.strided(m, x, (0, -1, -1, -1), (1, -99, -999, -99), (1, -1, -1, -1))
 
 
-REFUSED = {
+REFUSED: dict[str, tuple[Callable[[ModelBuilder, Tensor], Tensor], str]] = {
     "constant": (
         lambda m, x: move.concatenation(
             m, [x, m.constant(np.ones((1, 60, 60, 8), np.int8), scale=x.scale, zero_point=0)], 3

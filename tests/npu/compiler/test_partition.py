@@ -1,4 +1,5 @@
 import dataclasses
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -16,12 +17,18 @@ from tests.support.random_layers import (
     random_input,
 )
 from tests.support.tflite_builder import ModelBuilder
+from tests.support.tflite_file import Tensor
 
 CONFIG = PRESETS["npu256"]
 RNG_SEED = 11
 
 
-def builder(shape: tuple[int, ...] = (1, 6, 6, 4)):
+Layer = Callable[[ModelBuilder, np.random.Generator, Tensor], object]
+
+
+def builder(
+    shape: tuple[int, ...] = (1, 6, 6, 4),
+) -> tuple[ModelBuilder, np.random.Generator, Tensor]:
     rng = np.random.default_rng(RNG_SEED)
     m = ModelBuilder()
     return m, rng, random_input(m, rng, shape)
@@ -55,7 +62,7 @@ def test_unknown_operator_stays_on_the_cpu_and_splits_the_run() -> None:
     assert not parts.on_npu(1)
 
 
-def computed_weights(m: ModelBuilder, rng: np.random.Generator, x):
+def computed_weights(m: ModelBuilder, rng: np.random.Generator, x: Tensor) -> None:
     m.reshape(x, (36, 4))
     weights = m.input((5, 4), scale=0.1)
     y = m.tensor((36, 5), np.int8, scale=0.5)
@@ -100,7 +107,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("shape", "layer", "reason"), REFUSED.values(), ids=REFUSED.keys())
-def test_refused_operator_tells_why(shape, layer, reason: str) -> None:
+def test_refused_operator_tells_why(shape: tuple[int, ...], layer: Layer, reason: str) -> None:
     m, rng, x = builder(shape)
     layer(m, rng, x)
     given = reasons(m)
@@ -131,7 +138,9 @@ REGROUPED = {
 
 @pytest.mark.parametrize("name", ["npu256", "narrow"])
 @pytest.mark.parametrize(("shape", "layer"), REGROUPED.values(), ids=REGROUPED.keys())
-def test_bytes_that_change_lanes_pass_through_the_arena(shape, layer, name: str) -> None:
+def test_bytes_that_change_lanes_pass_through_the_arena(
+    shape: tuple[int, ...], layer: Layer, name: str
+) -> None:
     m, rng, x = builder(shape)
     layer(m, rng, x)
     assert not check_model(m.build(), CONFIGS[name]).reasons

@@ -12,7 +12,7 @@ from npu.compiler.planning.stripes import Residence
 from npu.compiler.rules.partition import partition
 from npu.model.tflite_reader import read_model_bytes
 from rtl.config import PRESETS, NpuConfig
-from rtl.isa import Destination, Opcode, Region
+from rtl.isa import Command, Destination, Opcode, Region
 from tests.npu.compiler.support import check_model, compile_model
 from tests.support.random_layers import (
     random_add,
@@ -96,7 +96,7 @@ def test_halo_rows_are_loaded_again_when_the_input_is_striped() -> None:
     check_model(model, SMALL)
 
 
-def loads_activations(command) -> bool:
+def loads_activations(command: Command) -> bool:
     return command.opcode == Opcode.LOAD and command["region"] == Region.ARENA
 
 

@@ -1,5 +1,8 @@
+from typing import Any
+
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from kernels.requantize import Rounding, requantize_array
 from npu.compiler.errors import CompileError
@@ -11,8 +14,9 @@ COUNTS = [*range(1, 70), 169, 225, 256, 961, 1024, EXACT_COUNT]
 LARGE_COUNTS = [EXACT_COUNT + 1, 4095, 4096, 16384, 65025]
 
 
-def rounded_half_away(total: np.ndarray, count: int) -> np.ndarray:
-    return np.sign(total) * ((2 * np.abs(total) + count) // (2 * count))
+def rounded_half_away(total: NDArray[Any], count: int) -> NDArray[Any]:
+    rounded: NDArray[Any] = np.sign(total) * ((2 * np.abs(total) + count) // (2 * count))
+    return rounded
 
 
 def check_division(count: int, rounding: Rounding) -> None:

@@ -150,7 +150,7 @@ def u_net(seed: int, size: int = 16) -> bytes:
     b = random_conv2d(m, rng, m.max_pool2d(a, window=(2, 2)), 16, activation="RELU")
     c = random_conv2d(m, rng, m.max_pool2d(b, window=(2, 2)), 32, activation="RELU")
     up = move.transpose_conv(m, rng, c, 16, (2, 2), (2, 2), scale=c.scale, zero_point=-9)
-    same = {"scale": up.scale, "zero_point": up.zero_point}
+    same: dict[str, Any] = {"scale": up.scale, "zero_point": up.zero_point}
     joined = move.concatenation(m, [random_conv2d(m, rng, b, 16, (1, 1), **same), up], 3)
     d = random_conv2d(m, rng, joined, 16, activation="RELU")
     wide = move.resize_nearest(m, d, (size, size))

@@ -1,6 +1,7 @@
 """Reductions over any axes, and padding, against TFLM."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from tests.support.random_layers import (
     random_input,
     random_zero_point,
 )
-from tests.support.tflite_builder import ModelBuilder
+from tests.support.tflite_builder import ModelBuilder, Pair
 
 CONFIG = PRESETS["npu256"]
 
@@ -68,7 +69,9 @@ AXES = {
 @pytest.mark.parametrize("config", ["npu256", "tiny", "narrow"])
 @pytest.mark.parametrize(("shape", "axes"), AXES.values(), ids=AXES.keys())
 @pytest.mark.parametrize("code", ["MEAN", "SUM"])
-def test_sum_over_any_axes_equals_tflm(code: str, shape, axes, config: str) -> None:
+def test_sum_over_any_axes_equals_tflm(
+    code: str, shape: tuple[int, ...], axes: tuple[int, ...], config: str
+) -> None:
     assert not check_model(reduction(code, shape, axes, 31), CONFIGS[config], 31).reasons
     model = reduction(code, shape, axes, 32, keep_dims=False)
     assert not check_model(model, CONFIGS[config], 32).reasons
@@ -140,7 +143,7 @@ PADS = {
 def padding(shape: Sequence[int], amounts: Sequence[tuple[int, int]], value: int | None) -> bytes:
     """PAD, or PADV2 by `value`, and something to compute: padding alone makes no segment."""
     m = ModelBuilder()
-    quantization = {"scale": 0.25, "zero_point": -7}
+    quantization: dict[str, Any] = {"scale": 0.25, "zero_point": -7}
     x = m.input(shape, **quantization)
     y = m.tensor([n + sum(p) for n, p in zip(shape, amounts, strict=True)], **quantization)
     inputs = [x, m.constant(np.array(amounts, np.int32))]
@@ -156,7 +159,9 @@ def padding(shape: Sequence[int], amounts: Sequence[tuple[int, int]], value: int
 @pytest.mark.parametrize("config", ["npu256", "tiny", "narrow"])
 @pytest.mark.parametrize("value", [None, 99, -128])
 @pytest.mark.parametrize(("shape", "amounts"), PADS.values(), ids=PADS.keys())
-def test_padding_equals_tflm(shape, amounts, value: int | None, config: str) -> None:
+def test_padding_equals_tflm(
+    shape: tuple[int, ...], amounts: Sequence[Pair], value: int | None, config: str
+) -> None:
     model = padding(shape, amounts, value)
     keep = CompilerOptions(keep_intermediates=True)
     assert not check_model(model, CONFIGS[config], 34, keep).reasons

@@ -1,7 +1,11 @@
 """Layouts, and what becomes of blocks of elements that move."""
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from npu.compiler.direct.copies import Block, command_count, find_loops, find_runs
 from npu.compiler.direct.transpose import find_turn
@@ -19,7 +23,7 @@ def positions(layout: Strided) -> np.ndarray:
     return found
 
 
-CHANGES = {
+CHANGES: dict[str, Callable[[NDArray[Any]], NDArray[Any]]] = {
     "slice": lambda a: a[:, 1:3, ::2],
     "backwards": lambda a: a[::-1, :, ::-3],
     "permuted": lambda a: a.transpose(2, 0, 1),

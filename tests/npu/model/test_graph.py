@@ -1,5 +1,7 @@
 """The graph's navigation and its count of useful MACs."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -95,6 +97,6 @@ def test_macs_of_a_transposed_convolution() -> None:
 @pytest.mark.parametrize("adjoint", [False, True])
 def test_macs_of_a_matrix_product(adjoint: bool) -> None:
     shapes = ((3, 7, 5), (3, 8, 7)) if adjoint else ((3, 5, 7), (3, 7, 8))
-    options = {"adj_x": adjoint, "adj_y": adjoint}
+    options: dict[str, Any] = {"adj_x": adjoint, "adj_y": adjoint}
     model = batch_matmul(np.random.default_rng(0), *shapes, **options)
     assert read_model_bytes(model, "m").total_macs == 3 * 5 * 7 * 8

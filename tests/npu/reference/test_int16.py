@@ -19,7 +19,7 @@ from tests.support.random_layers import Rng, random_int8, random_scale
 from tests.support.tflite_builder import ModelBuilder
 from tests.support.tflite_file import Tensor
 
-UNIT = {"scale": 2.0**-15, "zero_point": 0}
+UNIT: dict[str, Any] = {"scale": 2.0**-15, "zero_point": 0}
 SHAPE = (1, 6, 5, 4)
 Build = Callable[[ModelBuilder, Rng], Any]
 
@@ -134,7 +134,9 @@ def quantized(source: Any, target: Any) -> Build:
     def build(m: ModelBuilder, rng: Rng) -> None:
         scale = small_scale(rng) * (64 if source == np.int8 else 1)
         zero_point = int(rng.integers(-128, 128)) if source == np.int8 else 0
-        quantization = {} if source == np.float32 else {"scale": scale, "zero_point": zero_point}
+        quantization: dict[str, Any] = (
+            {} if source == np.float32 else {"scale": scale, "zero_point": zero_point}
+        )
         x = m.input(SHAPE, dtype=source, **quantization)
         if target == np.float32:
             m.operator("DEQUANTIZE", [x], [m.tensor(SHAPE, target)], version=2)

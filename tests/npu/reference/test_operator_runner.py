@@ -13,6 +13,7 @@ from npu.model.graph import Graph
 from npu.model.tflite_reader import read_model_bytes
 from npu.reference import operator_runner
 from npu.reference.executors.common import Context
+from npu.reference.executors.prepare import WEIGHTED, prepare
 from npu.reference.operator_runner import OperatorRunner
 from npu.reference.readable import run_readable
 from rtl.errors import NpuError
@@ -33,7 +34,6 @@ def test_each_operator_is_prepared_once(monkeypatch: pytest.MonkeyPatch) -> None
         prepared.append(op.index)
         return prepare(graph, op, *rest)
 
-    prepare = operator_runner.prepare
     monkeypatch.setattr(operator_runner, "prepare", counting)
     graph = read_model_bytes(classifier(), "m")
     runner = OperatorRunner(graph)
@@ -63,7 +63,7 @@ def product(kind: str) -> bytes:
     return m.build([build(x, weights, None, **common)])
 
 
-@pytest.mark.parametrize("kind", sorted(operator_runner.WEIGHTED))
+@pytest.mark.parametrize("kind", sorted(WEIGHTED))
 def test_weights_that_are_computed(kind: str) -> None:
     """As a constant operand would be, and packed anew when they change."""
     graph = read_model_bytes(product(kind), "m")

@@ -167,7 +167,7 @@ def test_a_copy_goes_its_own_way() -> None:
     run_reference(graph, steps[0], state=state)
     copy = state.copy()
     outputs = [run_reference(graph, steps[1], state=s)[graph.outputs[0]] for s in (state, copy)]
-    np.testing.assert_array_equal(*outputs)
+    np.testing.assert_array_equal(outputs[0], outputs[1])
     run_reference(graph, steps[2], state=copy)
     ahead, behind = (run_reference(graph, steps[3], state=s) for s in (copy, state))
     assert not np.array_equal(ahead[graph.outputs[0]], behind[graph.outputs[0]])

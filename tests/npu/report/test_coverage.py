@@ -64,7 +64,10 @@ def others() -> Iterator[bytes]:
     yield m.build()
     m = ModelBuilder()
     x = m.input((1, 4, 4, 2), **SAME)
-    weights = {"weights": rng.integers(-9, 9, (2, 3, 3, 2)).astype(np.int8), "weight_scales": 0.1}
+    weights: dict[str, Any] = {
+        "weights": rng.integers(-9, 9, (2, 3, 3, 2)).astype(np.int8),
+        "weight_scales": 0.1,
+    }
     y = m.conv2d(x, bias=None, **weights, **SAME)
     weights["weights"] = weights["weights"][:1]
     y = m.depthwise_conv2d(m.max_pool2d(y, window=(1, 1)), bias=None, **weights, **SAME)

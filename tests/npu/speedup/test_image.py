@@ -14,7 +14,7 @@ from npu.model.tflite_reader import read_model_bytes
 from npu.offload.runner import CompiledNetwork
 from npu.reference.network import run_reference
 from npu.speedup.image import network_image, read_outputs, read_results
-from npu.speedup.image_builder import ImageBuilder, Place
+from npu.speedup.image_builder import Constant, ImageBuilder, Place
 from npu.speedup.image_copy import broadcast_parameters, copy_parameters, stand_in
 from npu.speedup.image_windows import pack_weights
 from rtl.config import NpuConfig
@@ -95,7 +95,12 @@ def test_buffers_in_use_at_once_do_not_overlap() -> None:
     a, b, c = (builder.buffer(name, 100) for name in "abc")
     table = builder.constant(np.zeros(256, np.int8))
     for source, target in ((a, b), (b, c)):
-        parameters = {"input": source, "output": target, "count": 100, "table": table}
+        parameters: dict[str, int | Place | Constant] = {
+            "input": source,
+            "output": target,
+            "count": 100,
+            "table": table,
+        }
         builder.add(Kind.TABLE, 0, parameters)
     builder.input(0, np.zeros(100, np.int8), a)
     builder.output(1, c, 100)

@@ -16,11 +16,14 @@ from npu.inputs import load_inputs
 from npu.model.tflite_reader import read_model
 from npu.reference.network import run_reference
 from npu.speedup import measure, regenerate, store
+from npu.speedup.image import network_image
 from npu.speedup.measure import Entry, Setting, measure_all
 from npu.speedup.report import print_speedup, speedup_record
 from npu.speedup.rungs import CPU_RUNGS, NPU_RUNG, RUNGS
 from npu.speedup.store import Measurement, find, keep, measurement_key, ship
 from rtl.config import PRESETS
+from sim.cache import cache_folder
+from sim.soc.build import hardware_sources
 from sim.soc.cores import CORES
 from sim.soc.memory_map import ExitCode
 from tests.npu.small_model import classifier
@@ -165,7 +168,7 @@ def test_wrong_outputs_are_refused(model: Path, monkeypatch: pytest.MonkeyPatch)
     message = r"reference on VexRiscv: output '\w+' differs from the reference kernels in 5 of 5"
     with pytest.raises(SpeedupError, match=message):
         measure_all(graph, load_inputs([], graph), Setting(CONFIG))
-    assert not list(store.cache_folder().glob("**/*.json"))
+    assert not list(cache_folder().glob("**/*.json"))
 
 
 def test_what_the_kernels_refuse_is_refused_before_anything_is_built(
@@ -189,7 +192,7 @@ def test_what_the_kernels_refuse_is_refused_before_anything_is_built(
 @needs_soc
 def test_firmware_that_stops(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An image whose first operator is of no known kind."""
-    real = measure.network_image
+    real = network_image
 
     def broken(*arguments: Any) -> bytes:
         image = bytearray(real(*arguments))
@@ -213,7 +216,7 @@ def test_regenerate_writes_what_ships(
     assert path.stem == "classifier"
     assert len(json.loads(path.read_text())) == len(RUNGS)
     # the user's cache is not needed any more
-    for own in store.cache_folder().glob("**/*.json"):
+    for own in cache_folder().glob("**/*.json"):
         own.unlink()
     request.getfixturevalue("no_tools")
     graph = read_model(model)
@@ -264,7 +267,7 @@ def test_record_and_table() -> None:
         measured("SIMD on CV32E40P", cycles=15_000, compiler="cc 2"),
         measured("NPU + VexRiscv", cycles=1_500, npu_cycles=1_200, flags="-O2 -Dlast"),
     ]
-    setting = {"config": "npu64", "wait_states": 2, "macs": 10_000}
+    setting: dict[str, Any] = {"config": "npu64", "wait_states": 2, "macs": 10_000}
     record = speedup_record(entries, model="m.tflite", **setting)
     assert record["npu_cycles"] == 1_500
     assert record["npu_busy_cycles"] == 1_200
@@ -293,9 +296,9 @@ def test_record_and_table() -> None:
 
 
 def test_a_narrow_terminal_cuts_no_figure() -> None:
-    large = {"code_bytes": 30_000, "ram_bytes": 3_000_000, "cached": True}
+    large: dict[str, Any] = {"code_bytes": 30_000, "ram_bytes": 3_000_000, "cached": True}
     entries = [measured(rung.name, cycles=2_123_456_789, **large) for rung in RUNGS]
-    setting = {"config": "npu64", "wait_states": 0, "macs": 300_000_000}
+    setting: dict[str, Any] = {"config": "npu64", "wait_states": 0, "macs": 300_000_000}
     text = io.StringIO()
     console = Console(file=text, width=80)
     print_speedup(console, entries, hardware=PRESETS["npu64"], **setting)
@@ -321,7 +324,7 @@ def test_keys_depend_on_all_that_matters(monkeypatch: pytest.MonkeyPatch) -> Non
     ]
     assert len({key(**change) for change in changes}) == len(changes)
     cpu, accelerated = key(), key(rung=NPU_RUNG, npu=CONFIG)
-    real = store.hardware_sources
+    real = hardware_sources
     for added, same in (("  // a comment\n", True), (" wire more;", False)):
         monkeypatch.setattr(
             store, "hardware_sources", lambda *a, end=added: [real(*a)[0] + end, *real(*a)[1:]]

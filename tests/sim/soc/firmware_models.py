@@ -39,7 +39,7 @@ def conv_2d(m: ModelBuilder, rng: Rng) -> None:
     """Any kernel, odd and even channels, dilation or stride."""
     channels = int(rng.choice([1, 2, 3, 4, 7, 8, 12]))
     x = random_input(m, rng, (1, *_pair(rng, 5, 9), channels))
-    options = _window(rng)
+    options: dict[str, Any] = _window(rng)
     if rng.random() < 0.3:
         options |= {"stride": (1, 1), "dilation": _pair(rng, 1, 2)}
     random_conv2d(m, rng, x, int(rng.integers(1, 14)), _pair(rng, 1, 3), **options)
@@ -73,14 +73,14 @@ def depthwise_3x3(m: ModelBuilder, rng: Rng) -> None:
 def wide_depthwise_3x3(m: ModelBuilder, rng: Rng) -> None:
     """Rows longer than the sums that are kept at once."""
     x = random_input(m, rng, (1, 5, 70, 4))
-    options = {"stride": (1, int(rng.integers(1, 3))), "padding": "SAME"}
+    options: dict[str, Any] = {"stride": (1, int(rng.integers(1, 3))), "padding": "SAME"}
     random_depthwise_conv2d(m, rng, x, (3, 3), **options)
 
 
 def depthwise(m: ModelBuilder, rng: Rng) -> None:
     """Any kernel and depth multiplier."""
     x = random_input(m, rng, (1, *_pair(rng, 4, 9), int(rng.integers(1, 7))))
-    options = _window(rng)
+    options: dict[str, Any] = _window(rng)
     if rng.random() < 0.3:
         options |= {"stride": (1, 1), "dilation": _pair(rng, 1, 2)}
     multiplier = int(rng.choice([1, 2, 4, 8]))
@@ -159,7 +159,7 @@ def concatenation(m: ModelBuilder, rng: Rng) -> None:
     shape = [1, 3, 4, 5]
     shape[axis] *= 3
     z = m.tensor(shape, scale=0.5, zero_point=1)
-    options = {"axis": axis}
+    options: dict[str, Any] = {"axis": axis}
     m.operator("CONCATENATION", [x, y, x], [z], options, options_type="ConcatenationOptions")
 
 
