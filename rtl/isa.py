@@ -1,8 +1,8 @@
 """The NPU's command set, declared once.
 
 A command is a sequence of 64-bit beats, little-endian in memory: a header beat, then the beats
-of its layout. The decoder in hardware, the encoder, the disassembler and the documentation table
-all derive from `COMMANDS`. What each field does is in `rtl/ARCHITECTURE.md`.
+of its layout. The decoder in hardware, the encoder, the disassembler and the tables of formats
+(`rtl.isa_table`) all derive from `COMMANDS`. What each field does is in `rtl/ARCHITECTURE.md`.
 
 Field kinds: `unsigned(n)` counts and addresses, `signed(n)` zero points, clamps and shifts.
 Scratchpad addresses and pitches count words of `lanes` bytes and wrap at 2**20.

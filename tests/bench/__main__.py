@@ -16,6 +16,7 @@ from rtl.errors import NpuError
 from tests.bench import area, cycle_model, cycles, kernels, readme, simulators
 from tests.bench import compile as compile_table
 from tests.bench.tables import console
+from tests.docs import MarkerError
 
 TABLES: dict[str, Callable[..., Any]] = {
     "cycles": cycles.run,
@@ -53,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 results[name] = TABLES[name](out, quick=options.quick)
             else:
                 results[name] = SPECIAL[name](out)
-    except (NpuError, area.AreaError, readme.MarkerError) as error:
+    except (NpuError, area.AreaError, MarkerError) as error:
         parser.exit(1, f"{parser.prog}: {error}\n")
     if options.json is not None:
         options.json.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")

@@ -20,15 +20,12 @@ from tests.bench import area
 from tests.bench.depths import depths_table
 from tests.bench.measure import Machine, Measurement
 from tests.bench.networks import networks
+from tests.docs import MarkerError, replace_section
 
 README = Path(__file__).resolve().parents[2] / "README.md"
 RESULTS, SPEEDUP, DEPTHS, OPERATORS = SECTIONS = ("results", "speedup", "depths", "operators")
 CONFIGS = ("npu64", "npu128", "npu256")
 SHOWN = "npu256"
-
-
-class MarkerError(Exception):
-    """The README has no place for the table."""
 
 
 def run(console: Console, *, path: Path = README) -> None:
@@ -53,19 +50,6 @@ def run(console: Console, *, path: Path = README) -> None:
     text = replace_section(text, OPERATORS, markdown_table(grouped_coverage()))
     path.write_text(text, encoding="utf-8")
     print_line(console, f"{path}: {len(rows)} networks")
-
-
-def replace_section(text: str, name: str, content: str) -> str:
-    """`text` with `content` between the markers of a section.
-
-    Raises `MarkerError` when they are missing.
-    """
-    first, last = f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
-    before, begin, rest = text.partition(first)
-    _, end, after = rest.partition(last)
-    if not begin or not end:
-        raise MarkerError(f"README.md needs a line {first} and after it a line {last}")
-    return f"{before}{first}\n{content}{last}{after}"
 
 
 def table(rows: list[list[Measurement]]) -> str:

@@ -57,14 +57,6 @@ def test_table_row_of_the_readme() -> None:
     assert readme.table_row(good).endswith("| **no** |")
 
 
-def test_only_what_is_between_the_markers_is_replaced() -> None:
-    text = "before\n<!-- a:begin -->\nold\n<!-- a:end -->\nafter\n"
-    replaced = readme.replace_section(text, "a", "new\n")
-    assert replaced == "before\n<!-- a:begin -->\nnew\n<!-- a:end -->\nafter\n"
-    with pytest.raises(readme.MarkerError, match="needs a line <!-- b:begin -->"):
-        readme.replace_section(text, "b", "new\n")
-
-
 def test_speedup_table_of_the_readme() -> None:
     cycles = {"reference on VexRiscv": 4_000_000, "NPU + VexRiscv": 10_000}
     entries = [
