@@ -1,59 +1,90 @@
-# `make demo` and `make test` work from a fresh clone: Python 3.11, g++, make, git, a package index.
-PYTHON ?= python3.11
+# `make demo` and `make test` work from a fresh clone: Python 3.11 to 3.14, g++, make, git, a package
+# index. The newest Python that serves is taken; PYTHON=... names another.
+PYTHON ?=
 VENV   := .venv
 BIN    := $(VENV)/bin
 # tools that `make bench` compares with, apart from the environment of the package
 PEERS  := .venv-bench
+# the last Python 3.x with wheels of everything that a target needs: Vela has none for 3.14
+LAST       := 14
+PEERS_LAST := 13
 # pytest workers; the RTL simulators are built once and shared through the cache
 JOBS   ?= 2
+# what the linters look at
+CODE   := npu sim kernels rtl tests
+
+# pip says what fails, and nothing about its version, the root user or the index
+INSTALL := -m pip --disable-pip-version-check --no-input install -qq
+export PIP_ROOT_USER_ACTION := ignore
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint bench clean
+.PHONY: help setup demo test quick lint docs bench compiler clean
 
 help:
 	@echo "make demo    set everything up and run the shipped network on the RTL"
 	@echo "make test    set everything up and run the whole suite"
+	@echo "make quick   lint and the tests that take seconds, for use while working"
 	@echo "make setup   create $(VENV) with the npu command in $(BIN)"
 	@echo "make lint    formatting, lint, types, import directions"
+	@echo "make docs    write the tables of the documents that follow from the code"
 	@echo "make bench   speed and cycles, beside the numbers to beat"
 	@echo "make clean   remove $(VENV); compiled simulators stay in the cache"
+	@echo "PYTHON=...   the Python of $(VENV); by default the newest of 3.11 to 3.$(LAST)"
+
+# another Python than that of the environment makes it anew
+ifneq ($(PYTHON),)
+version = $(shell { $(1) -c 'import sys; print(sys.version_info[:2])'; } 2>/dev/null)
+ifneq ($(call version,$(PYTHON)),$(call version,$(BIN)/python))
+.PHONY: $(VENV)/setup.stamp
+endif
+endif
 
 $(VENV)/setup.stamp: pyproject.toml
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
+	@sh tools/create_venv.sh $(VENV) $(LAST) $(PYTHON)
+	@$(BIN)/python $(INSTALL) -e .
 	@mkdir -p build
 	@touch $@
 
 $(VENV)/test.stamp: $(VENV)/setup.stamp
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test]'
+	@$(BIN)/python $(INSTALL) -e '.[test]'
 	@touch $@
+
+compiler:
+	@command -v g++ >/dev/null || \
+	  { echo "g++ is missing: on Debian and Ubuntu apt install g++" >&2; exit 1; }
 
 setup: $(VENV)/setup.stamp
 
-demo: setup
-	$(BIN)/npu demo
+demo: compiler setup
+	@$(BIN)/npu demo
 
 lint: $(VENV)/test.stamp
-	$(BIN)/ruff format --check npu sim kernels rtl tests
-	$(BIN)/ruff check npu sim kernels rtl tests
+	$(BIN)/ruff format --check $(CODE)
+	$(BIN)/ruff check $(CODE)
 	$(BIN)/lint-imports
 	$(BIN)/mypy
 
-test: lint
+quick: lint
+	$(BIN)/pytest -n $(JOBS) -m quick
+
+test: compiler lint
 	$(BIN)/pytest -n $(JOBS)
 
+docs: $(VENV)/test.stamp
+	$(BIN)/python -m tests.docs
+
 $(PEERS)/vela.stamp:
-	$(PYTHON) -m venv $(PEERS)
-	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check ethos-u-vela==5.2.0
+	@sh tools/create_venv.sh $(PEERS) $(PEERS_LAST) $(PYTHON)
+	@$(PEERS)/bin/python $(INSTALL) ethos-u-vela==5.2.0
 	@touch $@
 
 $(PEERS)/litert.stamp: $(PEERS)/vela.stamp
-	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check ai-edge-litert==2.3.0
+	@$(PEERS)/bin/python $(INSTALL) ai-edge-litert==2.3.0
 	@touch $@
 
 # only `python -m tests.bench area` needs yosys
 $(PEERS)/yosys.stamp: $(PEERS)/vela.stamp
-	$(PEERS)/bin/python -m pip install --quiet --disable-pip-version-check pyosys==0.70
+	@$(PEERS)/bin/python $(INSTALL) pyosys==0.70
 	@touch $@
 
 # without a peer its columns stay empty

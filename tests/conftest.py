@@ -1,0 +1,20 @@
+"""What every run of the suite ends with."""
+
+import pytest
+
+from tests.support.shared_models import FOLDER, NETWORKS
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say aloud that the public networks are missing: what they would have shown is not shown."""
+    missing = [name for name in NETWORKS if not (FOLDER / f"{name}.tflite").is_file()]
+    skipped = terminalreporter.stats.get("skipped", [])
+    count = sum(str(FOLDER) in str(report.longrepr) for report in skipped)
+    if count:
+        terminalreporter.section("networks are missing", sep="!", red=True, bold=True)
+        terminalreporter.line(
+            f"{count} tests did not run: {len(missing)} of {len(NETWORKS)} public networks are"
+            f" not in {FOLDER} (NPU_MODELS names the folder that has them)",
+            red=True,
+            bold=True,
+        )
