@@ -141,6 +141,7 @@ class ModelFile:
 
     def initializer(self) -> "ModelFile":
         """Another subgraph, which a CALL_ONCE here runs; to be filled like this one."""
+        called: ModelFile
         called, index = self._other()
         options = {"initSubgraphIndex": index}
         self.operator("CALL_ONCE", [], [], options, options_type="CallOnceOptions")

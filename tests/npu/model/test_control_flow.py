@@ -29,7 +29,7 @@ def passed_on(m: ModelBuilder) -> list[Tensor]:
 def less(m: ModelBuilder) -> list[Tensor]:
     """A subgraph that compares the sum of its input with a constant."""
     m.input((1, 4), scale=0.5)
-    a, b = m.constant(np.int32(1)), m.constant(np.int32(2))
+    a, b = m.constant(np.array(1, np.int32)), m.constant(np.array(2, np.int32))
     y = m.tensor((), np.bool_)
     m.operator("LESS", [a, b], [y])
     return [y]
