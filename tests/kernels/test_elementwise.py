@@ -43,6 +43,7 @@ def random_layer(
     return m.build(), (a_data, random_int8(rng, b_shape))
 
 
+@pytest.mark.interpreted
 @pytest.mark.parametrize("seed", seeds(10), ids="seed{}".format)
 @pytest.mark.parametrize("shapes", SHAPES, ids=str)
 def test_random_layers_match_tflm(
@@ -84,6 +85,7 @@ def test_ties_match_tflm(scale: float, zero_point: int) -> None:
     np.testing.assert_array_equal(run_add(model, *inputs), run_tflm(model, inputs)[0])
 
 
+@pytest.mark.interpreted
 @pytest.mark.parametrize("seed", seeds(10), ids="seed{}".format)
 @pytest.mark.parametrize("shapes", SHAPES[:4], ids=str)
 def test_random_layers_match_the_twin(

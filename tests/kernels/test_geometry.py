@@ -67,6 +67,7 @@ def random_transpose_conv(seed: int) -> tuple[bytes, Any]:
     return model, random_int8(rng, shape)
 
 
+@pytest.mark.interpreted
 @pytest.mark.parametrize("seed", seeds(50), ids="seed{}".format)
 def test_random_transpose_convolutions_match_tflm(seed: int) -> None:
     model, ifm = random_transpose_conv(seed)
@@ -75,6 +76,7 @@ def test_random_transpose_convolutions_match_tflm(seed: int) -> None:
     np.testing.assert_array_equal(ofm, run_tflm(model, [ifm])[0])
 
 
+@pytest.mark.interpreted
 @pytest.mark.parametrize("seed", seeds(8), ids="seed{}".format)
 def test_random_transpose_convolutions_match_the_twin(seed: int) -> None:
     model, ifm = random_transpose_conv(1000 + seed)
@@ -85,6 +87,7 @@ def test_random_transpose_convolutions_match_the_twin(seed: int) -> None:
     )
 
 
+@pytest.mark.interpreted
 @pytest.mark.parametrize("case", REQUANTIZATIONS.values(), ids=list(REQUANTIZATIONS))
 def test_transpose_convolution_requantizes_as_the_twin(
     case: Callable[[Rng, int], Requantization],
@@ -136,6 +139,7 @@ def random_matmul(seed: int) -> tuple[bytes, list[Any]]:
     return model, [random_int8(rng, a), random_int8(rng, b)]
 
 
+@pytest.mark.interpreted
 @pytest.mark.parametrize("seed", seeds(40), ids="seed{}".format)
 def test_random_matrix_products_match_tflm(seed: int) -> None:
     model, inputs = random_matmul(seed)
@@ -143,6 +147,7 @@ def test_random_matrix_products_match_tflm(seed: int) -> None:
     np.testing.assert_array_equal(ofm, run_tflm(model, inputs)[0])
 
 
+@pytest.mark.interpreted
 @pytest.mark.parametrize("seed", seeds(4), ids="seed{}".format)
 def test_random_matrix_products_match_the_twin(seed: int) -> None:
     model, inputs = random_matmul(1000 + seed)
@@ -172,6 +177,7 @@ def test_products_of_all_pairs_of_extremes() -> None:
         )
 
 
+@pytest.mark.interpreted
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("seed", seeds(20), ids="seed{}".format)
 @pytest.mark.parametrize("code", ["RESIZE_NEAREST_NEIGHBOR", "RESIZE_BILINEAR"])
@@ -197,6 +203,7 @@ def test_random_resizing_matches_tflm(code: str, seed: int, mode: str) -> None:
     np.testing.assert_array_equal(kernel(ifm, size, **flags), run_tflm(model, [ifm])[0])
 
 
+@pytest.mark.interpreted
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("seed", seeds(2), ids="seed{}".format)
 def test_bilinear_resizing_matches_the_twin(seed: int, mode: str) -> None:

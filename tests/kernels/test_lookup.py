@@ -51,6 +51,7 @@ def assert_matches_tflm(kind: str, quantization: Quantization, **alpha: float) -
     np.testing.assert_array_equal(table, tflm_table(kind, **quantization, **alpha))
 
 
+@pytest.mark.interpreted
 @pytest.mark.parametrize("seed", seeds(20), ids="seed{}".format)
 @pytest.mark.parametrize("kind", UNARY_KINDS)
 def test_random_quantizations_match_tflm(kind: str, seed: int) -> None:
@@ -130,6 +131,7 @@ def test_multipliers_of_hard_swish_stay_double(seed: int) -> None:
         )
 
 
+@pytest.mark.interpreted
 @pytest.mark.parametrize("seed", seeds(6), ids="seed{}".format)
 @pytest.mark.parametrize("kind", ["LOGISTIC", "TANH"])
 def test_fixed_point_matches_the_twin(kind: str, seed: int) -> None:
@@ -146,6 +148,7 @@ def test_fixed_point_matches_the_twin(kind: str, seed: int) -> None:
     )
 
 
+@pytest.mark.interpreted
 @pytest.mark.parametrize("seed", seeds(6), ids="seed{}".format)
 def test_hard_swish_matches_the_twin(seed: int) -> None:
     rng = np.random.default_rng(1000 + seed)

@@ -100,6 +100,7 @@ def random_layer(seed: int, dtype: type[np.signedinteger[Any]], limit: int = 9) 
     )
 
 
+@pytest.mark.interpreted
 @pytest.mark.parametrize("seed", seeds(30), ids="seed{}".format)
 @pytest.mark.parametrize("dtype", [np.int8, np.int16])
 def test_random_steps_match_tflm(dtype: type[np.signedinteger[Any]], seed: int) -> None:
@@ -124,6 +125,7 @@ def test_every_scale_of_the_cell_matches_tflm(exponent: int) -> None:
     np.testing.assert_array_equal(ofm, golden)
 
 
+@pytest.mark.interpreted
 @pytest.mark.parametrize("seed", seeds(3), ids="seed{}".format)
 def test_every_rounding_matches_the_twin(seed: int) -> None:
     layer = build(np.random.default_rng(seed), np.int8, (1, 6, 17), 20)

@@ -42,6 +42,7 @@ def random_layer(kind: str, seed: int, limit: int) -> tuple[bytes, NDArray[np.in
     return m.build(), ifm
 
 
+@pytest.mark.interpreted
 @each_kind
 @pytest.mark.parametrize("seed", seeds(50), ids="seed{}".format)
 def test_random_layers_match_tflm(kind: str, seed: int) -> None:
@@ -49,6 +50,7 @@ def test_random_layers_match_tflm(kind: str, seed: int) -> None:
     np.testing.assert_array_equal(KINDS[kind][1](model, ifm), run_tflm(model, [ifm])[0])
 
 
+@pytest.mark.interpreted
 @each_kind
 @pytest.mark.parametrize("seed", seeds(15), ids="seed{}".format)
 def test_random_layers_match_the_twin(kind: str, seed: int) -> None:

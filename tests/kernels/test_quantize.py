@@ -22,6 +22,7 @@ from tests.support.tflm import run_tflm
 EVERY_INT8 = np.arange(-128, 128).astype(np.int8)
 
 
+@pytest.mark.interpreted
 @pytest.mark.parametrize("seed", seeds(40), ids="seed{}".format)
 def test_every_value_requantized_matches_tflm_and_the_twin(seed: int) -> None:
     rng = np.random.default_rng(seed)

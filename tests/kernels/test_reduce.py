@@ -32,6 +32,7 @@ def random_layer(
     return m.build(), ifm
 
 
+@pytest.mark.interpreted
 @pytest.mark.parametrize("keep_dims", [False, True])
 @pytest.mark.parametrize("axes", AXES, ids=str)
 @pytest.mark.parametrize("seed", seeds(6), ids="seed{}".format)
@@ -40,6 +41,7 @@ def test_random_layers_match_tflm(axes: tuple[int, ...], keep_dims: bool, seed: 
     np.testing.assert_array_equal(run_mean(model, ifm), run_tflm(model, [ifm])[0])
 
 
+@pytest.mark.interpreted
 @pytest.mark.parametrize("axes", AXES, ids=str)
 def test_random_layers_match_the_twin(axes: tuple[int, ...]) -> None:
     model, ifm = random_layer(1000, axes, keep_dims=len(axes) == 1)
@@ -104,6 +106,7 @@ def test_no_axes_rescale_only() -> None:
     np.testing.assert_array_equal(ofm, ifm + 1)
 
 
+@pytest.mark.interpreted
 @pytest.mark.parametrize("axes", AXES, ids=str)
 @pytest.mark.parametrize("seed", seeds(3), ids="seed{}".format)
 def test_random_sums_match_tflm_and_the_twin(axes: tuple[int, ...], seed: int) -> None:

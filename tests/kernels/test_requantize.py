@@ -26,6 +26,7 @@ def check(acc: ArrayLike, multiplier: ArrayLike, shift: ArrayLike) -> None:
     assert wrong.size == 0, [tuple(int(a[i]) for a in arrays) for i in wrong[:5]]
 
 
+@pytest.mark.interpreted
 @pytest.mark.parametrize("seed", seeds(10), ids="seed{}".format)
 def test_random_values_match_the_c_function(seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -50,6 +51,7 @@ def test_extreme_accumulators_match_the_c_function(shift: int) -> None:
         check(acc, np.full(acc.size, multiplier), np.full(acc.size, shift))
 
 
+@pytest.mark.interpreted
 @pytest.mark.parametrize("seed", seeds(10), ids="seed{}".format)
 def test_the_twin_matches_the_c_function(seed: int) -> None:
     rng = np.random.default_rng(seed)

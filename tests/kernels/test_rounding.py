@@ -45,6 +45,7 @@ def check(acc: ArrayLike, multiplier: ArrayLike, shift: ArrayLike, rounding: Rou
         assert value == rescale(*row, rounding=rounding), row
 
 
+@pytest.mark.interpreted
 @every_mode
 @pytest.mark.parametrize("seed", seeds(5), ids="seed{}".format)
 def test_random_values(seed: int, rounding: Rounding) -> None:
@@ -213,6 +214,7 @@ def twins_of(monkeypatch: pytest.MonkeyPatch) -> Callable[[Rounding], None]:
     return use
 
 
+@pytest.mark.interpreted
 @pytest.mark.parametrize("name", cases())
 def test_every_kernel_rounds_as_its_twin(name: str, twins_of: Callable[[Rounding], None]) -> None:
     kernel, twin, operands, arguments = cases()[name]

@@ -14,6 +14,7 @@ from tests.support.tflite_builder import Pair
 from tests.support.tflm import run_tflm
 
 
+@pytest.mark.interpreted
 @pytest.mark.parametrize("seed", seeds(20), ids="seed{}".format)
 def test_pad_matches_tflm_and_the_twin(seed: int) -> None:
     rng = np.random.default_rng(seed)

@@ -19,6 +19,7 @@ def model_of(shape: tuple[int, ...], scale: float, beta: float = 1.0) -> bytes:
     return m.build()
 
 
+@pytest.mark.interpreted
 @pytest.mark.parametrize("seed", seeds(60), ids="seed{}".format)
 def test_random_rows_match_tflm(seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -39,6 +40,7 @@ def int16_model(shape: tuple[int, ...], scale: float) -> bytes:
     return m.build()
 
 
+@pytest.mark.interpreted
 @pytest.mark.parametrize("seed", seeds(30), ids="seed{}".format)
 def test_random_rows_to_int16_match_tflm(seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -50,6 +52,7 @@ def test_random_rows_to_int16_match_tflm(seed: int) -> None:
     np.testing.assert_array_equal(ofm, run_tflm(int16_model(shape, scale), [ifm])[0])
 
 
+@pytest.mark.interpreted
 @pytest.mark.parametrize("seed", seeds(5), ids="seed{}".format)
 def test_random_rows_to_int16_match_the_twin(seed: int) -> None:
     rng = np.random.default_rng(1000 + seed)
@@ -83,6 +86,7 @@ def test_other_ranks_match_tflm(shape: tuple[int, ...]) -> None:
     np.testing.assert_array_equal(run_softmax(model, ifm), run_tflm(model, [ifm])[0])
 
 
+@pytest.mark.interpreted
 @pytest.mark.parametrize("seed", seeds(20), ids="seed{}".format)
 def test_random_rows_match_the_twin(seed: int) -> None:
     rng = np.random.default_rng(1000 + seed)
@@ -103,6 +107,7 @@ def test_long_equal_rows_match_the_twin_where_tflm_stops(length: int) -> None:
     )
 
 
+@pytest.mark.interpreted
 @pytest.mark.parametrize("scale", [0.01, 0.07, 0.11])
 def test_exponentials_match_the_twin_to_the_last_bit(scale: float) -> None:
     """The int8 output shows 8 of their 31 bits."""

@@ -123,6 +123,7 @@ def random_steps(rng: Rng, layer: Layer) -> list[Any]:
     return [random_int8(rng, shape) for _ in range(STEPS)]
 
 
+@pytest.mark.interpreted
 @pytest.mark.parametrize("seed", seeds(20), ids="seed{}".format)
 @pytest.mark.parametrize("dtype", [np.int16, np.int8])
 def test_random_steps_match_tflm(dtype: type[np.signedinteger[Any]], seed: int) -> None:
@@ -175,6 +176,7 @@ def twin(
     return ofm, np.array(memories, time.dtype).reshape(state.shape)
 
 
+@pytest.mark.interpreted
 @pytest.mark.parametrize("seed", seeds(4), ids="seed{}".format)
 @pytest.mark.parametrize("dtype", [np.int16, np.int8])
 def test_random_steps_match_the_twin(dtype: type[np.signedinteger[Any]], seed: int) -> None:

@@ -64,6 +64,7 @@ def random_layer(
     return m.build(), (a_data, random_int8(rng, b_shape))
 
 
+@pytest.mark.interpreted
 @pytest.mark.parametrize("seed", seeds(3), ids="seed{}".format)
 @pytest.mark.parametrize("shapes", SHAPES, ids=str)
 @pytest.mark.parametrize("code", CODES)
@@ -102,6 +103,7 @@ def test_ties_match_tflm(code: str, scale: float, zero_point: int) -> None:
     np.testing.assert_array_equal(run(code, model, *EVERY_PAIR), run_tflm(model, EVERY_PAIR)[0])
 
 
+@pytest.mark.interpreted
 @pytest.mark.parametrize("seed", seeds(3), ids="seed{}".format)
 @pytest.mark.parametrize("shapes", SHAPES[:3], ids=str)
 @pytest.mark.parametrize("code", CODES)

@@ -119,6 +119,7 @@ def arguments(model: bytes) -> tuple[list[Any], dict[str, Any]]:
     return [weights, bias], keywords
 
 
+@pytest.mark.interpreted
 @pytest.mark.parametrize("seed", seeds(12), ids="seed{}".format)
 @pytest.mark.parametrize(("depthwise", "bias_type"), KINDS)
 def test_random_convolutions_match_tflm(
@@ -132,6 +133,7 @@ def test_random_convolutions_match_tflm(
     np.testing.assert_array_equal(ofm, run_tflm(model, [ifm])[0])
 
 
+@pytest.mark.interpreted
 @pytest.mark.parametrize("seed", seeds(20), ids="seed{}".format)
 @pytest.mark.parametrize("per_channel", [False, True])
 def test_random_fully_connected_layers_match_tflm(per_channel: bool, seed: int) -> None:
@@ -148,6 +150,7 @@ def twin_rescale(acc: int, multiplier: int, shift: int) -> int:
     return (acc * reduced + half) >> (15 - shift)
 
 
+@pytest.mark.interpreted
 @pytest.mark.parametrize("seed", seeds(3), ids="seed{}".format)
 @pytest.mark.parametrize(("depthwise", "bias_type"), KINDS)
 def test_random_convolutions_match_the_twin(

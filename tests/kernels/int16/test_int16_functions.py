@@ -48,6 +48,7 @@ def test_sigmoids_of_every_value_match_tflm(code: str, scale: float) -> None:
     np.testing.assert_array_equal(ofm, tflm(code, EVERY_VALUE, scale, UNIT))
 
 
+@pytest.mark.interpreted
 @pytest.mark.parametrize("seed", seeds(10), ids="seed{}".format)
 @pytest.mark.parametrize("code", SIGMOIDS)
 def test_sigmoids_at_random_scales_match_tflm(code: str, seed: int) -> None:
