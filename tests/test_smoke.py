@@ -1,6 +1,7 @@
 """The whole path in a few seconds and without a simulator build: `pytest tests/test_smoke.py`."""
 
 import numpy as np
+import pytest
 
 from npu import zoo
 from npu.golden import compare, run_golden
@@ -8,6 +9,8 @@ from npu.model.tflite_reader import read_model
 from npu.offload.runner import CompiledNetwork, run_network
 from rtl.config import DEFAULT_PRESET, PRESETS
 from sim.hazards import check_dependencies
+
+pytestmark = pytest.mark.quick
 
 
 def test_the_shipped_network_from_file_to_class() -> None:

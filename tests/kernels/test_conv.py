@@ -136,6 +136,7 @@ def test_largest_sums_are_exact(channels: int, weight: int) -> None:
     check(model, ifm)
 
 
+@pytest.mark.quick
 @compiled_only
 def test_large_reductions_match_tflm() -> None:
     rng = np.random.default_rng(0)
@@ -145,6 +146,7 @@ def test_large_reductions_match_tflm() -> None:
     check(model, ifm)
 
 
+@pytest.mark.quick
 def test_inputs_need_not_be_contiguous() -> None:
     model, ifm = random_layer(7, 8)
     operands, arguments = conv_arguments(model)

@@ -40,6 +40,7 @@ def test_transpose_refuses_what_is_no_permutation(order: tuple[int, ...]) -> Non
         transpose(np.zeros((2, 3, 4), np.int8), order)
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("axis", [0, 1, -1])
 def test_concatenate(axis: int) -> None:
     parts = [np.full((2, 3), value, np.int8) for value in (1, 2, 3)]

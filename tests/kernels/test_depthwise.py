@@ -119,6 +119,7 @@ def test_extreme_zero_points_and_saturation_match_tflm(
     check(model, ifm)
 
 
+@pytest.mark.quick
 @pytest.mark.skipif(INTERPRETED, reason="too slow without Numba")
 @pytest.mark.parametrize("kernel", [(32, 32), (33, 32), (40, 52)], ids=str)
 def test_largest_sums_are_exact(kernel: Pair) -> None:

@@ -67,6 +67,7 @@ def test_random_layers_match_the_twin(seed: int) -> None:
     )
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("keep_num_dims", [False, True])
 def test_other_ranks_match_tflm(keep_num_dims: bool) -> None:
     rng = np.random.default_rng(0)

@@ -88,6 +88,7 @@ def test_random_transpose_convolutions_match_the_twin(seed: int) -> None:
 
 
 @pytest.mark.interpreted
+@pytest.mark.quick
 @pytest.mark.parametrize("case", REQUANTIZATIONS.values(), ids=list(REQUANTIZATIONS))
 def test_transpose_convolution_requantizes_as_the_twin(
     case: Callable[[Rng, int], Requantization],
@@ -157,6 +158,7 @@ def test_random_matrix_products_match_the_twin(seed: int) -> None:
     )
 
 
+@pytest.mark.quick
 def test_products_of_all_pairs_of_extremes() -> None:
     """One product per output: every pair of values, rescaled with ties."""
     values = np.arange(-128, 128).astype(np.int8)

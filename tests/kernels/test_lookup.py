@@ -85,6 +85,7 @@ def test_every_range_of_arguments_matches_tflm(kind: str, zero_point: int, scale
     assert_matches_tflm(kind, quantization | {"ofm_zero_point": -128})
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("alpha", [0.0, 0.01, 0.2, 1.0, 1.5, -0.3, -1.0])
 def test_slopes_match_tflm(alpha: float) -> None:
     quantization = {"ifm_scale": 0.1, "ifm_zero_point": 10, "ofm_scale": 0.1, "ofm_zero_point": -20}

@@ -115,6 +115,7 @@ def test_random_steps_match_tflm(dtype: type[np.signedinteger[Any]], seed: int) 
         states = following
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("exponent", [-15, -12, -11, -8, -4, 0])
 def test_every_scale_of_the_cell_matches_tflm(exponent: int) -> None:
     layer = build(

@@ -60,6 +60,7 @@ def test_random_layers_match_the_twin(kind: str, seed: int) -> None:
     np.testing.assert_array_equal(kernel(ifm, **arguments), twin(ifm, **arguments))
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("window", [(1, 2), (2, 2), (3, 2), (2, 5), (7, 7)], ids=str)
 def test_every_sum_of_an_average_matches_tflm(window: Pair) -> None:
     """Each channel holds another sum, from the least to the greatest: all ties, both signs."""

@@ -63,6 +63,7 @@ def test_ties_and_saturation_match_tflm(count: int, scale: float, zero_point: in
     np.testing.assert_array_equal(run_mean(model, ifm), run_tflm(model, [ifm])[0])
 
 
+@pytest.mark.quick
 @pytest.mark.skipif(INTERPRETED, reason="too slow without Numba")
 def test_large_counts_match_tflm() -> None:
     rng = np.random.default_rng(0)

@@ -44,6 +44,7 @@ def test_ties_and_their_neighbours_match_the_c_function(multiplier: int, right: 
     check(acc, np.full(acc.size, multiplier), np.full(acc.size, -right))
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("shift", [-31, -1, 0, 1, 7, 30])
 def test_extreme_accumulators_match_the_c_function(shift: int) -> None:
     acc = np.array([-(2**31), -(2**31) + 1, -(2**30), -1, 0, 1, 2**30, 2**31 - 1])

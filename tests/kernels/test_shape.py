@@ -43,6 +43,7 @@ def test_pad_refuses(arguments: tuple[NDArray[Any], list[Pair], int], message: s
         pad(ifm, pairs, value=value)
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("shape", [(24,), (2, 12), (-1, 4), (1, 2, 3, 4)], ids=str)
 def test_reshape_matches_tflm(shape: tuple[int, ...]) -> None:
     rng = np.random.default_rng(0)

@@ -72,6 +72,7 @@ def test_every_difference_matches_tflm(scale: float) -> None:
     np.testing.assert_array_equal(run_softmax(model, ifm), run_tflm(model, [ifm])[0])
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("length", [1, 2, 3, 255, 511])
 def test_equal_values_match_tflm(length: int) -> None:
     ifm = np.full((1, length), -7, np.int8)

@@ -117,6 +117,7 @@ def test_random_layers_match_the_twin(
     )
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("seed", [10, 20, 24, 33])
 def test_sub_keeps_its_quotients_double(seed: int) -> None:
     """As some versions of TFLM do not; with scales for which that makes other results."""

@@ -8,6 +8,8 @@ import pytest
 from rtl.config import DEFAULT_PRESET, PRESETS, ROUNDINGS, NpuConfig, load_config
 from rtl.errors import ConfigError
 
+pytestmark = pytest.mark.quick
+
 
 @pytest.mark.parametrize(
     ("parameters", "message"),

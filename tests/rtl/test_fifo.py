@@ -27,6 +27,7 @@ def test_fifo_keeps_order(depth: int, pause_in: float, pause_out: float) -> None
     assert received == items
 
 
+@pytest.mark.quick
 def test_fifo_fills_to_its_depth() -> None:
     fifo = StreamFifo(8, 4)
 

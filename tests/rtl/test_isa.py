@@ -8,6 +8,8 @@ import pytest
 from rtl.errors import EncodingError
 from rtl.isa import COMMANDS, Command, Opcode, decode_all, encode, encode_all
 
+pytestmark = pytest.mark.quick
+
 
 def random_command(opcode: Opcode, rng: random.Random) -> Command:
     fields = {}

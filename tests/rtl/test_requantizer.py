@@ -87,6 +87,7 @@ def requantized(
     return pipeline(Requantizer(rounding), Requantizer.LATENCY, settings, inputs)
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("rounding", ROUNDINGS)
 @pytest.mark.parametrize(
     ("seed", "zero_point", "low", "high"),

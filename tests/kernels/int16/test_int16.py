@@ -180,6 +180,7 @@ def test_random_convolutions_match_the_twin(
         assert ofm[n, oy, ox, k] == expected, f"seed {seed}"
 
 
+@pytest.mark.quick
 def test_rescaling_of_wide_accumulators() -> None:
     """Ties, both signs, the largest multipliers and every shift."""
     rng = np.random.default_rng(0)

@@ -70,6 +70,7 @@ def test_piecewise_functions_match_tflm(code: str, seed: int) -> None:
     np.testing.assert_array_equal(piecewise_int16(EVERY_VALUE, parameters=parameters), expected)
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("scale", [1e-5, 1e-4, 3e-3, 2.0])
 def test_relu6_matches_tflm(scale: float) -> None:
     scale = float(np.float32(scale))

@@ -185,6 +185,7 @@ def test_pooling() -> None:
     np.testing.assert_array_equal(maximum.run(ifm), max_pool2d(ifm, **arguments))
 
 
+@pytest.mark.quick
 @pytest.mark.parametrize("keep_dims", [False, True])
 @pytest.mark.parametrize("axes", [(1, 2), (-1,), (0, 1, 2, 3), ()], ids=str)
 def test_mean(axes: tuple[int, ...], keep_dims: bool) -> None:
@@ -254,6 +255,7 @@ def test_operands_need_not_be_contiguous_or_writeable() -> None:
     np.testing.assert_array_equal(prepared.run(constant), expected)
 
 
+@pytest.mark.quick
 @every_isa
 def test_program(isa: InstructionSet) -> None:
     """A convolution, a depthwise one and their sum with padding, in one arena with gaps."""

@@ -3,6 +3,8 @@ import pytest
 
 from npu.allocation import Request, allocate
 
+pytestmark = pytest.mark.quick
+
 
 def random_requests(seed: int) -> list[Request]:
     rng = np.random.default_rng(seed)

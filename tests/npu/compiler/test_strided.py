@@ -13,6 +13,8 @@ from npu.compiler.lowering.placing import place_map
 from npu.compiler.terms.geometry import Extent
 from npu.compiler.terms.strided import Loop, Strided
 
+pytestmark = pytest.mark.quick
+
 
 def positions(layout: Strided) -> np.ndarray:
     """The byte of every element."""

@@ -7,6 +7,8 @@ from npu.explore.space import LATENCY, PARAMETERS, Point, Space, parse_vary
 from rtl.config import NpuConfig
 from rtl.errors import ConfigError
 
+pytestmark = pytest.mark.quick
+
 
 def test_all_combinations_in_order() -> None:
     space = Space(NpuConfig(), 20, parse_vary(["pixels=4,8", "latency_cycles=10,20,40"]))

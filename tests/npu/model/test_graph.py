@@ -13,6 +13,8 @@ from tests.support.shared_models import shared_model
 from tests.support.tflite_builder import ModelBuilder
 from tests.support.tflite_file import ModelFile
 
+pytestmark = pytest.mark.quick
+
 
 @pytest.fixture(name="graph")
 def graph_fixture() -> Graph:
