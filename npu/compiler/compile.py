@@ -10,10 +10,11 @@ from npu.compiler.lowering.segment import lower_segment
 from npu.compiler.planning.plan import SegmentPlan, plan_segment
 from npu.compiler.planning.schedule import schedule
 from npu.compiler.stream.command_stream import CommandStream, Stream
-from npu.compiler.stream.commands import Prepared, grid
+from npu.compiler.stream.commands import grid
 from npu.compiler.stream.constants import ConstantItem, ConstantRegion, ConstantRing, TableSlot
-from npu.compiler.stream.pieces import PieceKey
+from npu.compiler.terms.command import CommandDraft
 from npu.compiler.terms.layout import parameter_bytes, weight_bytes
+from npu.compiler.terms.piece import PieceKey
 from npu.compiler.terms.segment import Segment
 from npu.compiler.terms.steps import CommandStep, GridStep, Step
 from npu.model.graph import Graph
@@ -144,7 +145,7 @@ def _emit(
     stream = CommandStream(config.config_id)
     positions: dict[int, list[int]] = {}
 
-    def put(command: Prepared) -> int:
+    def put(command: CommandDraft) -> int:
         return stream.add(
             command.opcode,
             command.fields,
@@ -159,7 +160,7 @@ def _emit(
             loads = [load for _, load in found]
             bases = [base for base, _ in found]
             command = grid(
-                step.task, step.piece, step.region, step.ifm, step.ofm, bases[0], bases[1], config
+                step.task, step.piece, step.area, step.ifm, step.ofm, bases[0], bases[1], config
             )
             commands = [*(load for load in loads if load is not None), command]
         elif isinstance(step, CommandStep):

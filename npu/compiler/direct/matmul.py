@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import product
 
-from npu.compiler.stream.commands import Prepared
 from npu.compiler.stream.estimate import COMPUTE_OVERHEAD, TRANSFER_OVERHEAD, row_transfer_cycles
 from npu.compiler.stream.transfers import ROW_LIMIT, Gather, Scatter, load_fields
-from npu.compiler.stream.waits import Access, Memory, strided_bytes
+from npu.compiler.terms.command import CommandDraft
 from npu.compiler.terms.direct import DirectContext, DirectWork
 from npu.compiler.terms.geometry import ceil_div
+from npu.compiler.terms.memory import Access, Memory, strided_bytes
 from npu.compiler.terms.steps import CommandStep, Step, WeightStep
 from npu.compiler.terms.strided import Strided
 from rtl.config import NpuConfig
@@ -191,7 +191,7 @@ class _Part:
 
     def commands(
         self, context: DirectContext, b: int, first: int, blocks: int, depth: int, base: int
-    ) -> Iterable[Prepared]:
+    ) -> Iterable[CommandDraft]:
         """Multiply by the columns of result words from `first` on.
 
         The weights of `blocks` blocks of `depth` groups go to weight word `base`.
@@ -212,7 +212,7 @@ class _Part:
         depth: int,
         base: int,
         constant: int | None,
-    ) -> Prepared:
+    ) -> CommandDraft:
         """The LOAD of one tap's weights for one block."""
         work, config = self._work, self._config
         columns = min(depth * config.channels, work.ofm.shape[-1] - column)
@@ -243,9 +243,9 @@ class _Part:
             fields["rows"], columns * work.depth, columns * self._planes, config
         )
         reads = (read,) if region == Region.ARENA else ()
-        return Prepared(Opcode.LOAD, fields, reads, (written,), cycles)
+        return CommandDraft(Opcode.LOAD, fields, reads, (written,), cycles)
 
-    def _conv(self, first: int, blocks: int, depth: int, base: int) -> Prepared:
+    def _conv(self, first: int, blocks: int, depth: int, base: int) -> CommandDraft:
         work, config, rows = self._work, self._config, self._rows
         taps = work.taps
         words = blocks * depth // config.groups_per_word
@@ -294,4 +294,4 @@ class _Part:
         )
         writes = (Access(Memory.SCRATCHPAD, ofm, rows * words),)
         cycles = ceil_div(rows, config.pixels) * size
-        return Prepared(Opcode.CONV, fields, reads, writes, cycles)
+        return CommandDraft(Opcode.CONV, fields, reads, writes, cycles)

@@ -11,19 +11,20 @@ from itertools import product
 
 import numpy as np
 
-from npu.compiler.stream.commands import Prepared, View
 from npu.compiler.stream.estimate import COMPUTE_OVERHEAD, ROW_OVERHEAD, TRANSFER_OVERHEAD
-from npu.compiler.stream.pieces import PieceKey, cut
+from npu.compiler.stream.pieces import cut
 from npu.compiler.stream.transfers import ROW_LIMIT, Scatter, load_fields, word_limit
-from npu.compiler.stream.waits import Access, Memory, strided_bytes
+from npu.compiler.terms.command import CommandDraft
 from npu.compiler.terms.direct import DirectContext
-from npu.compiler.terms.geometry import Extent, Kernel, Region, ceil_div
+from npu.compiler.terms.geometry import Area, Extent, Window, ceil_div
+from npu.compiler.terms.memory import Access, Memory, strided_bytes
+from npu.compiler.terms.piece import PieceKey
 from npu.compiler.terms.steps import CommandStep, GridStep, Step
 from npu.compiler.terms.strided import Loop
 from npu.compiler.terms.tasks import IDENTITY, GridTask
+from npu.compiler.terms.view import View
 from rtl.config import NpuConfig
-from rtl.isa import Opcode
-from rtl.isa import Region as MemoryRegion
+from rtl.isa import Opcode, Region
 
 PREFERRED_COLUMNS = 64
 """Columns at once that make the commands long enough; beyond, more rows are worth more."""
@@ -119,9 +120,9 @@ class Turn:
         ofm = View.dense(base + task.ifm.pixels, (0, task.ofm.height), task.ofm, config)
         for piece in cut(task, 1, config):
             # the weights are the same for all parts
-            kernel = Region(0, task.kernel.height, 0, task.ofm.channels)
-            key = PieceKey(position, kernel, piece.first)
-            yield GridStep(position, key, task, piece, task.region, ifm, ofm)
+            area = Area(0, task.window.height, 0, task.ofm.channels)
+            key = PieceKey(position, area, piece.first)
+            yield GridStep(position, key, task, piece, task.area, ifm, ofm)
         if self._packed(config.lanes):
             whole, rest = divmod(columns, group)
             stores = [
@@ -161,9 +162,11 @@ class Turn:
         planes = ceil_div(PICKED_COLUMNS[config.lanes] * self._channels(config), config.lanes)
         return (rows + ceil_div(rows, config.lanes) * planes) * groups
 
-    def _load(self, base: int, ifm: Extent, columns: int, read: int, config: NpuConfig) -> Prepared:
+    def _load(
+        self, base: int, ifm: Extent, columns: int, read: int, config: NpuConfig
+    ) -> CommandDraft:
         fields = load_fields(
-            region=MemoryRegion.ARENA,
+            region=Region.ARENA,
             offset=read,
             rows=ifm.height,
             row_bytes=columns,
@@ -177,7 +180,7 @@ class Turn:
         taken = strided_bytes(read, ifm.height, self.rows.read, columns)
         written = Access(Memory.SCRATCHPAD, base, ifm.pixels)
         cycles = max(ifm.pixels, ROW_OVERHEAD * ifm.height)
-        return Prepared(Opcode.LOAD, fields, (taken,), (written,), cycles)
+        return CommandDraft(Opcode.LOAD, fields, (taken,), (written,), cycles)
 
     def _task(self, rows: int, columns: int, config: NpuConfig) -> GridTask:
         """The CONV that gathers rows as the channels of columns."""
@@ -192,8 +195,8 @@ class Turn:
             opcode=Opcode.CONV,
             ifm=Extent(rows, ofm.width, group),
             ofm=ofm,
-            kernel=Kernel(height=channels, stride_y=channels),
-            region=Region(0, ofm.height, 0, ofm.width),
+            window=Window(height=channels, stride_y=channels),
+            area=Area(0, ofm.height, 0, ofm.width),
             weights=weights.reshape(outputs, channels, 1, group),
             bias=np.zeros(outputs, np.int32),
             multiplier=np.full(outputs, IDENTITY[0], np.int32),

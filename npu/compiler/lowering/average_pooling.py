@@ -1,6 +1,6 @@
 """AVERAGE_POOL_2D as depthwise convolutions with constant weights.
 
-TFLM divides the sum by the number of taps inside the map, rounding half away from zero. A region
+TFLM divides the sum by the number of taps inside the map, rounding half away from zero. An area
 of outputs with the same number of taps is one DEPTHWISE whose requantization divides by it.
 """
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from kernels.requantize import Rounding
 from npu.compiler.errors import CompileError
-from npu.compiler.terms.geometry import Extent, Kernel, Region
+from npu.compiler.terms.geometry import Area, Extent, Window
 from npu.compiler.terms.tasks import IDENTITY, GridTask
 from npu.model.quant_params import WindowGeometry
 from rtl.isa import Opcode
@@ -102,7 +102,7 @@ def averaging_tasks(
                 opcode=Opcode.DEPTHWISE,
                 ifm=ifm,
                 ofm=ofm,
-                kernel=Kernel(
+                window=Window(
                     height=height,
                     width=width,
                     stride_y=windows.stride[0],
@@ -110,7 +110,7 @@ def averaging_tasks(
                     pad_top=pad_top,
                     pad_left=pad_left,
                 ),
-                region=Region(y0, y1, x0, x1),
+                area=Area(y0, y1, x0, x1),
                 weights=np.full((height, width, ifm.channels), weight, np.int8),
                 bias=np.zeros(ifm.channels, np.int32),
                 multiplier=np.full(ifm.channels, multiplier, np.int32),

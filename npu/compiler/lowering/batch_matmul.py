@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from kernels.quantization import mul_multiplier
 from npu.compiler.direct.matmul import MatMul, find_taps
 from npu.compiler.stream.transfers import STRIDE_LIMIT
+from npu.compiler.terms.operator import constant_source
 from npu.compiler.terms.strided import Strided
-from npu.compiler.terms.tasks import constant_source
 from npu.model.graph import Graph, Operator
 from npu.model.options import BatchMatMulOptions
 from npu.model.quant_params import blamed_on, scale_and_zero_point

@@ -9,8 +9,9 @@ from kernels.lookup import UNARY_KINDS
 from kernels.quantization import add_parameters, mul_multiplier
 from kernels.requantize import Rounding
 from npu.compiler.terms.geometry import Extent
+from npu.compiler.terms.operator import LoweredOperator, constant_source
 from npu.compiler.terms.shapes import is_map, map_extent, natural_extent
-from npu.compiler.terms.tasks import ElementwiseTask, LoweredOperator, constant_source
+from npu.compiler.terms.tasks import ElementwiseTask
 from npu.model.graph import Graph, Operator, Tensor
 from npu.model.options import ElementwiseOptions
 from npu.model.quant_params import activation_range, blamed_on, scale_and_zero_point

@@ -11,11 +11,12 @@ from npu.compiler.lowering.average_pooling import averaging_tasks
 from npu.compiler.lowering.elementwise import FUNCTIONS, TABLE_KINDS, lower_elementwise
 from npu.compiler.lowering.padding import PAD_KINDS, lower_padding
 from npu.compiler.lowering.reduction import REDUCTION_KINDS, lower_reduction
-from npu.compiler.terms.geometry import Extent, Kernel, Region
+from npu.compiler.terms.geometry import Area, Extent, Window
 from npu.compiler.terms.layout import fold_zero_point
 from npu.compiler.terms.normalize import normalize
+from npu.compiler.terms.operator import LoweredOperator
 from npu.compiler.terms.shapes import natural_extent
-from npu.compiler.terms.tasks import IDENTITY, GridTask, LoweredOperator
+from npu.compiler.terms.tasks import IDENTITY, GridTask
 from npu.model.graph import Graph, Operator
 from npu.model.options import (
     Conv2DOptions,
@@ -86,8 +87,8 @@ def _constant(graph: Graph, op: Operator, position: int) -> NDArray[np.int8]:
     return data
 
 
-def _whole(extent: Extent) -> Region:
-    return Region(0, extent.height, 0, extent.width)
+def _whole(extent: Extent) -> Area:
+    return Area(0, extent.height, 0, extent.width)
 
 
 def _convolution(
@@ -119,7 +120,7 @@ def _convolution(
         opcode=opcode,
         ifm=ifm,
         ofm=ofm,
-        kernel=Kernel(
+        window=Window(
             height=windows.kernel[0],
             width=windows.kernel[1],
             stride_y=windows.stride[0],
@@ -129,7 +130,7 @@ def _convolution(
             pad_top=windows.padding[0] + pad_top,
             pad_left=windows.padding[1] + pad_left,
         ),
-        region=_whole(ofm),
+        area=_whole(ofm),
         weights=weights,
         groups=groups,
         bias=bias,
@@ -157,8 +158,8 @@ def _fully_connected(
         opcode=Opcode.CONV,
         ifm=ifm,
         ofm=ofm,
-        kernel=Kernel(height=height, width=width),
-        region=_whole(ofm),
+        window=Window(height=height, width=width),
+        area=_whole(ofm),
         weights=weights.reshape(outputs, height, width, ifm.channels),
         bias=fold_zero_point(parameters.bias, weights, parameters.ifm_zero_point, 0),
         **parameters.arguments(),
@@ -178,7 +179,7 @@ def _max_pool(
         opcode=Opcode.MAX_POOL,
         ifm=_extent(graph, op.inputs[0], extents),
         ofm=ofm,
-        kernel=Kernel(
+        window=Window(
             height=windows.kernel[0],
             width=windows.kernel[1],
             stride_y=windows.stride[0],
@@ -186,7 +187,7 @@ def _max_pool(
             pad_top=windows.padding[0],
             pad_left=windows.padding[1],
         ),
-        region=_whole(ofm),
+        area=_whole(ofm),
         weights=None,
         bias=np.zeros(ofm.channels, np.int32),
         multiplier=np.full(ofm.channels, IDENTITY[0], np.int32),

@@ -8,10 +8,11 @@ from collections.abc import Collection
 
 import numpy as np
 
-from npu.compiler.terms.geometry import Kernel, Region
+from npu.compiler.terms.geometry import Area, Window
 from npu.compiler.terms.normalize import FIELD_LIMIT
+from npu.compiler.terms.operator import LoweredOperator
 from npu.compiler.terms.shapes import map_extent
-from npu.compiler.terms.tasks import IDENTITY, GridTask, LoweredOperator
+from npu.compiler.terms.tasks import IDENTITY, GridTask
 from npu.model.graph import Graph, Operator
 from npu.model.quant_params import scale_and_zero_point, window_geometry
 from rtl.isa import Opcode
@@ -80,8 +81,8 @@ def lower_padding(graph: Graph, op: Operator) -> LoweredOperator:
         opcode=Opcode.MAX_POOL if weights is None else Opcode.CONV,
         ifm=ifm,
         ofm=ofm,
-        kernel=Kernel(pad_top=amounts[0][0], pad_left=amounts[1][0]),
-        region=Region(0, ofm.height, 0, ofm.width),
+        window=Window(pad_top=amounts[0][0], pad_left=amounts[1][0]),
+        area=Area(0, ofm.height, 0, ofm.width),
         weights=weights,
         bias=bias,
         multiplier=np.full(ofm.channels, IDENTITY[0], np.int32),

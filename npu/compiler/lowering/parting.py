@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 
 from npu.compiler.terms.geometry import Extent, Place, PlacePart
-from npu.compiler.terms.tasks import LoweredOperator
+from npu.compiler.terms.operator import LoweredOperator
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,10 +6,11 @@ Sums over pixels are DEPTHWISE, sums over channels CONV with weights of one.
 import numpy as np
 
 from kernels.quantization import mean_multiplier, rescale_multiplier
-from npu.compiler.terms.geometry import Extent, Kernel, Region
+from npu.compiler.terms.geometry import Area, Extent, Window
 from npu.compiler.terms.normalize import FIELD_LIMIT
+from npu.compiler.terms.operator import LoweredOperator
 from npu.compiler.terms.shapes import map_axes, map_extent
-from npu.compiler.terms.tasks import IDENTITY, GridTask, LoweredOperator
+from npu.compiler.terms.tasks import IDENTITY, GridTask
 from npu.model.graph import Graph, Operator
 from npu.model.options import Activation
 from npu.model.quant_params import activation_range, blamed_on, scale_and_zero_point
@@ -53,7 +54,7 @@ def lower_reduction(graph: Graph, op: Operator) -> LoweredOperator:
     """Lower MEAN, SUM or REDUCE_MAX."""
     ifm, (over_height, over_width, over_channels) = reduction_map(graph, op)
     ofm = reduced_extent(graph, op)
-    kernel = Kernel(height=ifm.height if over_height else 1, width=ifm.width if over_width else 1)
+    window = Window(height=ifm.height if over_height else 1, width=ifm.width if over_width else 1)
     low, high = activation_range(graph, op, Activation.NONE)
     count = ifm.size // ofm.size
     multiplier, shift = IDENTITY
@@ -62,7 +63,7 @@ def lower_reduction(graph: Graph, op: Operator) -> LoweredOperator:
     if op.kind in SUM_KINDS:
         multiplier, shift = _rescaling(graph, op, count)
         opcode = Opcode.CONV if over_channels else Opcode.DEPTHWISE
-        weights = np.ones((kernel.height, kernel.width, ifm.channels), np.int8)
+        weights = np.ones((window.height, window.width, ifm.channels), np.int8)
         weights = weights[None] if over_channels else weights
         bias = -count * scale_and_zero_point(graph.tensors[op.inputs[0]])[1]
         ifm_zero_point = 0
@@ -71,8 +72,8 @@ def lower_reduction(graph: Graph, op: Operator) -> LoweredOperator:
         opcode=opcode,
         ifm=ifm,
         ofm=ofm,
-        kernel=kernel,
-        region=Region(0, ofm.height, 0, ofm.width),
+        window=window,
+        area=Area(0, ofm.height, 0, ofm.width),
         weights=weights,
         bias=np.full(ofm.channels, bias, np.int32),
         multiplier=np.full(ofm.channels, multiplier, np.int32),

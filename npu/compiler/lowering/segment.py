@@ -25,10 +25,11 @@ from npu.compiler.lowering.views import CopyNeeded, Views
 from npu.compiler.terms.direct import DirectWork
 from npu.compiler.terms.geometry import Extent, Place, PlacePart
 from npu.compiler.terms.normalize import FIELD_LIMIT
+from npu.compiler.terms.operator import LoweredOperator
 from npu.compiler.terms.segment import LoweredSegment, Segment
 from npu.compiler.terms.shapes import natural_extent
 from npu.compiler.terms.strided import Change, Strided
-from npu.compiler.terms.tasks import ElementwiseTask, LoweredOperator
+from npu.compiler.terms.tasks import ElementwiseTask
 from npu.model.graph import Graph, Operator
 from rtl.config import NpuConfig
 

@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 
 from npu.compiler.lowering.movement import nearest_steps
 from npu.compiler.stream.estimate import ROW_OVERHEAD
-from npu.compiler.terms.geometry import Extent, Kernel, Region, ceil_div
+from npu.compiler.terms.geometry import Area, Extent, Window, ceil_div
 from npu.compiler.terms.layout import fold_zero_point
 from npu.compiler.terms.normalize import normalize
+from npu.compiler.terms.operator import LoweredOperator
 from npu.compiler.terms.shapes import CHANNEL_LIMIT, natural_extent
 from npu.compiler.terms.strided import Change
-from npu.compiler.terms.tasks import IDENTITY, GridTask, LoweredOperator
+from npu.compiler.terms.tasks import IDENTITY, GridTask
 from npu.model.graph import Graph, Operator
 from npu.model.options import TransposeConvOptions
 from npu.model.quant_params import ProductParameters, product_parameters, transposed_padding
@@ -136,10 +137,10 @@ def _phase_task(
         opcode=Opcode.CONV,
         ifm=ifm,
         ofm=ofm,
-        kernel=Kernel(
+        window=Window(
             height=height, width=width, pad_top=-kernel.top, pad_left=-kernel.left - column
         ),
-        region=Region(0, ofm.height, 0, ofm.width),
+        area=Area(0, ofm.height, 0, ofm.width),
         weights=kernel.weights,
         bias=fold_zero_point(bias, kernel.weights, parameters.ifm_zero_point, 0),
         **arguments,
@@ -190,8 +191,8 @@ def lower_enlargement(graph: Graph, op: Operator) -> LoweredOperator:
         opcode=Opcode.CONV,
         ifm=ifm,
         ofm=ofm,
-        kernel=Kernel(),
-        region=Region(0, ofm.height, 0, ofm.width),
+        window=Window(),
+        area=Area(0, ofm.height, 0, ofm.width),
         weights=np.tile(identity, (columns, 1)).reshape(outputs, 1, 1, ifm.channels),
         bias=np.zeros(outputs, np.int32),
         multiplier=np.full(outputs, IDENTITY[0], np.int32),

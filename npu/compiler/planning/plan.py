@@ -13,7 +13,7 @@ from npu.allocation import Request, allocate
 from npu.compiler.errors import CompileError
 from npu.compiler.planning.groups import GroupPlanner
 from npu.compiler.planning.stripes import GroupPlan, Residence, make_member
-from npu.compiler.terms.tasks import LoweredOperator
+from npu.compiler.terms.operator import LoweredOperator
 from rtl.config import NpuConfig
 
 MARGINS = (0, 1, 2, 4)

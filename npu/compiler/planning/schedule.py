@@ -13,18 +13,19 @@ from npu.compiler.planning.stripes import (
     compute_cycles,
     row_demand,
 )
-from npu.compiler.stream.commands import View
 from npu.compiler.stream.elementwise import elementwise
 from npu.compiler.stream.estimate import COMPUTE_OVERHEAD
 from npu.compiler.stream.folded_loads import load_folded
 from npu.compiler.stream.map_transfers import load_rows, store_rows
-from npu.compiler.stream.pieces import Piece, PieceKey, constant_size, cut, tapered
+from npu.compiler.stream.pieces import constant_size, cut, tapered
 from npu.compiler.terms.direct import DirectContext
-from npu.compiler.terms.geometry import Region, Rows
+from npu.compiler.terms.geometry import Area, Rows
+from npu.compiler.terms.piece import Piece, PieceKey
 from npu.compiler.terms.steps import CommandStep, GridStep, Step
 from npu.compiler.terms.tasks import ElementwiseTask, GridTask
+from npu.compiler.terms.view import View
 from rtl.config import NpuConfig
-from rtl.isa import Region as MemoryRegion
+from rtl.isa import Region
 
 
 def schedule(
@@ -153,13 +154,13 @@ class _GroupSteps:
                 for command in elementwise(task, rows, *operands, ofm, self._config):
                     yield CommandStep(position, command, task.table)
                 continue
-            low, high = max(rows[0], task.region.y0), min(rows[1], task.region.y1)
+            low, high = max(rows[0], task.area.y0), min(rows[1], task.area.y1)
             if low >= high:
                 continue
-            region = Region(low, high, task.region.x0, task.region.x1)
+            area = Area(low, high, task.area.x0, task.area.x1)
             for piece in cut_pieces:
-                key = PieceKey(position, task.region, piece.first)
-                yield GridStep(position, key, task, piece, region, views[0], ofm)
+                key = PieceKey(position, task.area, piece.first)
+                yield GridStep(position, key, task, piece, area, views[0], ofm)
         local = member.output.residence == Residence.LOCAL
         if member.output.in_arena or (local and member.op.target in self._stored):
             yield from self._store(position, member, ofm, rows)
@@ -178,9 +179,9 @@ class _GroupSteps:
         rows = (first, needed[1])
         task = member.op.tasks[0]
         if operand.fold is None:
-            region = MemoryRegion.ARENA
+            region = Region.ARENA
             if operand.tensor in member.op.constants:
-                region = MemoryRegion.CONSTANTS
+                region = Region.CONSTANTS
             plane = 0
             for part in operand.parts:
                 extent = replace(operand.external, channels=part.channels)

@@ -12,7 +12,8 @@ from dataclasses import dataclass, replace
 from npu.compiler.stream.estimate import grid_cycles
 from npu.compiler.stream.folding import Fold, choose_fold, folded
 from npu.compiler.terms.geometry import NO_MAP, Extent, Place, PlacePart, Rows, ceil_div
-from npu.compiler.terms.tasks import ElementwiseTask, GridTask, LoweredOperator
+from npu.compiler.terms.operator import LoweredOperator
+from npu.compiler.terms.tasks import ElementwiseTask, GridTask
 from rtl.config import NpuConfig
 
 
@@ -183,13 +184,13 @@ def compute_cycles(op: LoweredOperator, rows: Rows, config: NpuConfig) -> int:
         if isinstance(task, ElementwiseTask):
             total += op.ofm.planes(config.lanes) * op.ofm.width * (rows[1] - rows[0])
             continue
-        count = min(rows[1], task.region.y1) - max(rows[0], task.region.y0)
+        count = min(rows[1], task.area.y1) - max(rows[0], task.area.y0)
         if count > 0:
             words = task.ofm.planes(config.lanes)
             total += grid_cycles(
                 task,
                 rows=count,
-                columns=task.region.x1 - task.region.x0,
+                columns=task.area.x1 - task.area.x0,
                 words=words,
                 depth=words * config.groups_per_word,
                 planes=ceil_div(task.ifm.planes(config.lanes), task.groups),

@@ -9,7 +9,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from npu.compiler.stream.estimate import COMPUTE_OVERHEAD, MEMORY_LATENCY, TRANSFER_OVERHEAD
-from npu.compiler.stream.waits import Access, Memory, RangeTracker
+from npu.compiler.stream.waits import RangeTracker
+from npu.compiler.terms.memory import Access, Memory
 from rtl.isa import COMMANDS, WAIT_BITS, Command, Engine, Opcode
 
 ENGINES = (Engine.LOAD, Engine.COMPUTE, Engine.STORE)

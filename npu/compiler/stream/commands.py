@@ -1,75 +1,25 @@
 """Single commands: their fields, the memory that they touch, and an estimate of their cycles."""
 
-from dataclasses import dataclass, replace
-
 from npu.compiler.stream.estimate import grid_cycles, transfer_cycles
-from npu.compiler.stream.pieces import Piece, weight_words
-from npu.compiler.stream.waits import Access, Memory
-from npu.compiler.terms.geometry import Extent, Region, ceil_div
+from npu.compiler.stream.pieces import weight_words
+from npu.compiler.terms.command import ADDRESS_MASK, CommandDraft
+from npu.compiler.terms.geometry import Area, ceil_div
 from npu.compiler.terms.layout import input_planes
+from npu.compiler.terms.memory import Access, Memory
 from npu.compiler.terms.normalize import FIELD_LIMIT, joins_rows
+from npu.compiler.terms.piece import Piece
 from npu.compiler.terms.tasks import GridTask
+from npu.compiler.terms.view import View
 from rtl.config import BIAS_BYTES, PARAMETER_BYTES, NpuConfig
-from rtl.isa import ADDRESS_BITS, Destination, Opcode
-from rtl.isa import Region as MemoryRegion
+from rtl.isa import Destination, Opcode, Region
 
-ADDRESS_MASK = (1 << ADDRESS_BITS) - 1
 MAX_FLAT_PIXELS = (1 << 16) - 1
 """The widest output row that a command can hold."""
 
 
-@dataclass(frozen=True)
-class Prepared:
-    """A command without its waits."""
-
-    opcode: Opcode
-    fields: dict[str, int]
-    reads: tuple[Access, ...]
-    writes: tuple[Access, ...]
-    cycles: int
-
-
-@dataclass(frozen=True, slots=True)
-class View:
-    """Rows of a feature map, from `row0` on, in the scratchpad from word `base` on.
-
-    `row_pitch` and `plane_pitch` are words from one row, and one plane, to the next.
-    """
-
-    base: int
-    row0: int
-    width: int
-    planes: int
-    row_pitch: int
-    plane_pitch: int
-
-    @classmethod
-    def dense(cls, base: int, rows: tuple[int, int], extent: Extent, config: NpuConfig) -> "View":
-        """Rows `first..end` of a map of `extent` that follow each other."""
-        count = rows[1] - rows[0]
-        planes = extent.planes(config.lanes)
-        return cls(base, rows[0], extent.width, planes, extent.width, count * extent.width)
-
-    def part(self, first: int, planes: int) -> "View":
-        """`planes` planes from `first` on."""
-        return replace(self, base=self.base + first * self.plane_pitch, planes=planes)
-
-    def address(self, plane: int, row: int, column: int = 0) -> int:
-        """Word address; rows and columns outside the view give imaginary addresses."""
-        return self.base + plane * self.plane_pitch + (row - self.row0) * self.row_pitch + column
-
-    def access(self, planes: tuple[int, int], rows: tuple[int, int]) -> Access:
-        """The words of planes `first..end` and rows `first..end`."""
-        start = self.address(planes[0], rows[0])
-        # between rows that are apart, the words of others count as touched, too
-        length = (rows[1] - rows[0] - 1) * self.row_pitch + self.width
-        count = planes[1] - planes[0]
-        return Access(Memory.SCRATCHPAD, start, length, count, self.plane_pitch)
-
-
 def load_constants(
     destination: Destination, offset: int, base: int, size: int, config: NpuConfig
-) -> Prepared:
+) -> CommandDraft:
     """LOAD `size` bytes at `offset` of the constants to a buffer.
 
     `base` counts weight words, parameter blocks, or units of the table.
@@ -86,7 +36,7 @@ def load_constants(
             written = Access(Memory.PARAMETERS, base, blocks)
     fields = {
         "offset": offset,
-        "region": MemoryRegion.CONSTANTS,
+        "region": Region.CONSTANTS,
         "destination": destination,
         "rows": 1,
         "pad_value": 0,
@@ -105,7 +55,7 @@ def load_constants(
         "plane_pitch": 0,
     }
     cycles = transfer_cycles(size, units, config)
-    return Prepared(Opcode.LOAD, fields, (), (written,), cycles)
+    return CommandDraft(Opcode.LOAD, fields, (), (written,), cycles)
 
 
 def block_units(destination: Destination) -> int:
@@ -116,24 +66,24 @@ def block_units(destination: Destination) -> int:
 def grid(
     task: GridTask,
     piece: Piece,
-    region: Region,
+    area: Area,
     ifm: View,
     ofm: View,
     weight_base: int,
     parameter_base: int,
     config: NpuConfig,
-) -> Prepared:
-    """CONV, DEPTHWISE or MAX_POOL: `piece` of the outputs in `region`."""
-    kernel = task.kernel
+) -> CommandDraft:
+    """CONV, DEPTHWISE or MAX_POOL: `piece` of the outputs in `area`."""
+    window = task.window
     end = piece.end(config)
-    first_row, end_row = task.input_rows(region.y0, region.y1)
-    top = region.y0 * kernel.stride_y - kernel.pad_top
-    left = region.x0 * kernel.stride_x - kernel.pad_left
+    first_row, end_row = task.input_rows(area.y0, area.y1)
+    top = area.y0 * window.stride_y - window.pad_top
+    left = area.x0 * window.stride_x - window.pad_left
     first_column = max(left, 0)
     # rows behind the map are padding as much as rows in front of it
     pad_top = first_row - top if top < task.ifm.height else FIELD_LIMIT
     pad_left = first_column - left
-    rows, columns = region.y1 - region.y0, region.x1 - region.x0
+    rows, columns = area.y1 - area.y0, area.x1 - area.x0
     ifm_rows, ifm_columns = end_row - first_row, task.ifm.width - first_column
     if task.opcode == Opcode.CONV:
         planes = input_planes(task, piece.first, end, config)
@@ -141,14 +91,14 @@ def grid(
         planes = piece.first, end
     taps = task.taps_per_step(config)
     origin = ifm.address(planes[0], first_row - pad_top, first_column) - pad_left
-    taps_y, taps_x = kernel.height, ceil_div(kernel.width, taps)
-    tap_step = taps if taps > 1 else kernel.dilation_x
+    taps_y, taps_x = window.height, ceil_div(window.width, taps)
+    tap_step = taps if taps > 1 else window.dilation_x
     # pixels of dense rows follow each other
     dense = columns == ifm.width == ifm.row_pitch == ofm.width == ofm.row_pitch
     fits = pad_top * columns <= FIELD_LIMIT and max(rows, ifm_rows) * columns <= MAX_FLAT_PIXELS
     if joins_rows(task) and dense and fits:
-        taps_y, taps_x = 1, kernel.height
-        tap_step = kernel.dilation_y * columns if taps_x > 1 else 1
+        taps_y, taps_x = 1, window.height
+        tap_step = window.dilation_y * columns if taps_x > 1 else 1
         pad_top, pad_left = 0, pad_top * columns
         ifm_rows, ifm_columns = 1, ifm_rows * columns
         rows, columns = 1, rows * columns
@@ -157,9 +107,9 @@ def grid(
     fields = {
         "ifm_origin": origin & ADDRESS_MASK,
         "ifm_plane_pitch": ifm.plane_pitch & ADDRESS_MASK,
-        "ifm_row_step": kernel.stride_y * ifm.row_pitch & ADDRESS_MASK,
-        "ifm_tap_row_step": kernel.dilation_y * ifm.row_pitch & ADDRESS_MASK,
-        "group_step": pixels * kernel.stride_x,
+        "ifm_row_step": window.stride_y * ifm.row_pitch & ADDRESS_MASK,
+        "ifm_tap_row_step": window.dilation_y * ifm.row_pitch & ADDRESS_MASK,
+        "group_step": pixels * window.stride_x,
         "tap_step": tap_step,
         "window_stride": task.window_stride(),
         "group_pixels": pixels,
@@ -174,14 +124,14 @@ def grid(
         "channel_steps": planes[1] - planes[0] if task.opcode == Opcode.CONV else 1,
         "blocks": piece.blocks,
         "depth": piece.depth,
-        "stride_y": kernel.stride_y,
-        "dilation_y": kernel.dilation_y,
+        "stride_y": window.stride_y,
+        "dilation_y": window.dilation_y,
         "pad_top": pad_top,
         "pad_left": pad_left,
         "weight_base": weight_base,
         "parameter_base": parameter_base,
         "activation_min": task.activation_min,
-        "ofm_base": ofm.address(piece.first, region.y0, region.x0),
+        "ofm_base": ofm.address(piece.first, area.y0, area.x0),
         "ofm_plane_pitch": ofm.plane_pitch & ADDRESS_MASK,
         "ofm_row_pitch": ofm.row_pitch,
         "ofm_zero_point": task.ofm_zero_point,
@@ -201,8 +151,8 @@ def grid(
         planes=planes[1] - planes[0],
         config=config,
     )
-    writes = (ofm.access((piece.first, end), (region.y0, region.y1)),)
-    return Prepared(task.opcode, fields, tuple(reads), writes, cycles)
+    writes = (ofm.access((piece.first, end), (area.y0, area.y1)),)
+    return CommandDraft(task.opcode, fields, tuple(reads), writes, cycles)
 
 
 def _scaling(task: GridTask) -> dict[str, int]:

@@ -13,8 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from npu.compiler.errors import CompileError
-from npu.compiler.stream.commands import Prepared, block_units, load_constants
-from npu.compiler.stream.pieces import BUFFER_SHARE, PieceKey
+from npu.compiler.stream.commands import block_units, load_constants
+from npu.compiler.stream.pieces import BUFFER_SHARE
+from npu.compiler.terms.command import CommandDraft
+from npu.compiler.terms.piece import PieceKey
 from rtl.config import NpuConfig
 from rtl.isa import Destination
 
@@ -93,7 +95,7 @@ class ConstantRing:
         self._slots: list[Slot] = []
         self._head = 0
 
-    def require(self, key: PieceKey) -> tuple[int, Prepared | None]:
+    def require(self, key: PieceKey) -> tuple[int, CommandDraft | None]:
         """The address of the next item in the order of use, and the LOAD that brings it, if any.
 
         Address 0 for a piece that has no item.
@@ -171,7 +173,7 @@ class TableSlot:
         self._offsets: dict[bytes, int] = {}
         self._held: bytes | None = None
 
-    def require(self, table: NDArray[np.uint8]) -> Prepared | None:
+    def require(self, table: NDArray[np.uint8]) -> CommandDraft | None:
         """The LOAD that brings `table` (uint8 `[256]`), if it is not there already."""
         content = table.tobytes()
         if content == self._held:

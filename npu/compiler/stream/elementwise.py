@@ -1,16 +1,17 @@
 """The commands of a function of two maps, or of one by table."""
 
-from npu.compiler.stream.commands import Prepared, View
-from npu.compiler.stream.waits import Access, Memory
+from npu.compiler.terms.command import CommandDraft
 from npu.compiler.terms.geometry import Rows
+from npu.compiler.terms.memory import Access, Memory
 from npu.compiler.terms.tasks import ElementwiseTask
+from npu.compiler.terms.view import View
 from rtl.config import NpuConfig
 from rtl.isa import Function, Opcode
 
 
 def elementwise(
     task: ElementwiseTask, rows: Rows, a: View, b: View, ofm: View, config: NpuConfig
-) -> list[Prepared]:
+) -> list[CommandDraft]:
     """ELEMENTWISE over rows `first..end`.
 
     One command, or one per plane where planes are not adjacent or the second operand has a word
@@ -34,7 +35,7 @@ def _command(
     span: tuple[int, int],
     views: tuple[View, View, View],
     config: NpuConfig,
-) -> Prepared:
+) -> CommandDraft:
     """The command over some rows of planes `span`."""
     a, b, ofm = views
     words = (span[1] - span[0]) * (rows[1] - rows[0]) * ofm.width
@@ -66,7 +67,7 @@ def _command(
         "function": task.function,
         "ifm2_repeat": int(task.second is not None and second.width == 1),
     }
-    return Prepared(
+    return CommandDraft(
         Opcode.ELEMENTWISE,
         fields,
         tuple(reads),

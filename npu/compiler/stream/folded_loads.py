@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator
 
-from npu.compiler.stream.commands import ADDRESS_MASK, Prepared, View
 from npu.compiler.stream.estimate import transfer_cycles
 from npu.compiler.stream.folding import FOLD_WORDS, Fold
-from npu.compiler.stream.waits import strided_bytes
+from npu.compiler.terms.command import ADDRESS_MASK, CommandDraft
 from npu.compiler.terms.geometry import Extent, Place, Rows
+from npu.compiler.terms.memory import strided_bytes
+from npu.compiler.terms.view import View
 from rtl.config import NpuConfig
 from rtl.isa import Destination, Opcode, Region
 
@@ -20,7 +21,7 @@ def load_folded(
     offset: int,
     rows: Rows,
     config: NpuConfig,
-) -> Iterator[Prepared]:
+) -> Iterator[CommandDraft]:
     """LOAD rows `first..end` of the folded map of an input of `extent`.
 
     The input lies at `place` in the tensor at byte `offset`.
@@ -60,7 +61,7 @@ def load_folded(
             "row_pitch": view.width,
             "plane_pitch": view.plane_pitch & ADDRESS_MASK,
         }
-        yield Prepared(
+        yield CommandDraft(
             Opcode.LOAD,
             fields,
             (strided_bytes(part, count, stride, row_bytes),),
@@ -69,7 +70,9 @@ def load_folded(
         )
 
 
-def _fill(view: View, value: int, offset: int, rows: Rows, config: NpuConfig) -> Iterator[Prepared]:
+def _fill(
+    view: View, value: int, offset: int, rows: Rows, config: NpuConfig
+) -> Iterator[CommandDraft]:
     """LOAD the value of padding into all words of rows `first..end`.
 
     What is read is the byte at `offset`, which lies behind the first pixel and in front of the
@@ -99,7 +102,7 @@ def _fill(view: View, value: int, offset: int, rows: Rows, config: NpuConfig) ->
             "row_pitch": 0,
             "plane_pitch": view.plane_pitch & ADDRESS_MASK,
         }
-        yield Prepared(
+        yield CommandDraft(
             Opcode.LOAD,
             fields,
             (strided_bytes(offset, 1, 0, 1),),

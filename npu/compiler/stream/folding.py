@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from npu.compiler.stream.estimate import ROW_OVERHEAD, TRANSFER_OVERHEAD, grid_cycles
-from npu.compiler.terms.geometry import Extent, Kernel, Region, Rows, ceil_div
+from npu.compiler.terms.geometry import Area, Extent, Rows, Window, ceil_div
 from npu.compiler.terms.normalize import FIELD_LIMIT
 from npu.compiler.terms.tasks import GridTask
 from rtl.config import NpuConfig
@@ -104,18 +104,18 @@ def choose_fold(task: GridTask, config: NpuConfig) -> Fold | None:
 
     Only for a map that a LOAD brings from external memory.
     """
-    kernel, channels = task.kernel, task.ifm.channels
-    whole = Region(0, task.ofm.height, 0, task.ofm.width)
-    if task.opcode != Opcode.CONV or kernel.dilation_x != 1 or kernel.height * kernel.width == 1:
+    window, channels = task.window, task.ifm.channels
+    whole = Area(0, task.ofm.height, 0, task.ofm.width)
+    if task.opcode != Opcode.CONV or window.dilation_x != 1 or window.height * window.width == 1:
         return None
-    if task.groups != 1 or task.region != whole or min(kernel.pad_left, kernel.pad_top) < 0:
+    if task.groups != 1 or task.area != whole or min(window.pad_left, window.pad_top) < 0:
         return None
     limit = FOLD_WORDS * config.lanes
-    if kernel.stride_x * channels > limit or kernel.pad_left * channels > LOAD_PAD_LIMIT:
+    if window.stride_x * channels > limit or window.pad_left * channels > LOAD_PAD_LIMIT:
         return None
     loading = max(task.ifm.words(config.lanes), ceil_div(task.ifm.size, config.bus_bytes))
     best, best_cost = None, _cost(loading, task, config)
-    across = _axis(kernel.width, kernel.stride_x, kernel.pad_left, 1, task.ofm.width)
+    across = _axis(window.width, window.stride_x, window.pad_left, 1, task.ofm.width)
     for columns in across:
         if columns.count * channels > limit:
             break
@@ -138,7 +138,7 @@ def folded(task: GridTask, fold: Fold) -> GridTask:
     """The same CONV on the folded map."""
     assert task.weights is not None
     outputs, kh, kw, inputs = task.weights.shape
-    kernel, columns, rows = task.kernel, fold.columns, fold.rows
+    window, columns, rows = task.window, fold.columns, fold.rows
     count, taps = (rows.count, rows.taps) if rows else (1, kh)
     weights = np.zeros(
         (outputs, taps * count, columns.taps * columns.count, inputs), task.weights.dtype
@@ -146,19 +146,19 @@ def folded(task: GridTask, fold: Fold) -> GridTask:
     weights[:, :kh, :kw] = task.weights
     split = weights.reshape(outputs, taps, count, columns.taps, columns.count, inputs)
     height = rows.size if rows else task.ifm.height
-    new = Kernel(
+    new = Window(
         height=taps,
         width=columns.taps,
-        stride_y=1 if rows else kernel.stride_y,
-        dilation_y=rows.tap_step if rows else kernel.dilation_y,
+        stride_y=1 if rows else window.stride_y,
+        dilation_y=rows.tap_step if rows else window.dilation_y,
         dilation_x=columns.tap_step,
-        pad_top=0 if rows else kernel.pad_top,
+        pad_top=0 if rows else window.pad_top,
     )
     return replace(
         task,
         weights=split.transpose(0, 1, 3, 2, 4, 5).reshape(outputs, taps, columns.taps, -1),
         ifm=Extent(height, columns.size, fold.pixel_bytes),
-        kernel=new,
+        window=new,
     )
 
 
@@ -174,9 +174,9 @@ def _axis(taps: int, stride: int, pad: int, dilation: int, outputs: int) -> Iter
 
 
 def _row_axes(task: GridTask) -> Iterator[Axis]:
-    kernel = task.kernel
+    window = task.window
     for axis in _axis(
-        kernel.height, kernel.stride_y, kernel.pad_top, kernel.dilation_y, task.ofm.height
+        window.height, window.stride_y, window.pad_top, window.dilation_y, task.ofm.height
     ):
         if axis.count > 1 and axis.tap_step <= FIELD_LIMIT:
             yield axis

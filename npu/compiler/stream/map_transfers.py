@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 from itertools import product
 
-from npu.compiler.stream.commands import ADDRESS_MASK, Prepared, View
 from npu.compiler.stream.estimate import row_transfer_cycles
-from npu.compiler.stream.waits import Access, Memory, strided_bytes
+from npu.compiler.terms.command import ADDRESS_MASK, CommandDraft
 from npu.compiler.terms.geometry import Extent, Place
+from npu.compiler.terms.memory import Access, Memory, strided_bytes
+from npu.compiler.terms.view import View
 from rtl.config import NpuConfig
-from rtl.isa import Destination, Opcode
-from rtl.isa import Region as MemoryRegion
+from rtl.isa import Destination, Opcode, Region
 
 MAX_ROWS = (1 << 16) - 1
 """Rows of a LOAD or STORE at most."""
@@ -19,11 +19,11 @@ def load_rows(
     view: View,
     extent: Extent,
     place: Place,
-    region: MemoryRegion,
+    region: Region,
     offset: int,
     rows: tuple[int, int],
     config: NpuConfig,
-) -> list[Prepared]:
+) -> list[CommandDraft]:
     """LOAD rows `first..end` of the map of `extent` at `place` in the tensor at byte `offset`."""
     commands = []
     for run in _runs(view, extent, place, rows):
@@ -51,10 +51,10 @@ def load_rows(
         read = strided_bytes(offset + run.offset, run.rows, run.stride, size)
         words = run.rows * run.pixels * view.planes
         commands.append(
-            Prepared(
+            CommandDraft(
                 Opcode.LOAD,
                 fields,
-                (read,) if region == MemoryRegion.ARENA else (),
+                (read,) if region == Region.ARENA else (),
                 (run.words(view),),
                 row_transfer_cycles(run.rows, run.rows * size, words, config),
             )
@@ -69,7 +69,7 @@ def store_rows(
     offset: int,
     rows: tuple[int, int],
     config: NpuConfig,
-) -> list[Prepared]:
+) -> list[CommandDraft]:
     """STORE rows `first..end` of the map of `extent` to `place` in the tensor at byte `offset`."""
     commands = []
     repeats = range(place.repeats)
@@ -78,7 +78,7 @@ def store_rows(
         start = offset + run.offset + again * place.repeat_stride
         fields = {
             "offset": start,
-            "region": MemoryRegion.ARENA,
+            "region": Region.ARENA,
             "rows": run.rows,
             "pixel_words": view.planes,
             "row_stride": run.stride,
@@ -91,7 +91,7 @@ def store_rows(
         written = strided_bytes(start, run.rows, run.stride, size)
         words = run.rows * run.pixels * view.planes
         commands.append(
-            Prepared(
+            CommandDraft(
                 Opcode.STORE,
                 fields,
                 (run.words(view),),

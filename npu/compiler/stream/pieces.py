@@ -1,12 +1,14 @@
 """Cutting an operator's outputs along channels: what one command computes."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import NamedTuple
 
-from npu.compiler.terms.geometry import Region, ceil_div
+from npu.compiler.terms.geometry import ceil_div
 from npu.compiler.terms.layout import input_planes
-from npu.compiler.terms.tasks import GridTask, LoweredOperator
+from npu.compiler.terms.operator import LoweredOperator
+from npu.compiler.terms.piece import Piece
+from npu.compiler.terms.tasks import GridTask
 from rtl.config import BIAS_BYTES, PARAMETER_BYTES, NpuConfig
 from rtl.isa import Destination, Opcode
 
@@ -20,30 +22,6 @@ more often."""
 
 MAX_BLOCKS = (1 << 12) - 1
 """Blocks of one command at most (a limit of its encoding)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """Output words `first .. first + blocks * depth / n` of a task: one command's work."""
-
-    first: int
-    blocks: int
-    depth: int
-
-    def end(self, config: NpuConfig) -> int:
-        """The first word behind the piece."""
-        return self.first + self.blocks * self.depth // config.groups_per_word
-
-
-class PieceKey(NamedTuple):
-    """Names a piece: its weights and parameters are the same in every stripe.
-
-    `position` is the operator's in the segment, `region` its task's, `first` the piece's.
-    """
-
-    position: int
-    region: Region
-    first: int
 
 
 def weight_words(task: GridTask, piece: Piece, config: NpuConfig) -> int:

@@ -5,10 +5,10 @@ Word `j` of run `r` lies at `base + j * runs + r`.
 
 from dataclasses import dataclass
 
-from npu.compiler.stream.commands import Prepared
 from npu.compiler.stream.estimate import row_transfer_cycles
-from npu.compiler.stream.waits import Access, Memory, strided_bytes
+from npu.compiler.terms.command import CommandDraft
 from npu.compiler.terms.geometry import ceil_div
+from npu.compiler.terms.memory import Access, Memory, strided_bytes
 from rtl.config import NpuConfig
 from rtl.isa import Destination, Opcode, Region
 
@@ -75,7 +75,7 @@ class Gather:
     stride: int
     length: int
 
-    def load(self, base: int, config: NpuConfig) -> Prepared:
+    def load(self, base: int, config: NpuConfig) -> CommandDraft:
         """LOAD of the runs to words from `base`."""
         words = ceil_div(self.length, config.lanes)
         dense = self.stride == self.length or self.count == 1
@@ -98,7 +98,7 @@ class Gather:
             fields["rows"], self.count * self.length, self.count * words, config
         )
         reads = (read,) if self.region == Region.ARENA else ()
-        return Prepared(Opcode.LOAD, fields, reads, (written,), cycles)
+        return CommandDraft(Opcode.LOAD, fields, reads, (written,), cycles)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +110,7 @@ class Scatter:
     stride: int
     length: int
 
-    def store(self, base: int, config: NpuConfig, plane_pitch: int | None = None) -> Prepared:
+    def store(self, base: int, config: NpuConfig, plane_pitch: int | None = None) -> CommandDraft:
         """STORE of the runs from words at `base`, whose planes are `plane_pitch` words apart
         where it is not the number of runs."""
         words = ceil_div(self.length, config.lanes)
@@ -133,4 +133,4 @@ class Scatter:
         cycles = row_transfer_cycles(
             fields["rows"], self.count * self.length, self.count * words, config
         )
-        return Prepared(Opcode.STORE, fields, (read,), (written,), cycles)
+        return CommandDraft(Opcode.STORE, fields, (read,), (written,), cycles)

@@ -101,7 +101,7 @@ class PlacePart:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Kernel:
+class Window:
     """A sliding window: output row `y`, tap `k` reads `y * stride_y - pad_top + k * dilation_y`.
 
     Padding may be negative: the window then starts inside the map. What it needs behind the
@@ -120,7 +120,7 @@ class Kernel:
     @property
     def pointwise(self) -> bool:
         """One tap, no stride, no padding: pixels are independent of where they lie."""
-        return self == Kernel()
+        return self == Window()
 
     @property
     def extent_y(self) -> int:
@@ -129,7 +129,7 @@ class Kernel:
 
 
 @dataclass(frozen=True, slots=True)
-class Region:
+class Area:
     """Output rows `y0..y1` and columns `x0..x1` (ends excluded)."""
 
     y0: int

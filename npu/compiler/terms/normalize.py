@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from npu.compiler.terms.geometry import Extent, Kernel, Region
+from npu.compiler.terms.geometry import Area, Extent, Window
 from npu.compiler.terms.tasks import GridTask
 from rtl.isa import Opcode
 
@@ -20,16 +20,16 @@ FIELD_LIMIT = 255
 def normalize(task: GridTask) -> GridTask:
     """Bring a task into the form that fills the most pixels and kernel columns."""
     task = _unit_strides(task)
-    kernel, ifm, ofm = task.kernel, task.ifm, task.ofm
-    if ifm.width == ofm.width == kernel.width == 1 and kernel.pad_left == 0 and ifm.height > 1:
+    window, ifm, ofm = task.window, task.ifm, task.ofm
+    if ifm.width == ofm.width == window.width == 1 and window.pad_left == 0 and ifm.height > 1:
         return _unit_strides(_columns_as_rows(task))
-    covered = (kernel.height, kernel.width) == (ifm.height, ifm.width) and ofm.pixels == 1
-    unpadded = kernel == Kernel(height=kernel.height, width=kernel.width)
+    covered = (window.height, window.width) == (ifm.height, ifm.width) and ofm.pixels == 1
+    unpadded = window == Window(height=window.height, width=window.width)
     if covered and unpadded and ifm.height > 1 and ifm.pixels <= FIELD_LIMIT:
         return replace(
             task,
             ifm=Extent(1, ifm.pixels, ifm.channels),
-            kernel=Kernel(width=ifm.pixels),
+            window=Window(width=ifm.pixels),
             weights=_reshaped(task, 1, ifm.pixels),
         )
     return task
@@ -40,45 +40,45 @@ def joins_rows(task: GridTask) -> bool:
 
     A kernel of one column then becomes one of one row, whose taps are a row apart.
     """
-    kernel, width = task.kernel, task.ifm.width
-    if kernel.pointwise:
+    window, width = task.window, task.ifm.width
+    if window.pointwise:
         return True
-    column = kernel.width == kernel.stride_x == kernel.stride_y == 1
-    whole = kernel.pad_left == 0 and width == task.ofm.width == task.region.x1 - task.region.x0
-    far = max(kernel.dilation_y, kernel.pad_top) * width
-    return column and whole and kernel.pad_top >= 0 and far <= FIELD_LIMIT
+    column = window.width == window.stride_x == window.stride_y == 1
+    whole = window.pad_left == 0 and width == task.ofm.width == task.area.x1 - task.area.x0
+    far = max(window.dilation_y, window.pad_top) * width
+    return column and whole and window.pad_top >= 0 and far <= FIELD_LIMIT
 
 
 def _unit_strides(task: GridTask) -> GridTask:
     """A stride along a single output pixel means nothing."""
-    kernel = task.kernel
+    window = task.window
     return replace(
         task,
-        kernel=replace(
-            kernel,
-            stride_y=1 if task.ofm.height == 1 else kernel.stride_y,
-            stride_x=1 if task.ofm.width == 1 else kernel.stride_x,
-            dilation_y=1 if kernel.height == 1 else kernel.dilation_y,
-            dilation_x=1 if kernel.width == 1 else kernel.dilation_x,
+        window=replace(
+            window,
+            stride_y=1 if task.ofm.height == 1 else window.stride_y,
+            stride_x=1 if task.ofm.width == 1 else window.stride_x,
+            dilation_y=1 if window.height == 1 else window.dilation_y,
+            dilation_x=1 if window.width == 1 else window.dilation_x,
         ),
     )
 
 
 def _columns_as_rows(task: GridTask) -> GridTask:
     """A map of one column is, in memory, a map of one row."""
-    kernel, region = task.kernel, task.region
+    window, area = task.window, task.area
     return replace(
         task,
         ifm=Extent(1, task.ifm.height, task.ifm.channels),
         ofm=Extent(1, task.ofm.height, task.ofm.channels),
-        kernel=Kernel(
-            width=kernel.height,
-            stride_x=kernel.stride_y,
-            dilation_x=kernel.dilation_y,
-            pad_left=kernel.pad_top,
+        window=Window(
+            width=window.height,
+            stride_x=window.stride_y,
+            dilation_x=window.dilation_y,
+            pad_left=window.pad_top,
         ),
-        region=Region(0, 1, region.y0, region.y1),
-        weights=_reshaped(task, 1, kernel.height),
+        area=Area(0, 1, area.y0, area.y1),
+        weights=_reshaped(task, 1, window.height),
     )
 
 

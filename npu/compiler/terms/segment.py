@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from npu.compiler.terms.tasks import LoweredOperator
+from npu.compiler.terms.operator import LoweredOperator
 from npu.model.graph import Graph
 
 

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from npu.compiler.stream.commands import Prepared, View
-from npu.compiler.stream.pieces import Piece, PieceKey
-from npu.compiler.terms.geometry import Region
+from npu.compiler.terms.command import CommandDraft
+from npu.compiler.terms.geometry import Area
+from npu.compiler.terms.piece import Piece, PieceKey
 from npu.compiler.terms.tasks import GridTask
+from npu.compiler.terms.view import View
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,7 +21,7 @@ class GridStep:
     key: PieceKey
     task: GridTask
     piece: Piece
-    region: Region
+    area: Area
     ifm: View
     ofm: View
 
@@ -31,7 +32,7 @@ class CommandStep:
     ELEMENTWISE, which may need a `table` (uint8 `[256]`)."""
 
     position: int
-    command: Prepared
+    command: CommandDraft
     table: NDArray[np.uint8] | None = None
 
 
@@ -44,7 +45,7 @@ class WeightStep:
 
     position: int
     words: int
-    commands: Callable[[int], Iterable[Prepared]]
+    commands: Callable[[int], Iterable[CommandDraft]]
 
 
 Step = GridStep | CommandStep | WeightStep

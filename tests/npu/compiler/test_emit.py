@@ -3,7 +3,8 @@ import random
 import pytest
 
 from npu.compiler.stream.command_stream import OLDEST_WAIT, CommandStream
-from npu.compiler.stream.waits import Access, Memory, RangeTracker
+from npu.compiler.stream.waits import RangeTracker
+from npu.compiler.terms.memory import Access, Memory
 from rtl.isa import Command, Opcode
 
 

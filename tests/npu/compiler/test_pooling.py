@@ -49,7 +49,7 @@ def test_large_windows_need_the_rounding_of_tflm(count: int) -> None:
 @pytest.mark.parametrize("size", [1, 2, 5, 8])
 @pytest.mark.parametrize("kernel", [1, 2, 3, 5])
 @pytest.mark.parametrize("stride", [1, 2, 3])
-def test_regions_cover_the_output_once_with_valid_taps(size: int, kernel: int, stride: int) -> None:
+def test_areas_cover_the_output_once_with_valid_taps(size: int, kernel: int, stride: int) -> None:
     output = -(-size // stride)
     pad = max((output - 1) * stride + kernel - size, 0) // 2
     windows = WindowGeometry(
@@ -63,12 +63,12 @@ def test_regions_cover_the_output_once_with_valid_taps(size: int, kernel: int, s
     ifm, ofm = Extent(size, size, 3), Extent(output, output, 3)
     tasks = averaging_tasks(ifm, ofm, windows, (-128, 127), Rounding.DOUBLE)
     for task in tasks:
-        region = task.region
-        covered[region.y0 : region.y1, region.x0 : region.x1] += 1
-        for y in range(region.y0, region.y1):
-            first = y * stride - task.kernel.pad_top
+        area = task.area
+        covered[area.y0 : area.y1, area.x0 : area.x1] += 1
+        for y in range(area.y0, area.y1):
+            first = y * stride - task.window.pad_top
             expected = [
                 i for i in range(y * stride - pad, y * stride - pad + kernel) if 0 <= i < size
             ]
-            assert list(range(first, first + task.kernel.height)) == expected
+            assert list(range(first, first + task.window.height)) == expected
     assert (covered == 1).all()
