@@ -196,7 +196,7 @@ class Turn:
             ifm=Extent(rows, ofm.width, group),
             ofm=ofm,
             window=Window(height=channels, stride_y=channels),
-            area=Area(0, ofm.height, 0, ofm.width),
+            area=Area.of_all(ofm),
             weights=weights.reshape(outputs, channels, 1, group),
             bias=np.zeros(outputs, np.int32),
             multiplier=np.full(outputs, IDENTITY[0], np.int32),

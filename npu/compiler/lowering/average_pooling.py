@@ -11,8 +11,11 @@ import numpy as np
 from kernels.requantize import Rounding
 from npu.compiler.errors import CompileError
 from npu.compiler.terms.geometry import Area, Extent, Window
+from npu.compiler.terms.shapes import natural_extent
 from npu.compiler.terms.tasks import IDENTITY, GridTask
-from npu.model.quant_params import WindowGeometry
+from npu.model.graph import Graph, Operator
+from npu.model.options import PoolOptions
+from npu.model.quant_params import WindowGeometry, activation_range, window_geometry
 from rtl.isa import Opcode
 
 EXACT_COUNT = 2896
@@ -77,6 +80,24 @@ def reciprocal(count: int) -> tuple[int, int]:
     if multiplier == 1 << 31:
         return 1 << 30, -(exponent - 1)
     return multiplier, -exponent
+
+
+def lower_average_pool(
+    graph: Graph, op: Operator, ifm: Extent, rounding: Rounding
+) -> tuple[GridTask, ...]:
+    """Lower an AVERAGE_POOL_2D of the map `ifm`.
+
+    Raises
+    ------
+    CompileError : a window too large for the rounding.
+    """
+    return averaging_tasks(
+        ifm,
+        natural_extent(graph.output_tensor(op).shape),
+        window_geometry(graph, op),
+        activation_range(graph, op, op.options_as(PoolOptions).activation),
+        rounding,
+    )
 
 
 def averaging_tasks(

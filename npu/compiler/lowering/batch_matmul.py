@@ -7,9 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kernels.quantization import mul_multiplier
+from npu.compiler.direct.copies import Block, Copy
 from npu.compiler.direct.matmul import MatMul, find_taps
+from npu.compiler.lowering.copying import direct_operator
+from npu.compiler.lowering.views import Views
 from npu.compiler.stream.transfers import STRIDE_LIMIT
-from npu.compiler.terms.operator import constant_source
+from npu.compiler.terms.operator import LoweredOperator, constant_source
 from npu.compiler.terms.strided import Strided
 from npu.model.graph import Graph, Operator
 from npu.model.options import BatchMatMulOptions
@@ -57,6 +60,38 @@ def has_dense_rows(layout: Strided) -> bool:
     rows, depth = layout.shape[-2:]
     within = 0 <= layout.strides[-2] <= STRIDE_LIMIT
     return (depth == 1 or layout.strides[-1] == 1) and (rows == 1 or within)
+
+
+def lower_batch_matmul(
+    graph: Graph, op: Operator, views: Views, scratch: dict[int, int]
+) -> list[LoweredOperator]:
+    """A BATCH_MATMUL, after copies of operands whose rows are not dense.
+
+    Adds what it copies to to `scratch`: bytes of roots that are no tensor of the graph.
+    Raises `CopyNeeded` when the output cannot be written where it lies, `ModelError` for scales
+    that no kernel accepts.
+    """
+    operators = []
+    matrices = matrices_of(graph, op, views.view)
+    rows: list[tuple[int, Strided]] = []
+    for tensor, layout in zip(op.inputs, matrices.operands, strict=True):
+        if layout is None:
+            continue
+        root = views.root(tensor)
+        if not has_dense_rows(layout):
+            copy, root = root, len(graph.tensors) + len(scratch)
+            scratch[root] = layout.size
+            dense = Strided.dense(layout.shape)
+            block = Block(copy, root, layout, dense)
+            operators.append(direct_operator(op, Copy((block,)), (copy,), root))
+            layout = dense
+        rows.append((root, layout))
+    if not has_dense_rows(matrices.ofm):
+        raise views.separately(op.outputs[0])
+    work, constants = lower_matmul(graph, op, rows, (views.root(op.outputs[0]), matrices.ofm))
+    sources = tuple(root for root, _ in rows)
+    target = work.tensors[2]
+    return [*operators, direct_operator(op, work, sources, target, constants, matrices.macs)]
 
 
 def lower_matmul(

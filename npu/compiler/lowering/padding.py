@@ -82,7 +82,7 @@ def lower_padding(graph: Graph, op: Operator) -> LoweredOperator:
         ifm=ifm,
         ofm=ofm,
         window=Window(pad_top=amounts[0][0], pad_left=amounts[1][0]),
-        area=Area(0, ofm.height, 0, ofm.width),
+        area=Area.of_all(ofm),
         weights=weights,
         bias=bias,
         multiplier=np.full(ofm.channels, IDENTITY[0], np.int32),

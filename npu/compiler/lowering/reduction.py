@@ -73,7 +73,7 @@ def lower_reduction(graph: Graph, op: Operator) -> LoweredOperator:
         ifm=ifm,
         ofm=ofm,
         window=window,
-        area=Area(0, ofm.height, 0, ofm.width),
+        area=Area.of_all(ofm),
         weights=weights,
         bias=np.full(ofm.channels, bias, np.int32),
         multiplier=np.full(ofm.channels, multiplier, np.int32),

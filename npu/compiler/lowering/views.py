@@ -87,6 +87,13 @@ class Views:
         view = self.view(tensor)
         return view.is_dense and view.size == self.graph.tensors[self.root(tensor)].size
 
+    def part(self, tensor: int, change: Change) -> Strided:
+        """Where `change` of `tensor` lies in its root; `CopyNeeded` when it takes a copy."""
+        try:
+            return self.view(tensor).apply(change)
+        except ValueError:
+            raise self.separately(tensor) from None
+
     def separately(self, tensor: int) -> CopyNeeded:
         """What to raise when `tensor` cannot be used where it lies."""
         # the output of a folded PAD cannot be copied, but what it pads can

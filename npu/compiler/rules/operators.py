@@ -10,9 +10,9 @@ import numpy as np
 
 from kernels.requantize import Rounding
 from npu.compiler.errors import CompileError
+from npu.compiler.lowering.dispatch import COMPUTE_KINDS, lower_operator
 from npu.compiler.lowering.elementwise import TABLE_KINDS, has_table, operand_extent
 from npu.compiler.lowering.movement import MOVING_KINDS
-from npu.compiler.lowering.operators import COMPUTE_KINDS, lower_operator
 from npu.compiler.lowering.padding import PAD_KINDS, paddings
 from npu.compiler.lowering.reduction import reduction_map
 from npu.compiler.rules.movement import (

@@ -5,7 +5,7 @@ from math import prod
 import numpy as np
 
 from kernels.quantization import mul_multiplier
-from npu.compiler.lowering.upsampling import lower_transpose_conv
+from npu.compiler.lowering.transpose_conv import lower_transpose_conv
 from npu.compiler.terms.normalize import FIELD_LIMIT
 from npu.compiler.terms.shapes import CHANNEL_LIMIT, EXTENT_LIMIT, natural_extent
 from npu.model.graph import Graph, Operator

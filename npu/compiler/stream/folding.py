@@ -105,7 +105,7 @@ def choose_fold(task: GridTask, config: NpuConfig) -> Fold | None:
     Only for a map that a LOAD brings from external memory.
     """
     window, channels = task.window, task.ifm.channels
-    whole = Area(0, task.ofm.height, 0, task.ofm.width)
+    whole = Area.of_all(task.ofm)
     if task.opcode != Opcode.CONV or window.dilation_x != 1 or window.height * window.width == 1:
         return None
     if task.groups != 1 or task.area != whole or min(window.pad_left, window.pad_top) < 0:

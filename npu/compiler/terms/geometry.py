@@ -136,3 +136,8 @@ class Area:
     y1: int
     x0: int
     x1: int
+
+    @classmethod
+    def of_all(cls, extent: Extent) -> "Area":
+        """All of a map."""
+        return cls(0, extent.height, 0, extent.width)

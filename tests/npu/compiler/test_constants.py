@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from kernels.requantize import Rounding
-from npu.compiler.lowering.operators import lower_operator
+from npu.compiler.lowering.dispatch import lower_operator
 from npu.compiler.stream.pieces import cut, tapered
 from npu.compiler.terms.tasks import GridTask
 from npu.model.tflite_reader import read_model_bytes

@@ -1,4 +1,4 @@
-"""TRANSPOSE_CONV and RESIZE_NEAREST_NEIGHBOR as convolutions of stride 1.
+"""TRANSPOSE_CONV as convolutions of stride 1.
 
 In memory, a map of W * s columns and C channels is also one of W columns and s * C channels. So
 the columns of all phases of a stride s are the channels of one convolution, whose kernel has
@@ -11,19 +11,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from npu.compiler.lowering.movement import nearest_steps
-from npu.compiler.stream.estimate import ROW_OVERHEAD
 from npu.compiler.terms.geometry import Area, Extent, Window, ceil_div
 from npu.compiler.terms.layout import fold_zero_point
 from npu.compiler.terms.normalize import normalize
 from npu.compiler.terms.operator import LoweredOperator
-from npu.compiler.terms.shapes import CHANNEL_LIMIT, natural_extent
+from npu.compiler.terms.shapes import natural_extent
 from npu.compiler.terms.strided import Change
-from npu.compiler.terms.tasks import IDENTITY, GridTask
+from npu.compiler.terms.tasks import GridTask
 from npu.model.graph import Graph, Operator
 from npu.model.options import TransposeConvOptions
 from npu.model.quant_params import ProductParameters, product_parameters, transposed_padding
-from rtl.config import NpuConfig
 from rtl.isa import Opcode
 
 
@@ -140,7 +137,7 @@ def _phase_task(
         window=Window(
             height=height, width=width, pad_top=-kernel.top, pad_left=-kernel.left - column
         ),
-        area=Area(0, ofm.height, 0, ofm.width),
+        area=Area.of_all(ofm),
         weights=kernel.weights,
         bias=fold_zero_point(bias, kernel.weights, parameters.ifm_zero_point, 0),
         **arguments,
@@ -151,70 +148,3 @@ def _part(row: int, stride: int, start: int, end: int, extent: Extent) -> Change
     """Rows from `row` in steps of `stride` and columns `start..end`, as a map of `extent`."""
     shape = (extent.height, extent.width, extent.channels)
     return lambda array: array[0, row::stride, start:end].reshape(shape, copy=False)
-
-
-def grid_enlarges(graph: Graph, op: Operator, config: NpuConfig) -> bool:
-    """Whether a RESIZE_NEAREST_NEIGHBOR is a convolution that takes fewer cycles than copies."""
-    factors = enlargement(graph, op)
-    if factors is None or factors[1] == 1:
-        return False
-    extent = natural_extent(graph.tensors[op.inputs[0]].shape)
-    runs = extent.pixels * factors[0] * factors[1]
-    copied = runs * max(ceil_div(extent.channels, config.bus_bytes), ROW_OVERHEAD)
-    groups = ceil_div(extent.pixels, config.pixels) * extent.planes(config.lanes)
-    computed = groups * ceil_div(factors[1] * extent.channels, config.channels)
-    stored = runs * extent.channels // config.bus_bytes
-    return max(computed, stored) < copied
-
-
-def enlargement(graph: Graph, op: Operator) -> tuple[int, int] | None:
-    """How often a RESIZE_NEAREST_NEIGHBOR repeats rows and columns, if it does nothing else."""
-    steps = nearest_steps(graph, op)
-    ifm, ofm = graph.tensors[op.inputs[0]].shape, graph.output_tensor(op).shape
-    if steps is None or ifm[0] != 1:
-        return None
-    rows, columns = steps[0][2], steps[1][2]
-    whole = (ifm[1] * rows, ifm[2] * columns) == ofm[1:3]
-    return (rows, columns) if whole and ofm[3] * columns <= CHANNEL_LIMIT else None
-
-
-def lower_enlargement(graph: Graph, op: Operator) -> LoweredOperator:
-    """Lower a RESIZE_NEAREST_NEIGHBOR that repeats rows and columns."""
-    factors = enlargement(graph, op)
-    assert factors is not None
-    rows, columns = factors
-    ifm = natural_extent(graph.tensors[op.inputs[0]].shape)
-    outputs = columns * ifm.channels
-    ofm = Extent(ifm.height, ifm.width, outputs)
-    identity = np.eye(ifm.channels, dtype=np.int8)
-    task = GridTask(
-        opcode=Opcode.CONV,
-        ifm=ifm,
-        ofm=ofm,
-        window=Window(),
-        area=Area(0, ofm.height, 0, ofm.width),
-        weights=np.tile(identity, (columns, 1)).reshape(outputs, 1, 1, ifm.channels),
-        bias=np.zeros(outputs, np.int32),
-        multiplier=np.full(outputs, IDENTITY[0], np.int32),
-        shift=np.full(outputs, IDENTITY[1], np.int32),
-        ifm_zero_point=0,
-        ofm_zero_point=0,
-        activation_min=-128,
-        activation_max=127,
-    )
-    shape = ofm.height, rows, ofm.width, ofm.channels
-
-    def part(array: NDArray[np.int8]) -> NDArray[np.int8]:
-        repeated = array.reshape(shape, copy=False).transpose(1, 0, 2, 3)
-        return repeated if rows > 1 else repeated[0]
-
-    return LoweredOperator(
-        index=op.index,
-        kind=op.kind,
-        macs=0,
-        sources=(op.inputs[0],),
-        target=op.outputs[0],
-        tasks=(task,),
-        part=part,
-        repeats=rows,
-    )
