@@ -6,7 +6,8 @@ import pytest
 from npu import zoo
 from npu.golden import compare, run_golden
 from npu.model.tflite_reader import read_model
-from npu.offload.runner import CompiledNetwork, run_network
+from npu.offload.network import CompiledNetwork
+from npu.offload.runner import run_network
 from rtl.config import DEFAULT_PRESET, PRESETS
 from sim.hazards import check_dependencies
 

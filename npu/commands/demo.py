@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from npu.commands.arguments import DEFAULT_CLOCK_MHZ, DEFAULT_CONFIG, ClockOption, ConfigOption
 from npu.commands.progress import progress_bar, step_log
+from npu.offload.backends import SimulatorName
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -21,14 +21,6 @@ if TYPE_CHECKING:
 NETWORK = "fashion_resnet"
 SHIPPED_IMAGES = 20
 EXIT_NOT_BIT_EXACT = 1
-
-
-class Backend(StrEnum):
-    """What executes the operators that the NPU takes."""
-
-    FUNCTIONAL = "functional"
-    CYCLE = "cycle"
-    RTL = "rtl"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +36,9 @@ class Inference:
 def demo(
     config: ConfigOption = DEFAULT_CONFIG,
     backend: Annotated[
-        Backend, typer.Option(help="command stream, cycle model, or the hardware in Verilator.")
-    ] = Backend.RTL,
+        SimulatorName,
+        typer.Option(help="command stream, cycle model, or the hardware in Verilator."),
+    ] = "rtl",
     images: Annotated[
         int, typer.Option(min=1, max=SHIPPED_IMAGES, help="How many of the shipped images to run.")
     ] = SHIPPED_IMAGES,
@@ -79,7 +72,7 @@ def demo(
     inferences = _run(graph, model.read_bytes(), hardware, backend, images)
 
     first = inferences[0].result
-    setting = f"{config}, backend {backend.value}, one image"
+    setting = f"{config}, backend {backend}, one image"
     table = layer_table(first, hardware.macs_per_cycle, hardware.bus_bytes, console.width)
     console.print(table)
     print_line(
@@ -98,23 +91,22 @@ def demo(
 
 
 def _run(
-    graph: "Graph", model: bytes, hardware: "NpuConfig", backend: Backend, count: int
+    graph: "Graph", model: bytes, hardware: "NpuConfig", backend: SimulatorName, count: int
 ) -> list[Inference]:
     from npu import zoo
     from npu.golden import compare, run_golden
-    from npu.offload.backends import backend_name
     from npu.offload.runner import NetworkRunner
 
     pixels, labels, _ = zoo.load_images()
     runner = NetworkRunner(
         graph,
         config=hardware,
-        backend=backend_name(backend.value),
+        backend=backend,
         keep_intermediates=True,
         log=step_log("building the simulator"),
     )
     inferences = []
-    with progress_bar(f"running images on {backend.value}") as progress:
+    with progress_bar(f"running images on {backend}") as progress:
         for position in range(count):
             progress(position, count)
             inputs = {graph.inputs[0]: zoo.to_int8(pixels[position : position + 1])}

@@ -11,7 +11,7 @@ def disasm(model: ModelArgument, config: ConfigOption = DEFAULT_CONFIG) -> None:
     """
     from npu.compiler.disassemble import disassemble
     from npu.model.tflite_reader import read_model
-    from npu.offload.runner import CompiledNetwork
+    from npu.offload.network import CompiledNetwork
     from npu.report.tables import make_console, print_line
     from rtl.config import load_config
 

@@ -1,7 +1,7 @@
 """`npu run`: one inference, and what it cost."""
 
 import re
-from enum import StrEnum
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,11 +15,11 @@ from npu.commands.arguments import (
     ModelArgument,
 )
 from npu.commands.progress import progress_bar, step_log
+from npu.offload.backends import TIMED_BACKENDS, BackendName
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from npu.golden import Comparison
     from npu.model.graph import Graph
     from npu.offload.result import RunResult
     from rtl.config import NpuConfig
@@ -29,106 +29,108 @@ if TYPE_CHECKING:
 EXIT_NOT_BIT_EXACT = 1
 DEFAULT_WINDOW = "0:9999"
 
-
-class Backend(StrEnum):
-    """What executes the operators that the NPU takes."""
-
-    REFERENCE = "reference"
-    FUNCTIONAL = "functional"
-    CYCLE = "cycle"
-    RTL = "rtl"
+InputOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--input",
+        metavar="SPEC",
+        help="FILE.npy, FILE.npz:key, an image, or random:SEED; once for each input of the "
+        "network. int8 arrays are taken as they are, floating-point arrays are quantized. "
+        "An image must have the network's height and width; its pixels stand for 0..255, "
+        "-1..1 or 0..1, whichever fits the range of the network's input. Default: random:0.",
+        show_default=False,
+    ),
+]
+BackendOption = Annotated[
+    BackendName,
+    typer.Option(
+        help="kernels only, command stream, command stream with its exact cycles, or the "
+        "hardware in Verilator."
+    ),
+]
+CheckOption = Annotated[
+    bool,
+    typer.Option(
+        "--check", help="Compare every tensor with TensorFlow Lite Micro; exit 1 on a difference."
+    ),
+]
+JsonOption = Annotated[
+    Path | None,
+    typer.Option(metavar="OUT", help="Write the result as JSON; - is standard output."),
+]
+TraceOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="OUT",
+        help="Write a timeline for Perfetto: engines, scratchpad, bandwidth (backends cycle and "
+        "rtl).",
+    ),
+]
+WavesOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="OUT",
+        help="Write the values of all signals during --waves-window, as .fst or .vcd "
+        "(backend rtl). The first time builds a slower simulator.",
+    ),
+]
+WindowOption = Annotated[
+    str, typer.Option(metavar="FIRST:LAST", help="Cycles since START to record.")
+]
+LatencyOption = Annotated[
+    int, typer.Option(metavar="CYCLES", help="Latency of the external memory.")
+]
+StallOption = Annotated[
+    float, typer.Option(metavar="P", help="Random stalls of the external memory, 0 to 0.9.")
+]
+SeedOption = Annotated[int, typer.Option(metavar="SEED", help="Seed of these stalls.")]
 
 
 def run(
     model: ModelArgument,
-    input: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--input",
-            metavar="SPEC",
-            help="FILE.npy, FILE.npz:key, an image, or random:SEED; once for each input of the "
-            "network. int8 arrays are taken as they are, floating-point arrays are quantized. "
-            "An image must have the network's height and width; its pixels stand for 0..255, "
-            "-1..1 or 0..1, whichever fits the range of the network's input. Default: random:0.",
-            show_default=False,
-        ),
-    ] = None,
+    input: InputOption = None,
     config: ConfigOption = DEFAULT_CONFIG,
-    backend: Annotated[
-        Backend,
-        typer.Option(
-            help="kernels only, command stream, command stream with its exact cycles, or the "
-            "hardware in Verilator."
-        ),
-    ] = Backend.RTL,
-    check: Annotated[
-        bool,
-        typer.Option(
-            "--check",
-            help="Compare every tensor with TensorFlow Lite Micro; exit 1 on a difference.",
-        ),
-    ] = False,
-    json: Annotated[
-        Path | None,
-        typer.Option(metavar="OUT", help="Write the result as JSON; - is standard output."),
-    ] = None,
-    trace: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="OUT",
-            help="Write a timeline for Perfetto: engines, scratchpad, bandwidth (backends cycle "
-            "and rtl).",
-        ),
-    ] = None,
-    waves: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="OUT",
-            help="Write the values of all signals during --waves-window, as .fst or .vcd "
-            "(backend rtl). The first time builds a slower simulator.",
-        ),
-    ] = None,
-    waves_window: Annotated[
-        str, typer.Option(metavar="FIRST:LAST", help="Cycles since START to record.")
-    ] = DEFAULT_WINDOW,
+    backend: BackendOption = "rtl",
+    check: CheckOption = False,
+    json: JsonOption = None,
+    trace: TraceOption = None,
+    waves: WavesOption = None,
+    waves_window: WindowOption = DEFAULT_WINDOW,
     clock_mhz: ClockOption = DEFAULT_CLOCK_MHZ,
-    latency: Annotated[
-        int, typer.Option(metavar="CYCLES", help="Latency of the external memory.")
-    ] = 20,
-    stall_probability: Annotated[
-        float, typer.Option(metavar="P", help="Random stalls of the external memory, 0 to 0.9.")
-    ] = 0.0,
-    stall_seed: Annotated[int, typer.Option(metavar="SEED", help="Seed of these stalls.")] = 0,
+    latency: LatencyOption = 20,
+    stall_probability: StallOption = 0.0,
+    stall_seed: SeedOption = 0,
 ) -> None:
     """Run a network once and report where each operator ran and what it cost."""
-    from npu.errors import OutputError
+    from npu.errors import GoldenError, OutputError
+    from npu.inference import compare_with_golden, golden_name
     from npu.inputs import load_inputs
     from npu.model.tflite_reader import read_model
-    from npu.report.record import STDOUT, check_output_path, run_record, write_json
+    from npu.report.record import STDOUT, run_record, write_json
     from npu.report.tables import make_console, print_comparison, print_run
     from rtl.config import load_config
     from sim.memory import MemoryConfig
 
-    if trace is not None and backend not in (Backend.CYCLE, Backend.RTL):
-        raise OutputError(f"--trace needs --backend cycle or rtl, {backend.value} has no time")
-    if waves is not None and backend is not Backend.RTL:
-        raise OutputError(f"--waves needs --backend rtl, {backend.value} has no signals")
-    if waves is None and waves_window != DEFAULT_WINDOW:
-        raise OutputError("--waves-window needs --waves, the file to write")
-    recorded = None if waves is None else parse_waves(waves, waves_window)
-    check_output_path(json, "--json", stdout=True)
-    check_output_path(waves, "--waves")
-    check_output_path(trace, "--trace")
+    recorded = check_files(backend, json, trace, waves, waves_window)
     hardware = load_config(config)
     memory = MemoryConfig(
         latency_cycles=latency, stall_probability=stall_probability, stall_seed=stall_seed
     )
     graph = read_model(model)
     inputs = load_inputs(input or [], graph)
+    if check and golden_name(hardware, backend) is None:
+        raise GoldenError(
+            f"--check has nothing to compare the reference with: TFLM rounds as double, not as"
+            f" {hardware.rounding}"
+        )
     result = _execute(
         graph, inputs, hardware, backend, memory, keep=check, trace=trace, waves=recorded
     )
-    comparison = _compare(model, graph, inputs, result, hardware, backend) if check else None
+    comparison = None
+    if check:
+        comparison = compare_with_golden(
+            model.read_bytes(), graph, inputs, result, config=hardware, backend=backend
+        )
 
     # standard output belongs to the JSON when that is where it goes
     console = make_console(stderr=json == STDOUT)
@@ -149,7 +151,7 @@ def run(
             result,
             model=str(model),
             config=config,
-            backend=backend.value,
+            backend=backend,
             macs_per_cycle=hardware.macs_per_cycle,
             bus_bytes=hardware.bus_bytes,
             bit_exact=None if comparison is None else comparison.bit_exact,
@@ -162,6 +164,29 @@ def run(
         )
     if comparison is not None and not comparison.bit_exact:
         raise typer.Exit(EXIT_NOT_BIT_EXACT)
+
+
+def check_files(
+    backend: BackendName, json: Path | None, trace: Path | None, waves: Path | None, window: str
+) -> "Waves | None":
+    """Refuse files that the run cannot write, before it; returns what `--waves` asks for.
+
+    Raises `OutputError`.
+    """
+    from npu.errors import OutputError
+    from npu.report.record import check_output_path
+
+    if trace is not None and backend not in TIMED_BACKENDS:
+        raise OutputError(f"--trace needs --backend cycle or rtl, {backend} has no time")
+    if waves is not None and backend != "rtl":
+        raise OutputError(f"--waves needs --backend rtl, {backend} has no signals")
+    if waves is None and window != DEFAULT_WINDOW:
+        raise OutputError("--waves-window needs --waves, the file to write")
+    recorded = None if waves is None else parse_waves(waves, window)
+    check_output_path(json, "--json", stdout=True)
+    check_output_path(waves, "--waves")
+    check_output_path(trace, "--trace")
+    return recorded
 
 
 def parse_waves(path: Path, window: str) -> "Waves":
@@ -180,68 +205,35 @@ def _execute(
     graph: "Graph",
     inputs: "dict[int, NDArray[Any]]",
     hardware: "NpuConfig",
-    backend: Backend,
+    backend: BackendName,
     memory: "MemoryConfig",
     *,
     keep: bool,
     trace: Path | None,
     waves: "Waves | None",
 ) -> "RunResult":
-    if backend is Backend.REFERENCE:
-        from kernels.requantize import Rounding
-        from npu.offload.reference_backend import run_on_reference
+    from npu.inference import infer
 
-        return run_on_reference(graph, inputs, Rounding.named(hardware.rounding))
-    from npu.offload.backends import backend_name
-    from npu.offload.runner import run_network
-
-    with progress_bar(f"running on {backend.value}") as progress:
-        return run_network(
+    bar = nullcontext() if backend == "reference" else progress_bar(f"running on {backend}")
+    with bar as progress:
+        return infer(
             graph,
             inputs,
             config=hardware,
-            backend=backend_name(backend.value),
+            backend=backend,
             memory=memory,
             keep_intermediates=keep,
-            progress=progress,
             trace=trace,
-            account=True,
             waves=waves,
+            progress=progress,
             log=step_log("building the simulator"),
         )
 
 
-def _compare(
-    model: Path,
-    graph: "Graph",
-    inputs: "dict[int, NDArray[Any]]",
-    result: "RunResult",
-    hardware: "NpuConfig",
-    backend: Backend,
-) -> "Comparison":
-    """Compare with TFLM, or with the kernels where the hardware does not round as TFLM does."""
-    from kernels.requantize import Rounding
-    from npu.errors import GoldenError
-    from npu.golden import compare, run_golden
-    from npu.reference.network import run_reference
-
-    values = {**result.values, **result.outputs}
-    rounding = Rounding.named(hardware.rounding)
-    if rounding == Rounding.DOUBLE:
-        return compare(graph, run_golden(model.read_bytes(), graph, inputs), values)
-    if backend is Backend.REFERENCE:
-        raise GoldenError(
-            f"--check has nothing to compare the reference with: TFLM rounds as double, not as"
-            f" {hardware.rounding}"
-        )
-    golden = run_reference(graph, inputs, rounding=rounding)
-    return compare(graph, golden, values, name=f"the kernels ({hardware.rounding} rounding)")
-
-
-def _setting(config: str, backend: Backend, latency: int, stall_probability: float) -> str:
-    if backend is Backend.REFERENCE:
+def _setting(config: str, backend: BackendName, latency: int, stall_probability: float) -> str:
+    if backend == "reference":
         return "backend reference: no NPU is simulated"
-    if backend is Backend.FUNCTIONAL:
+    if backend == "functional":
         return f"{config}, backend functional: the command stream, without time"
     stalls = f", stalls {stall_probability:g}" if stall_probability else ""
-    return f"{config}, backend {backend.value}, memory latency {latency} cycles{stalls}"
+    return f"{config}, backend {backend}, memory latency {latency} cycles{stalls}"

@@ -4,7 +4,7 @@ from typing import Any
 
 from npu.explore.space import Point
 from npu.model.graph import Graph
-from npu.offload.runner import CompiledNetwork
+from npu.offload.network import CompiledNetwork
 from rtl.config import PARAMETER_BYTES, NpuConfig
 from rtl.errors import NpuError
 from sim.cycle import simulate

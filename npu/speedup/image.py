@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from npu.compiler.terms.segment import Segment
 from npu.errors import SpeedupError
 from npu.model.graph import Graph, Operator
-from npu.offload.runner import CompiledNetwork
+from npu.offload.network import CompiledNetwork
 from npu.speedup import image_functions, image_movement, image_windows
 from npu.speedup.image_builder import NPU_ALIGNMENT, ImageBuilder, Place
 from npu.speedup.image_copy import copy_parameters, stand_in

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from npu.errors import SpeedupError
 from npu.model.graph import Graph
-from npu.offload.runner import CompiledNetwork
+from npu.offload.network import CompiledNetwork
 from npu.reference.network import run_reference
 from npu.speedup.image import network_image, read_outputs, read_results
 from npu.speedup.rungs import RUNGS, Rung

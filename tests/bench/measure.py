@@ -5,9 +5,10 @@ from typing import Any
 
 from npu.compiler.compile import CompilerOptions
 from npu.golden import compare, run_golden
-from npu.offload.backends import Simulator
+from npu.offload.layers import layer_cycles
+from npu.offload.network import CompiledNetwork
 from npu.offload.result import utilization
-from npu.offload.runner import CompiledNetwork, layer_cycles
+from npu.offload.simulators import Simulator
 from rtl.config import PRESETS, NpuConfig
 from sim.cycle import LayerAccount, account_layers, simulate
 from sim.memory import MemoryConfig

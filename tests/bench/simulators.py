@@ -8,7 +8,7 @@ from typing import Any
 
 from rich.console import Console
 
-from npu.offload.runner import CompiledNetwork
+from npu.offload.network import CompiledNetwork
 from npu.report.tables import print_line
 from rtl.config import PRESETS
 from sim.cache import CACHE_VARIABLE

@@ -10,7 +10,7 @@ import pytest
 
 from npu import zoo
 from npu.model.tflite_reader import read_model
-from npu.offload.runner import CompiledNetwork
+from npu.offload.network import CompiledNetwork
 from rtl.config import PRESETS
 from rtl.isa import ADDRESS_BITS, Opcode
 from sim.accesses import scratchpad_reads, scratchpad_writes

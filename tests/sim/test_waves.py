@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from npu.offload.backends import make_simulator
+from npu.offload.simulators import make_simulator
 from rtl.isa import Opcode
 from sim.errors import SimulationError
 from sim.memory import MemoryConfig

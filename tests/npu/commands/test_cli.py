@@ -79,7 +79,7 @@ def test_failed_check_exits_1(
         values = honest(*arguments)
         return {t: np.bitwise_xor(v, np.int8(1)) for t, v in values.items()}
 
-    monkeypatch.setattr(golden, "run_golden", dishonest)
+    monkeypatch.setattr("npu.inference.run_golden", dishonest)
     out = tmp_path / "o.json"
     assert npu("run", model, *ON_REFERENCE, "--check", "--json", out) == 1
     assert "NOT bit-exact with TFLM: 0 of 1 outputs" in capsys.readouterr().out
@@ -318,7 +318,7 @@ def test_waves_behind_the_end_are_an_error(
     def timed(*arguments: Any, **options: Any) -> Any:
         graph, inputs, hardware, _, memory = arguments
         options["waves"] = None
-        return real(graph, inputs, hardware, run_command.Backend.CYCLE, memory, **options)
+        return real(graph, inputs, hardware, "cycle", memory, **options)
 
     monkeypatch.setattr(run_command, "_execute", timed)
     waves = ("--waves", tmp_path / "o.vcd", "--waves-window", "900000:900009")

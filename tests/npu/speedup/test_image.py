@@ -11,7 +11,7 @@ from npu.errors import SpeedupError, UnsupportedOperatorError
 from npu.inputs import load_inputs
 from npu.model.graph import Graph
 from npu.model.tflite_reader import read_model_bytes
-from npu.offload.runner import CompiledNetwork
+from npu.offload.network import CompiledNetwork
 from npu.reference.network import run_reference
 from npu.speedup.image import network_image, read_outputs, read_results
 from npu.speedup.image_builder import Constant, ImageBuilder, Place

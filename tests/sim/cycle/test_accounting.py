@@ -8,7 +8,7 @@ import pytest
 
 from npu import zoo
 from npu.model.tflite_reader import read_model
-from npu.offload.runner import CompiledNetwork
+from npu.offload.network import CompiledNetwork
 from rtl.config import PRESETS
 from rtl.isa import Opcode
 from sim.cycle import CycleResult, LayerAccount, account_layers, add_accounts, simulate

@@ -6,7 +6,7 @@ import pytest
 from npu import zoo
 from npu.model.graph import Graph
 from npu.model.tflite_reader import read_model, read_model_bytes
-from npu.offload.runner import CompiledNetwork
+from npu.offload.network import CompiledNetwork
 from rtl.config import PRESETS, NpuConfig
 from sim.memory import MemoryConfig
 from tests.npu.compiler import random_movements, random_networks, test_layers
