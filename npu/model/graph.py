@@ -164,9 +164,13 @@ class Graph:
 
     def with_subgraphs(self) -> tuple["Graph", ...]:
         """The graph and all that its operators run, however deep, each once."""
-        found = {self.subgraph: self}
-        for graph in self.subgraphs.values():
-            found.update({each.subgraph: each for each in graph.with_subgraphs()})
+        found: dict[int, Graph] = {}
+        waiting = [self]
+        while waiting:
+            graph = waiting.pop()
+            if graph.subgraph not in found:
+                found[graph.subgraph] = graph
+                waiting += reversed(list(graph.subgraphs.values()))
         return tuple(found.values())
 
     def producer(self, tensor: int) -> Operator | None:

@@ -103,11 +103,7 @@ def check_int4(graph: Graph, tensors: set[int]) -> None:
 
 
 def check_order(graph: Graph) -> None:
-    """Refuse tensors that are read before they are written, or written twice, and empty inputs."""
-    for index in graph.inputs:
-        if not graph.tensors[index].size:
-            tensor = graph.tensors[index]
-            raise ModelError(f"tensor {tensor.name!r} of shape {list(tensor.shape)} is empty")
+    """Refuse tensors that are read before they are written, or written twice."""
     known = {t.index for t in graph.tensors if t.is_constant} | set(graph.inputs)
     written: set[int] = set(graph.inputs)
     for op in graph.operators:

@@ -1,79 +1,129 @@
-"""Whether a model is fully integer: the one rule, apart from the reader that applies it."""
+"""Whether a model is quantized: the one rule, apart from the reader that applies it.
+
+TFLM is the judge of which types an operator takes; here only whole models are turned away that
+were never quantized, or in a way that TFLM dropped, and numbers that mean nothing.
+"""
 
 from npu.errors import ModelError
-from npu.model.graph import Graph, Tensor
+from npu.model.graph import RESOURCE, Graph, Operator, Tensor
 
-ALLOWED_TYPES = frozenset({"int8", "int16", "int32", "int64", "bool"})
-ZERO_POINTS = {"int8": (-128, 127), "int16": (0, 0)}
-"""The zero points of activations, by type: TFLM demands 0 of int16."""
+WEIGHTED = frozenset(
+    {
+        "CONV_2D",
+        "DEPTHWISE_CONV_2D",
+        "FULLY_CONNECTED",
+        "TRANSPOSE_CONV",
+        "SVDF",
+        "UNIDIRECTIONAL_SEQUENCE_LSTM",
+    }
+)
+"""The kinds with weights: what they compute in says how a model was quantized."""
+SCALED = WEIGHTED | {
+    *("ADD", "SUB", "MUL", "DIV", "SQUARED_DIFFERENCE", "BATCH_MATMUL", "MEAN", "SUM", "PRELU"),
+    *("ABS", "ELU", "HARD_SWISH", "LEAKY_RELU", "LOGISTIC", "RELU", "RELU6", "TANH", "RSQRT"),
+    *("SOFTMAX", "LOG_SOFTMAX", "L2_NORMALIZATION", "QUANTIZE", "DEQUANTIZE"),
+}
+"""The kinds that cannot compute without the scales of their int8, uint8 or int16 activations."""
+ZERO_POINTS = {"int8": (-128, 127), "uint8": (0, 255), "int16": (-(1 << 15), (1 << 15) - 1)}
+"""The zero points of activations, by type."""
+UNKNOWN_TYPES = frozenset({"float16", "float64", "complex64", "complex128"})
+"""Types that no kernel of TFLM computes in."""
+ADVICE = (
+    "convert it with full-integer quantization (a representative data set, TFLITE_BUILTINS_INT8)"
+)
 
 
-def check_fully_integer(graph: Graph) -> None:
-    """Refuse a model whose activations are neither int8 nor int16.
+def check_quantized(graph: Graph) -> None:
+    """Refuse a network that is not quantized to int8 or int16, subgraphs included.
 
-    Activations (what operators compute, and the network's inputs and outputs) must be int8 with
-    one positive scale and a zero point in -128..127, or int16 with one positive scale and zero
-    point 0 (16x8 quantization). Weights and biases are integers; shapes, axes and other indices are
-    int32, int64 or bool. At its two ends the network may be float32: inputs that only QUANTIZE
-    reads, and outputs that DEQUANTIZE writes. SOFTMAX may write an int16 output with another zero
-    point.
+    Float operators between quantized ones, as the converter writes them, are accepted, and so are
+    float32 or uint8 at the network's ends. Refused are a network whose weights are all computed
+    with in float32, or that holds nothing quantized at all; weights of uint8, which TFLM does not
+    run either; and activations that an operator cannot compute with: int8, uint8 or int16 without a
+    positive scale, or with a zero point that the type does not hold.
 
-    Raises `ModelError`, naming the first tensor that breaks the rule.
+    Raises `ModelError`, naming the first operator or tensor that breaks the rule.
     """
-    used = dict.fromkeys(graph.inputs)
+    graphs = graph.with_subgraphs()
+    for each in graphs:
+        _check_handles(each)
+        for op in each.operators:
+            _check_types(each, op)
+    weighted = [(g, op) for g in graphs for op in g.operators if op.kind in WEIGHTED]
+    floats = [(g, op) for g, op in weighted if _computes_in(g, op) == "float32"]
+    if floats and len(floats) == len(weighted):
+        _, first = floats[0]
+        raise ModelError(
+            f"the model is not quantized: operator {first.index} ({first.kind}) computes in "
+            f"float32; {ADVICE}"
+        )
+    types = {g.tensors[i].type_name for g in graphs for i in _used(g)}
+    if "float32" in types and not types & ZERO_POINTS.keys():
+        raise ModelError(f"the model is not quantized: it holds float32 only; {ADVICE}")
+    for each in graphs:
+        for op in each.operators:
+            _check_scales(each, op)
+
+
+def _used(graph: Graph) -> set[int]:
+    found = {*graph.inputs, *graph.outputs}
     for op in graph.operators:
-        used.update(dict.fromkeys((*op.present_inputs, *op.outputs)))
-    used.update(dict.fromkeys(graph.outputs))
-    for index in used:
-        exceptions = (_float_at_an_end, _int16_softmax, _handle)
-        if not any(holds(graph, index) for holds in exceptions):
-            _check_tensor(graph.tensors[index])
+        found.update((*op.present_inputs, *op.outputs))
+    return found
 
 
-def _float_at_an_end(graph: Graph, index: int) -> bool:
-    if graph.tensors[index].dtype.name != "float32" or graph.tensors[index].is_constant:
-        return False
-    producer, consumers = graph.producer(index), graph.consumers(index)
-    if producer is None:
-        return bool(consumers) and all(op.kind == "QUANTIZE" for op in consumers)
-    return producer.kind == "DEQUANTIZE" and not consumers
+def _operands(graph: Graph, op: Operator) -> list[Tensor]:
+    return [graph.tensors[i] for i in (*op.present_inputs, *op.outputs)]
 
 
-def _int16_softmax(graph: Graph, index: int) -> bool:
-    tensor, producer = graph.tensors[index], graph.producer(index)
-    at_the_end = producer is not None and producer.kind == "SOFTMAX" and not graph.consumers(index)
-    return at_the_end and tensor.dtype.name == "int16" and tensor.quantization is not None
+def _computes_in(graph: Graph, op: Operator) -> str:
+    return graph.tensors[op.outputs[0]].type_name if op.outputs else ""
 
 
-def _handle(graph: Graph, index: int) -> bool:
-    producer = graph.producer(index)
-    return producer is not None and producer.kind == "VAR_HANDLE" and index not in graph.outputs
+def _check_handles(graph: Graph) -> None:
+    for index in _used(graph):
+        tensor, producer = graph.tensors[index], graph.producer(index)
+        made_here = producer is not None and producer.kind == "VAR_HANDLE"
+        if tensor.dtype == RESOURCE and (not made_here or index in graph.outputs):
+            raise ModelError(
+                f"tensor {tensor.name!r} is a resource that VAR_HANDLE does not make here, or that "
+                "leaves the network; variables are used where their handle is"
+            )
 
 
-def _check_tensor(tensor: Tensor) -> None:
-    dtype = tensor.type_name
-    if dtype not in ALLOWED_TYPES:
-        raise ModelError(
-            f"the model is not fully integer: tensor {tensor.name!r} is {dtype.upper()}; convert "
-            "it with full-integer quantization, with int8 (or int16) inputs and outputs"
-        )
-    if tensor.is_constant or dtype not in ZERO_POINTS:
+def _check_types(graph: Graph, op: Operator) -> None:
+    for tensor in _operands(graph, op):
+        name = tensor.type_name
+        if name in UNKNOWN_TYPES:
+            raise ModelError(
+                f"the model is not quantized: tensor {tensor.name!r} is {name.upper()}; {ADVICE}"
+            )
+        if name == "uint8" and op.kind in SCALED - {"QUANTIZE", "DEQUANTIZE"}:
+            raise ModelError(
+                f"operator {op.index} ({op.kind}) computes in uint8, as TensorFlow 1 quantized, "
+                "which TFLM does not run either; convert the float model again with TensorFlow 2, "
+                "which quantizes to int8"
+            )
+
+
+def _check_scales(graph: Graph, op: Operator) -> None:
+    if op.kind not in SCALED:
         return
-    quantization = tensor.quantization
-    if quantization is None:
-        raise ModelError(
-            f"the model is not fully integer: tensor {tensor.name!r} is {dtype.upper()} without a "
-            "scale"
-        )
-    if not quantization.per_tensor:
-        raise ModelError(
-            f"tensor {tensor.name!r} is an activation with {quantization.scales.size} scales, "
-            "one expected"
-        )
-    low, high = ZERO_POINTS[dtype]
-    if quantization.scale <= 0.0 or not low <= quantization.zero_point <= high:
-        allowed = f"{low}..{high}" if low < high else f"zero point {low} ({dtype})"
-        raise ModelError(
-            f"tensor {tensor.name!r} has scale {quantization.scale:g} and zero point "
-            f"{quantization.zero_point}, a positive scale and {allowed} expected"
-        )
+    where = f"operator {op.index} ({op.kind})"
+    for tensor in _operands(graph, op):
+        allowed = ZERO_POINTS.get(tensor.type_name)
+        quantization = tensor.quantization
+        weights = tensor.is_constant and (op.kind in WEIGHTED or quantization is None)
+        if allowed is None or weights:
+            continue
+        if quantization is None:
+            raise ModelError(
+                f"{where}: tensor {tensor.name!r} is {tensor.type_name} without a scale"
+            )
+        low, high = allowed
+        if quantization.scale <= 0.0 or not low <= quantization.zero_point <= high:
+            raise ModelError(
+                f"{where}: tensor {tensor.name!r} is {tensor.type_name} with scale "
+                f"{quantization.scale:g} and zero point {quantization.zero_point}; a positive "
+                f"scale and a zero point from {low} to {high} expected"
+            )

@@ -32,6 +32,13 @@ class NoOptions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class OtherOptions:
+    """Options that TFLM computes with and nothing here does; `reason` says which."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Conv2DOptions:
     """CONV_2D."""
 
@@ -241,6 +248,7 @@ class WhileOptions:
 
 Options = (
     NoOptions
+    | OtherOptions
     | Conv2DOptions
     | DepthwiseConv2DOptions
     | FullyConnectedOptions

@@ -22,6 +22,7 @@ from npu.model.options import (
     MirrorPadOptions,
     NoOptions,
     Options,
+    OtherOptions,
     Padding,
     PoolOptions,
     ReduceOptions,
@@ -42,7 +43,8 @@ def read_options(kind: str, index: int, op: Any) -> Options:
     """The options of the flatbuffer operator `op`, which is number `index` and of `kind`.
 
     An operator that leaves its options out gets the schema's defaults where these mean something.
-    Raises `ModelError` where they do not, and for options of another kind or with illegal values.
+    Raises `ModelError` where they do not, and for options of another kind, with illegal values, or
+    that contradict the number of operands.
     """
     entry = _TABLES.get(kind)
     if entry is None:
@@ -60,6 +62,7 @@ def read_options(kind: str, index: int, op: Any) -> Options:
     options = getattr(schema, table_name)()
     options.Init(table.Bytes, table.Pos)
     try:
+        _check_count(kind, op, options)
         return read(options)
     except _IllegalValueError as error:
         raise ModelError(f"{where}: {error}") from None
@@ -67,6 +70,19 @@ def read_options(kind: str, index: int, op: Any) -> Options:
 
 class _IllegalValueError(ValueError):
     pass
+
+
+def _check_count(kind: str, op: Any, options: Any) -> None:
+    """What TFLM reads or writes by a count in the options, not by the operator's operands."""
+    if kind == "PACK":
+        _same_count("values_count", options.ValuesCount(), op.InputsLength(), "inputs")
+    elif kind == "UNPACK":
+        _same_count("num", options.Num(), op.OutputsLength(), "outputs")
+
+
+def _same_count(name: str, given: int, expected: int, what: str) -> None:
+    if given != expected:
+        raise _IllegalValueError(f"{name} is {given}, the operator has {expected} {what}")
 
 
 def _enum(kind: type[EnumT], value: int) -> EnumT:
@@ -183,7 +199,7 @@ def _axis(options: Any) -> Options:
 
 def _gather(options: Any) -> Options:
     if options.BatchDims() != 0:
-        raise _IllegalValueError(f"batch_dims is {options.BatchDims()}, only 0 is supported")
+        return OtherOptions(reason=f"batch_dims is {options.BatchDims()}; allowed is 0")
     return AxisOptions(axis=options.Axis())
 
 
@@ -270,8 +286,8 @@ _TABLES: dict[str, tuple[str, Callable[[Any], Options], Options | None]] = {
     "CONCATENATION": ("ConcatenationOptions", _concatenation, None),
     "LEAKY_RELU": ("LeakyReluOptions", _leaky_relu, None),
     "STRIDED_SLICE": ("StridedSliceOptions", _strided_slice, StridedSliceOptions()),
-    "PACK": ("PackOptions", _axis, AxisOptions()),
-    "UNPACK": ("UnpackOptions", _axis, AxisOptions()),
+    "PACK": ("PackOptions", _axis, None),
+    "UNPACK": ("UnpackOptions", _axis, None),
     "GATHER": ("GatherOptions", _gather, AxisOptions()),
     "MIRROR_PAD": ("MirrorPadOptions", _mirror_pad, None),
     "RESIZE_BILINEAR": ("ResizeBilinearOptions", _resize, ResizeOptions()),

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from npu.errors import ModelError
+from npu.model.folding import fold_constants
 from npu.model.graph import Graph, Operator, Quantization, Tensor
 from npu.model.graph_checks import (
     PER_CHANNEL,
@@ -20,7 +21,7 @@ from npu.model.graph_checks import (
     check_references,
     check_something_to_run,
 )
-from npu.model.integer_check import check_fully_integer
+from npu.model.integer_check import check_quantized
 from npu.model.schema import OPERATOR_NAMES, schema, text_field
 from npu.model.shape_rules import check_shapes
 from npu.model.shape_rules.state import check_variables
@@ -72,8 +73,8 @@ def read_model_bytes(data: bytes, name: str, *, origin: str = "the model") -> Gr
         )
     try:
         graph = _ModelReader(data).read(name)
+        check_quantized(graph)
         for each in graph.with_subgraphs():
-            check_fully_integer(each)
             check_shapes(each)
             check_calls(each)
         check_variables(graph)
@@ -124,8 +125,8 @@ class _ModelReader:
         graph = Graph(name, tensors, operators, inputs, outputs, index, called, self._data)
         check_order(graph)
         check_int4(graph, reader.int4)
-        self._read[index] = graph
-        return graph
+        self._read[index] = fold_constants(graph)
+        return self._read[index]
 
     def _called(self, op: Operator, index: int, name: str, depth: int) -> Graph:
         where, count = f"operator {op.index} ({op.kind})", self._model.SubgraphsLength()

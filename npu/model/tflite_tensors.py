@@ -38,9 +38,9 @@ class TensorReader:
     def read(self, index: int, tensor: Any, *, used: bool, given: bool) -> Tensor:
         """The flatbuffer `tensor`, number `index` of its subgraph.
 
-        `used` says whether anything reads or writes it: one that nothing does is not looked at, as
-        in TFLM. `given` says whether a value comes from outside or from an operator: an empty
-        tensor without one is a constant. `shape_signature` is ignored, as in TFLM.
+        As in TFLM, `shape_signature` is ignored, and a tensor is not looked at unless it is `used`:
+        something reads or writes it. `given` says whether a value comes from outside or from an
+        operator: an empty tensor without one is a constant, and with one an error.
 
         Raises `ModelError` when it is none that this project can hold.
         """
@@ -63,7 +63,9 @@ class TensorReader:
                 f"tensor {name!r} of shape {list(shape)} takes {size} bytes, over 2 GiB"
             )
         data = None if dtype == RESOURCE else self._buffer(tensor.Buffer(), name)
-        if data is None and size == 0 and not given and dtype != RESOURCE:
+        if size == 0 and dtype != RESOURCE:
+            if given:
+                raise ModelError(f"tensor {name!r} of shape {list(shape)} is empty")
             data = b""
         value: NDArray[Any] | None = None
         if data is not None:

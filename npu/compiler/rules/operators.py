@@ -42,6 +42,7 @@ from npu.model.options import (
     DepthwiseConv2DOptions,
     ElementwiseOptions,
     FullyConnectedOptions,
+    OtherOptions,
     PoolOptions,
 )
 from npu.model.quant_params import scale_and_zero_point, window_geometry
@@ -54,6 +55,8 @@ def reason_against(graph: Graph, op: Operator, rounding: Rounding) -> str:
     rules = RULES.get(op.kind)
     if rules is None:
         return f"{op.kind} is not an NPU operator"
+    if isinstance(op.options, OtherOptions):
+        return op.options.reason
     for rule in rules:
         try:
             holds = rule(graph, op)

@@ -10,8 +10,16 @@ from npu.model.shape_rules import elementwise, movement, state, weights
 from npu.model.shape_rules.common import Rule, constant_operand, operator_error, same_shape
 from npu.model.shape_rules.elementwise import reduced_axes
 from npu.model.shape_rules.movement import operator_slices
+from npu.model.shape_rules.types import check_types
+from npu.model.tflm_only import only_tflm
 
-__all__ = ["OPERANDS", "check_shapes", "constant_operand", "operator_slices", "reduced_axes"]
+__all__ = [
+    "OPERANDS",
+    "check_shapes",
+    "constant_operand",
+    "operator_slices",
+    "reduced_axes",
+]
 
 
 def check_shapes(graph: Graph) -> None:
@@ -26,6 +34,10 @@ def check_shapes(graph: Graph) -> None:
         if op.kind not in _RULES:
             continue
         _check_operands(op)
+        check_types(graph, op)
+        if only_tflm(graph, op):
+            # nothing here executes it, and TFLM takes the shapes as they are stored
+            continue
         result = _RULES[op.kind](graph, op)
         shapes = result if isinstance(result, list) else [result]
         given = [graph.tensors[i].shape for i in op.outputs]

@@ -14,7 +14,7 @@ from npu.model.options import (
     SvdfOptions,
     TransposeConvOptions,
 )
-from npu.model.shape_rules.common import Shape, constant_operand, input_tensor, operator_error
+from npu.model.shape_rules.common import Shape, input_tensor, operator_error
 
 # kernels hold a whole padded input; only a corrupted dilation or window grows one beyond both
 PADDED_SIZE_LIMIT = 1 << 24
@@ -79,16 +79,12 @@ def pool_2d(graph: Graph, op: Operator) -> Shape:
 
 
 def transpose_conv(graph: Graph, op: Operator) -> Shape:
-    """TRANSPOSE_CONV, whose output shape is its first input."""
+    """TRANSPOSE_CONV: the output says its shape. TFLM does not read the first input either."""
     options = op.options_as(TransposeConvOptions)
-    size, weights, x = (
-        constant_operand(graph, op, 0),
-        input_tensor(graph, op, 1, 4),
-        input_tensor(graph, op, 2, 4),
-    )
-    if size.shape != (4,) or np.any(size < 1):
-        raise operator_error(op, f"output shape is {size.tolist()}, four positive numbers expected")
-    shape = tuple(int(n) for n in size)
+    weights, x = input_tensor(graph, op, 1, 4), input_tensor(graph, op, 2, 4)
+    shape = graph.output_tensor(op).shape
+    if len(shape) != 4:
+        raise operator_error(op, f"the output has shape {list(shape)}, rank 4 expected")
     channels, kh, kw, depth = weights.shape
     if depth != x.shape[3] or shape[0] != x.shape[0] or shape[3] != channels:
         raise operator_error(

@@ -14,6 +14,7 @@ from npu.errors import UnsupportedOperatorError
 from npu.model.graph import Graph, Operator, Tensor
 from npu.model.options import CallOnceOptions
 from npu.model.quant_params import blamed_on
+from npu.model.tflm_only import only_tflm
 from npu.reference.executors import elementwise, int16, movement, recurrent, variables, weights
 from npu.reference.executors.common import NOTHING, Context, TypedExecutor
 
@@ -62,6 +63,8 @@ EXECUTORS: Mapping[str, tuple[TypedExecutor, ...]] = {
 
 def find_executor(graph: Graph, op: Operator) -> TypedExecutor | None:
     """The kernel that takes `op` with the types of its data input and its first output."""
+    if only_tflm(graph, op):
+        return None
     given, result = _data_types(graph, op)
     for kernel in EXECUTORS.get(op.kind, ()):
         if kernel.takes(given, result):
@@ -82,6 +85,9 @@ def require_executor(graph: Graph, op: Operator) -> TypedExecutor:
         raise UnsupportedOperatorError(
             f"{where} has no kernel; supported are {', '.join(EXECUTORS)}"
         )
+    reason = only_tflm(graph, op)
+    if reason:
+        raise UnsupportedOperatorError(f"{where} has no kernel: {reason}")
     given, result = _data_types(graph, op)
     supported = "; ".join(kernel.summary() for kernel in EXECUTORS[op.kind])
     raise UnsupportedOperatorError(

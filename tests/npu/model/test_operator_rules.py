@@ -8,6 +8,8 @@ import pytest
 
 from npu.errors import ModelError, UnsupportedOperatorError
 from npu.model.tflite_reader import read_model_bytes
+from npu.model.tflm_only import only_tflm
+from npu.reference.executors.registry import require_executor
 from npu.reference.network import run_reference
 from tests.npu import operator_models as models
 from tests.npu.operator_models import movement
@@ -44,16 +46,16 @@ def product(a: Sequence[int], b: Sequence[int], **options: bool) -> bytes:
     return m.build()
 
 
-def transposed(output: Any, weights: Sequence[int], bias: int = 4) -> bytes:
+def transposed(output: Sequence[int], weights: Sequence[int], bias: int = 4) -> bytes:
     m = ModelBuilder()
     x = m.input((1, 3, 3, 2), scale=0.5)
     operands = [
-        m.constant(np.array(output, np.int32)),
+        m.input((4,), dtype=np.int32),
         m.constant(np.ones(tuple(weights), np.int8), scale=0.1),
         x,
         m.constant(np.zeros(bias, np.int32)),
     ]
-    y = m.tensor((1, 6, 6, 4), scale=0.5)
+    y = m.tensor(output, scale=0.5)
     options = {"strideH": 2, "strideW": 2, "padding": 0}
     m.operator("TRANSPOSE_CONV", operands, [y], options, options_type="TransposeConvOptions")
     return m.build()
@@ -72,9 +74,19 @@ def blocks(code: str, size: int) -> bytes:
     return movement(code, (1, 4, 6, 4), [(1, 2, 2, 2)], options=options, options_type=options_type)
 
 
-def axis_of(code: str, options_type: str, axis: int, outputs: Sequence[Sequence[int]]) -> bytes:
-    options = {"axis": axis}
+def axis_of(
+    code: str, options_type: str, axis: int, outputs: Sequence[Sequence[int]], **count: int
+) -> bytes:
+    options = {"axis": axis, **count}
     return movement(code, (4, 6), outputs, options=options, options_type=options_type)
+
+
+def mixed_types() -> bytes:
+    m = ModelFile()
+    axis, x = m.constant(np.int32(0)), m.input((2, 6), scale=0.5)
+    parts = [m.tensor((1, 6), scale=0.5), m.tensor((1, 6), np.int16, scale=0.5)]
+    m.operator("SPLIT", [axis, x], parts, {"numSplits": 2}, options_type="SplitOptions")
+    return m.build()
 
 
 def resized(size: Any, **options: bool) -> bytes:
@@ -145,27 +157,30 @@ REFUSED = {
         r"6 values along axis 1 in parts of \[1, 1, 1, 1\]",
     ),
     "unpack_outputs": (
-        axis_of("UNPACK", "UnpackOptions", 0, [(6,)] * 3),
+        axis_of("UNPACK", "UnpackOptions", 0, [(6,)] * 3, num=3),
         "4 values along axis 0 to 3 outputs",
     ),
+    "unpack_count": (
+        axis_of("UNPACK", "UnpackOptions", 0, [(6,)] * 4, num=3),
+        "num is 3, the operator has 4 outputs",
+    ),
+    "pack_count": (
+        axis_of("PACK", "PackOptions", 0, [(1, 4, 6)], valuesCount=7),
+        "values_count is 7, the operator has 1 inputs",
+    ),
+    "mixed_types": (
+        mixed_types(),
+        "inputs and outputs are int8 and int16, one type expected",
+    ),
     "pack_axis": (
-        axis_of("PACK", "PackOptions", 3, [(1, 4, 6)]),
+        axis_of("PACK", "PackOptions", 3, [(1, 4, 6)], valuesCount=1),
         r"axis is \[3\], one from -3 to 2 expected",
     ),
     "pack_shapes": (
-        models.several_inputs("PACK", [(2, 3), (3, 2)], (2, 2, 3), {}, "PackOptions"),
-        r"shapes \[\[2, 3\], \[3, 2\]\] differ",
-    ),
-    "gather_batches": (
-        movement(
-            "GATHER",
-            (4, 6),
-            [(4, 6)],
-            constants=[[0]],
-            options={"batchDims": 1},
-            options_type="GatherOptions",
+        models.several_inputs(
+            "PACK", [(2, 3), (3, 2)], (2, 2, 3), {"valuesCount": 2}, "PackOptions"
         ),
-        "batch_dims is 1, only 0 is supported",
+        r"shapes \[\[2, 3\], \[3, 2\]\] differ",
     ),
     "broadcast": (
         movement("BROADCAST_TO", (4, 6), [(4, 12)], constants=[[4, 12]]),
@@ -206,19 +221,19 @@ REFUSED = {
         r"shapes \[2, 2, 3\] and \[3, 3, 2\] do not broadcast",
     ),
     "transposed_size": (
-        transposed([1, 6, 6], (4, 3, 3, 2)),
-        r"output shape is \[1, 6, 6\], four positive numbers expected",
+        transposed((1, 6, 24), (4, 3, 3, 2)),
+        r"the output has shape \[1, 6, 24\], rank 4 expected",
     ),
     "transposed_weights": (
-        transposed([1, 6, 6, 4], (4, 3, 3, 3)),
+        transposed((1, 6, 6, 4), (4, 3, 3, 3)),
         r"weights \[4, 3, 3, 3\] do not make \[1, 6, 6, 4\]",
     ),
     "transposed_far": (
-        transposed([1, 9, 6, 4], (4, 3, 3, 2)),
+        transposed((1, 9, 6, 4), (4, 3, 3, 2)),
         r"\[1, 9, 6, 4\] does not convolve to an input of shape \[1, 3, 3, 2\]",
     ),
     "transposed_bias": (
-        transposed([1, 6, 6, 4], (4, 3, 3, 2), bias=5),
+        transposed((1, 6, 6, 4), (4, 3, 3, 2), bias=5),
         r"is int32 of shape \[5\], int32 of shape \[4\] expected",
     ),
 }
@@ -258,6 +273,49 @@ def two_scales(code: str) -> bytes:
         y = m.tensor((1, 6), scale=0.25)
         m.operator(code, [x, axes], [y], options, options_type="ReducerOptions")
     return m.build()
+
+
+def computed_paddings() -> bytes:
+    m = ModelFile()
+    x, amounts = m.input((1, 4), scale=0.5), m.input((2, 2), dtype="int32", name="amounts")
+    m.operator("PAD", [x, amounts], [m.tensor((1, 4), scale=0.5)])
+    return m.build()
+
+
+def gathered_by_batch() -> bytes:
+    options = {"batchDims": 1}
+    return movement(
+        "GATHER",
+        (4, 6),
+        [(4, 6)],
+        constants=[[0]],
+        options=options,
+        options_type="GatherOptions",
+    )
+
+
+def asymmetric_int16() -> bytes:
+    m = ModelBuilder()
+    x = m.input((1, 4), dtype=np.int16, scale=0.5, zero_point=3, name="x")
+    m.add(x, x, scale=0.5, zero_point=0)
+    return m.build()
+
+
+ONLY_TFLM = {
+    "computed paddings": (computed_paddings(), "input 'amounts' is not a constant"),
+    "batches": (gathered_by_batch(), "batch_dims is 1; allowed is 0"),
+    "zero point": (asymmetric_int16(), "'x' is int16 with zero point 3"),
+}
+
+
+@pytest.mark.parametrize("name", ONLY_TFLM)
+def test_what_only_tflm_computes_with_is_read(name: str) -> None:
+    model, message = ONLY_TFLM[name]
+    graph = read_model_bytes(model, "m")
+    (op,) = graph.operators
+    assert only_tflm(graph, op) == message
+    with pytest.raises(UnsupportedOperatorError, match=message):
+        require_executor(graph, op)
 
 
 REFUSED_BY_KERNELS = {

@@ -127,13 +127,6 @@ def test_paddings() -> None:
     assert "paddings [[0, 0], [-1, 0]] for an input of shape [1, 4]" in refusal(m)
 
 
-def test_operand_that_must_be_constant() -> None:
-    m = ModelFile()
-    x, amounts = m.input((1, 4), scale=0.5), m.input((2, 2), dtype="int32", name="amounts")
-    m.operator("PAD", [x, amounts], [m.tensor((1, 4), scale=0.5)])
-    assert "input 'amounts' is not a constant" in refusal(m)
-
-
 def test_reshape_keeps_the_size() -> None:
     m = ModelFile()
     x, y = m.input((1, 4), scale=0.5), m.tensor((5,), scale=0.5)

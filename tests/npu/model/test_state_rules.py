@@ -95,7 +95,7 @@ def test_a_handle_that_leaves_the_network_is_refused() -> None:
     m = ModelBuilder()
     m.input((1, 4), scale=0.5)
     handle = m.handle("v")
-    message = f"the model is not fully integer: tensor {handle.name!r} is RESOURCE"
+    message = f"tensor {handle.name!r} is a resource that VAR_HANDLE does not make here, or that"
     with pytest.raises(ModelError, match=message):
         read_model_bytes(m.build([handle]), "m")
 

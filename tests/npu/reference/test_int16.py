@@ -18,6 +18,7 @@ from tests.support.operators import elementwise, unary
 from tests.support.random_layers import Rng, random_int8, random_scale
 from tests.support.tflite_builder import ModelBuilder
 from tests.support.tflite_file import Tensor
+from tests.support.tflm import run_tflm
 
 UNIT: dict[str, Any] = {"scale": 2.0**-15, "zero_point": 0}
 SHAPE = (1, 6, 5, 4)
@@ -276,12 +277,16 @@ def test_the_npu_leaves_int16_to_the_kernels() -> None:
     assert found.reasons[1] == "inputs and outputs must be int8"
 
 
-def test_a_zero_point_is_refused() -> None:
+def test_what_ignores_the_zero_point() -> None:
+    """PAD fills int16 with zeros whatever the zero point, windows and QUANTIZE know it."""
     m = ModelBuilder()
-    m.pad(m.input((1, 4), scale=0.5, zero_point=3, dtype=np.int16, name="x"), [(0, 0), (1, 1)])
-    message = r"tensor 'x' has scale 0.5 and zero point 3, .* zero point 0 \(int16\) expected"
-    with pytest.raises(ModelError, match=message):
-        read_model_bytes(m.build(), "m")
+    x = m.input((1, 6, 6, 2), scale=0.5, zero_point=300, dtype=np.int16)
+    y = m.max_pool2d(m.pad(x, [(0, 0), (1, 1), (1, 1), (0, 0)]), window=(2, 2))
+    m.operator("QUANTIZE", [y], [m.tensor(y.shape, np.int16, scale=0.7, zero_point=-5)])
+    graph = read_model_bytes(m.build(), "m")
+    inputs = load_inputs(["random:7"], graph)
+    (expected,) = run_tflm(m.build(), list(inputs.values()))
+    np.testing.assert_array_equal(run_reference(graph, inputs)[graph.outputs[0]], expected)
 
 
 @pytest.mark.parametrize("code", ["LOGISTIC", "TANH"])
