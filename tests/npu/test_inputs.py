@@ -1,7 +1,9 @@
 """What may follow `--input`, and how real values and pixels become int8."""
 
+from io import BytesIO
 from pathlib import Path
 from typing import Any
+from zipfile import ZIP_DEFLATED, ZipFile
 
 import numpy as np
 import pytest
@@ -188,12 +190,66 @@ def test_several_inputs(tmp_path: Path) -> None:
         load_inputs([str(one)], graph)
 
 
-def test_input_that_is_not_int8() -> None:
+def reshaped(dtype: str) -> Graph:
+    """A network that passes an input of this type on."""
     m = ModelFile()
-    x = m.input((2,), dtype="int32", name="ids")
-    m.operator("RESHAPE", [x], [m.tensor((1, 2), "int32")])
-    with pytest.raises(InputError, match="input 'ids' is int32, only int8, int16 and float32"):
-        load_inputs([], read_model_bytes(m.build(), "m"))
+    m.operator("RESHAPE", [m.input((2,), dtype=dtype, name="ids")], [m.tensor((1, 2), dtype)])
+    return read_model_bytes(m.build(), "m")
+
+
+def test_other_integers(tmp_path: Path) -> None:
+    graph = reshaped("int32")
+    value = load_one("random:1", graph)
+    assert value.dtype == np.int32
+    assert set(value.tolist()) <= {0, 1}
+    given = np.array([70000, -5], np.int32)
+    np.testing.assert_array_equal(load_one(saved(tmp_path, given), graph), given)
+    np.testing.assert_array_equal(load_one(saved(tmp_path, given.astype(">i4")), graph), given)
+    with pytest.raises(InputError, match="is int64, allowed is int32"):
+        load_one(saved(tmp_path, given.astype(np.int64)), graph)
+
+
+def test_indices_are_those_of_the_table() -> None:
+    m = ModelFile()
+    table, x = m.constant(np.zeros((7, 2), np.int8), scale=0.5), m.input((500,), dtype="int32")
+    y = m.tensor((500, 2), scale=0.5)
+    m.operator("GATHER", [table, x], [y], {"axis": 0}, options_type="GatherOptions")
+    value = load_one("random:1", read_model_bytes(m.build(), "m"))
+    assert (value.min(), value.max()) == (0, 6)
+
+
+def unsigned(shape: tuple[int, ...], scale: float, zero_point: int) -> Graph:
+    """A network that makes its uint8 input int8."""
+    m = ModelFile()
+    x = m.input(shape, dtype="uint8", scale=scale, zero_point=zero_point)
+    m.operator("QUANTIZE", [x], [m.tensor(shape, scale=scale, zero_point=zero_point - 128)])
+    return read_model_bytes(m.build(), "m")
+
+
+def test_unsigned_inputs(tmp_path: Path) -> None:
+    graph = unsigned((1, 1000), 0.5, 200)
+    value = load_one("random:1", graph)
+    assert value.dtype == np.uint8
+    assert (value.min(), value.max()) == (0, 255)
+    given = np.arange(1000, dtype=np.int64).astype(np.uint8)
+    np.testing.assert_array_equal(load_one(saved(tmp_path, given), graph)[0], given)
+    real = (given - 200.0) * 0.5
+    np.testing.assert_array_equal(load_one(saved(tmp_path, real), graph)[0], given)
+    far = np.full(1000, 1e6)
+    np.testing.assert_array_equal(load_one(saved(tmp_path, far), graph)[0], np.full(1000, 255))
+    with pytest.raises(InputError, match=r"is int8, allowed are uint8 \(quantized values\) and"):
+        load_one(saved(tmp_path, given.astype(np.int8)), graph)
+
+
+@pytest.mark.parametrize(
+    ("scale", "zero_point"), [(1 / 255, 0), (1.0, 0), (1 / 127.5, 128)], ids=str
+)
+def test_pixels_of_unsigned_inputs(tmp_path: Path, scale: float, zero_point: int) -> None:
+    """A uint8 input that represents just the range of its pixels takes them as they are."""
+    path, image = picture(tmp_path, "RGB")
+    value = load_one(path, unsigned(SHAPE, scale, zero_point))
+    difference = value[0].astype(int) - np.asarray(image, int)
+    assert abs(difference).max() <= (zero_point > 0)
 
 
 def picture(tmp_path: Path, mode: str, size: tuple[int, int] = (8, 9)) -> tuple[Path, Image.Image]:
@@ -247,3 +303,89 @@ def test_network_that_takes_no_image(tmp_path: Path, shape: tuple[int, ...]) -> 
     path, _ = picture(tmp_path, "RGB")
     with pytest.raises(InputError, match="one picture with 1 or 3 channels expected"):
         load_one(path, passthrough(shape, 1, -128))
+
+
+def test_16_bit_grey_is_scaled(tmp_path: Path) -> None:
+    ramp = np.arange(72, dtype=np.uint16).reshape(9, 8) * 900
+    path = tmp_path / "deep.png"
+    Image.fromarray(ramp).save(path)
+    value = load_one(path, passthrough((1, 9, 8, 3), 1, -128)).astype(int) + 128
+    for channel in range(3):
+        np.testing.assert_array_equal(value[0, :, :, channel], np.floor(ramp / 257 + 0.5))
+
+
+@pytest.mark.parametrize(("dtype", "name"), [(np.float32, "floating"), (np.int32, "32-bit int")])
+def test_pixels_without_a_range_are_refused(tmp_path: Path, dtype: Any, name: str) -> None:
+    path = tmp_path / "wide.tif"
+    Image.fromarray(np.full((9, 8), 300, dtype)).save(path)
+    with pytest.raises(InputError, match=rf"holds {name}.*, pixels of 8 or 16 bits expected"):
+        load_one(path, passthrough((1, 9, 8, 1), 1, -128))
+
+
+def test_a_colour_space_without_conversion_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "lab.tif"
+    Image.new("LAB", (8, 9)).save(path)
+    with pytest.raises(InputError, match=r"is not a readable image: conversion .* not supported"):
+        load_one(path, passthrough((1, 9, 8, 1), 1, -128))
+
+
+def test_what_is_dropped_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path, image = picture(tmp_path, "RGBA")
+    load_one(path, passthrough((1, 9, 8, 3), 1, -128))
+    animation = tmp_path / "two.gif"
+    first = image.convert("RGB")
+    first.save(animation, save_all=True, append_images=[Image.new("RGB", (8, 9))])
+    load_one(animation, passthrough((1, 9, 8, 3), 1, -128))
+    said = [record.getMessage() for record in caplog.records]
+    assert said == [
+        f"image '{path}': its transparency is dropped",
+        f"image '{animation}': the first of 2 frames is read",
+    ]
+
+
+def header(shape: tuple[int, ...], version: int = 1) -> bytes:
+    """The header of a .npy file with int8 of this shape."""
+    text = f"{{'descr': '|i1', 'fortran_order': False, 'shape': {shape}}}\n".encode()
+    length = len(text).to_bytes(2 if version == 1 else 4, "little")
+    return b"\x93NUMPY" + bytes([version, 0]) + length + text
+
+
+def compressed(content: bytes) -> bytes:
+    """A .npz file with one array in a member that does not decompress."""
+    file = BytesIO()
+    with ZipFile(file, "w", ZIP_DEFLATED) as archive:
+        archive.writestr("x.npy", content)
+    data = bytearray(file.getvalue())
+    data[45:60] = bytes(15)
+    return bytes(data)
+
+
+HOSTILE = {
+    "huge.npy": (header((1, 9, 8, 1 << 40)), r"has shape \[1, 9, 8, 1099511627776\]"),
+    "short.npy": (header(SHAPE), "it ends after 0 of 216 bytes"),
+    "tokens.npy": (header(SHAPE).replace(b"'shape'", b"'shape("), "is not a readable numpy file"),
+    "long.npy": (b"\x93NUMPY\x02\x00\xff\xff\xff\xff" + bytes(99), "is not a readable numpy"),
+    "version.npy": (header(SHAPE, 3), r"its format version is \(3, 0\)"),
+    "corrupt.npz": (compressed(header(SHAPE) + bytes(216)), "is not a readable numpy file"),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_files(graph: Graph, tmp_path: Path, name: str) -> None:
+    content, message = HOSTILE[name]
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(InputError, match=message) as caught:
+        load_one(tmp_path / name, graph)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("suffix", [".npy", ".npz", ".png"])
+def test_a_name_that_no_file_can_have(graph: Graph, suffix: str) -> None:
+    with pytest.raises(InputError, match="File name too long"):
+        load_one("x" * 300 + suffix, graph)
+
+
+def test_a_seed_without_end(graph: Graph) -> None:
+    with pytest.raises(InputError, match=r"random:1{39}\.\.\.': .* of up to 39 digits") as caught:
+        load_one("random:" + "1" * 5000, graph)
+    assert len(str(caught.value)) < 200

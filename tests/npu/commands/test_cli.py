@@ -128,7 +128,7 @@ def test_bad_models(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     m.operator("RELU", [x], [m.tensor((1, 4), "float32")])
     float_model = tmp_path / "float.tflite"
     float_model.write_bytes(m.build())
-    assert "the model is not fully integer" in refusal(capsys, "run", float_model)
+    assert "the model is not quantized: it holds float32" in refusal(capsys, "run", float_model)
 
 
 def test_operator_without_kernel(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
