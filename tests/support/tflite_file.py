@@ -84,7 +84,7 @@ class ModelFile:
 
     def constant(
         self,
-        data: NDArray[Any],
+        data: NDArray[Any] | np.generic,
         *,
         scale: ArrayLike | None = None,
         zero_point: int = 0,
