@@ -9,11 +9,11 @@ def disasm(model: ModelArgument, config: ConfigOption = DEFAULT_CONFIG) -> None:
     A line holds the command's index, its waits for other engines (load/compute/store), the
     operator that it computes, its opcode and its fields.
     """
-    from npu.compiler.disassemble import disassemble
     from npu.model.tflite_reader import read_model
     from npu.offload.network import CompiledNetwork
     from npu.report.tables import make_console, print_line
     from rtl.config import load_config
+    from sim.disassembly import disassemble_program
 
     network = CompiledNetwork(read_model(model), load_config(config))
     console = make_console()
@@ -29,5 +29,5 @@ def disasm(model: ModelArgument, config: ConfigOption = DEFAULT_CONFIG) -> None:
             f"{program.commands.nbytes:,} bytes of commands, "
             f"{program.constants.size:,} of constants, {program.arena_bytes:,} of arena",
         )
-        for line in disassemble(program).splitlines():
+        for line in disassemble_program(program).splitlines():
             print_line(console, line)

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from npu.model.graph import Graph, Tensor
-from npu.model.options import VariableOptions
+from npu.model.variables import variable_name
 
 
 class State:
@@ -81,14 +81,6 @@ class State:
         first = key not in self._initialized
         self._initialized.add(key)
         return first
-
-
-def variable_name(graph: Graph, handle: int) -> str:
-    """The name behind the tensor `handle`, which VAR_HANDLE writes; ValueError otherwise."""
-    producer = graph.producer(handle)
-    if producer is None or producer.kind != "VAR_HANDLE":
-        raise ValueError(f"{graph.tensors[handle].name!r} is not written by VAR_HANDLE")
-    return producer.options_as(VariableOptions).name
 
 
 def _zero_point(tensor: Tensor) -> int:

@@ -28,8 +28,8 @@ from sim.errors import CommandError, SimulationError
 from sim.memory import MemoryConfig
 from sim.program import Program
 from sim.result import SimulationResult, TraceEvent
-from sim.rtl_runner.build import Log, simulator_library
-from sim.verilator.library import (
+from sim.rtl_runner.build import simulator_library
+from sim.rtl_runner.library import (
     PROTOCOL,
     RUNNING,
     SEGMENTS,
@@ -39,6 +39,7 @@ from sim.verilator.library import (
     State,
     open_library,
 )
+from sim.verilator.build import Log
 from sim.waves import Waves
 
 Progress = Callable[[int, int], None]

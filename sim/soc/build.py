@@ -4,8 +4,9 @@ from pathlib import Path
 
 from rtl.config import NpuConfig
 from sim.cache import cached, content_key
-from sim.rtl_runner.build import Log, design_text, link_simulator, simulator_flags, tool_identity
 from sim.soc.cores import Core, core_sources, core_version
+from sim.verilator.build import Log, link_simulator, simulator_flags, tool_identity
+from sim.verilator.design import design_text
 from sim.verilator.toolchain import find_toolchain
 
 HARDWARE = Path(__file__).parent / "hardware"

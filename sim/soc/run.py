@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from rtl.config import NpuConfig
 from rtl.errors import ConfigError
 from sim.errors import SimulationError
-from sim.rtl_runner.build import Log
 from sim.soc.build import soc_library
 from sim.soc.cores import CORES
 from sim.soc.firmware_build import Firmware
@@ -23,6 +22,7 @@ from sim.soc.memory_map import (
     STACK_BYTES,
     ExitCode,
 )
+from sim.verilator.build import Log
 
 Progress = Callable[[int, int], None]
 """Called with the cycles simulated and the markers set so far."""

@@ -10,7 +10,7 @@ from cocotb_tools.runner import Verilator
 from rtl.config import NpuConfig
 from sim.cache import cached, content_key
 from sim.errors import BuildError
-from sim.rtl_runner.build import design_text
+from sim.verilator.design import design_text
 from sim.verilator.toolchain import find_toolchain
 from tests.sim.configs import SMALL
 

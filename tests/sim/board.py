@@ -22,7 +22,7 @@ from sim.functional import FunctionalSimulator
 from sim.memory import MemoryConfig
 from sim.program import Program
 from sim.rtl_runner import RtlSimulator
-from sim.verilator.library import RUNNING, Options, Segment, State
+from sim.rtl_runner.library import RUNNING, Options, Segment, State
 from tests.sim.random_programs import INPUT, OUTPUT
 
 BASE = 0x4000_0000

@@ -8,7 +8,7 @@ import pytest
 from sim.cache import cached, content_key
 from sim.errors import BuildError
 from sim.rtl_runner.build import build_library
-from sim.verilator.library import open_library
+from sim.rtl_runner.library import open_library
 from sim.verilator.toolchain import find_toolchain, fst_headers, run, run_all
 
 
@@ -83,7 +83,7 @@ def test_missing_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_failing_design_shows_the_tool(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sim.rtl_runner.build._runtime_library", lambda *_: Path("unused"))
+    monkeypatch.setattr("sim.verilator.build._runtime_library", lambda *_: Path("unused"))
     with pytest.raises(BuildError, match=r"verilator_bin failed with exit code 1: .*syntax error"):
         build_library("module npu; this is not Verilog; endmodule", 8)
     assert not [path for path in (cache / "simulator").iterdir() if path.suffix != ".lock"]

@@ -3,7 +3,7 @@
 from npu.model.graph import ABSENT, RESOURCE, Graph, Operator
 from npu.model.options import LstmOptions
 from npu.model.shape_rules.common import Shape, input_tensor, operator_error
-from npu.reference.state import variable_name
+from npu.model.variables import variable_name
 
 # positions of what an LSTM must have: the input, weights, biases, and two variables
 LSTM_REQUIRED = (0, *range(1, 9), *range(12, 16), 18, 19)

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from npu.model.graph import RESOURCE, Graph, Operator
+from npu.model.variables import variable_name
 from npu.reference.executors.common import NOTHING, Context, TypedExecutor, operand
-from npu.reference.state import variable_name
 
 VALUES = "int8", "int16", "int32", "int64", "bool"
 

@@ -1,12 +1,12 @@
-from npu.compiler.disassemble import disassemble
 from rtl.config import PRESETS
+from sim.disassembly import disassemble_program
 from tests.npu.compiler.support import compile_model
 from tests.npu.small_model import classifier
 
 
 def test_listing_names_index_waits_operator_and_fields() -> None:
     _, _, (program,) = compile_model(classifier(), PRESETS["npu256"])
-    lines = disassemble(program).splitlines()
+    lines = disassemble_program(program).splitlines()
     commands = program.decode()
     assert len(lines) == len(commands)
     assert "CONFIG config_id=0x" in lines[0]
