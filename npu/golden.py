@@ -111,7 +111,7 @@ def run_golden(
                 intrepreter_config=runtime.InterpreterConfig.kPreserveAllTensors,
             )
             for position, index in enumerate(graph.inputs):
-                interpreter.set_input(np.ascontiguousarray(inputs[index]), position)
+                interpreter.set_input(np.array(inputs[index], order="C"), position)
             interpreter.invoke()
     except (RuntimeError, ValueError) as error:
         reason = "; ".join(messages) or str(error)

@@ -85,7 +85,7 @@ class PoolOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ElementwiseOptions:
-    """ADD, SUB and MUL."""
+    """ADD, SUB, MUL and DIV; also L2_NORMALIZATION."""
 
     activation: Activation = Activation.NONE
 
@@ -137,6 +137,14 @@ class AxisOptions:
     """PACK, UNPACK and GATHER; a negative `axis` counts from the last."""
 
     axis: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CumsumOptions:
+    """CUMSUM; `exclusive` leaves out the value itself, `reverse` sums from the end."""
+
+    exclusive: bool = False
+    reverse: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -260,6 +268,7 @@ Options = (
     | LeakyReluOptions
     | StridedSliceOptions
     | AxisOptions
+    | CumsumOptions
     | MirrorPadOptions
     | ResizeOptions
     | BlockOptions

@@ -13,6 +13,7 @@ from npu.model.options import (
     CallOnceOptions,
     ConcatenationOptions,
     Conv2DOptions,
+    CumsumOptions,
     DepthwiseConv2DOptions,
     ElementwiseOptions,
     FullyConnectedOptions,
@@ -203,6 +204,10 @@ def _gather(options: Any) -> Options:
     return AxisOptions(axis=options.Axis())
 
 
+def _cumsum(options: Any) -> Options:
+    return CumsumOptions(exclusive=bool(options.Exclusive()), reverse=bool(options.Reverse()))
+
+
 def _mirror_pad(options: Any) -> Options:
     if options.Mode() not in (0, 1):
         raise _IllegalValueError(f"mode is {options.Mode()}, allowed are 0 and 1")
@@ -278,6 +283,9 @@ _TABLES: dict[str, tuple[str, Callable[[Any], Options], Options | None]] = {
     "ADD": ("AddOptions", _elementwise, ElementwiseOptions()),
     "SUB": ("SubOptions", _elementwise, ElementwiseOptions()),
     "MUL": ("MulOptions", _elementwise, ElementwiseOptions()),
+    "DIV": ("DivOptions", _elementwise, ElementwiseOptions()),
+    "L2_NORMALIZATION": ("L2NormOptions", _elementwise, ElementwiseOptions()),
+    "CUMSUM": ("CumsumOptions", _cumsum, CumsumOptions()),
     "MEAN": ("ReducerOptions", _reduce, ReduceOptions()),
     "SUM": ("ReducerOptions", _reduce, ReduceOptions()),
     "REDUCE_MAX": ("ReducerOptions", _reduce, ReduceOptions()),

@@ -6,9 +6,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from kernels.quantization import rescale_multiplier
 from kernels.quantize import dequantize, quantize_float, requantize
 from tests.kernels import twins
 from tests.kernels.layers import seeds
+from tests.kernels.one_operator import Given, Made, every_value, in_tflm
 from tests.kernels.reference import (
     requantize_arguments,
     run_dequantize,
@@ -55,6 +57,70 @@ def test_floats_and_their_ties_match_tflm(scale: float, zero_point: int) -> None
     np.testing.assert_array_equal(run_quantize_float(model, ifm), run_tflm(model, [ifm])[0])
 
 
+TYPES = {
+    np.int8: (np.int8, np.uint8, np.int16, np.int32),
+    np.uint8: (np.int8,),
+    np.int16: (np.int8, np.int16, np.int32),
+    np.int32: (np.int8, np.int16),
+}
+
+
+@pytest.mark.parametrize(
+    ("given", "made"),
+    [(given, made) for given in TYPES for made in TYPES[given]],
+    ids=lambda dtype: np.dtype(dtype).name,
+)
+@pytest.mark.parametrize("seed", seeds(6), ids="seed{}".format)
+def test_every_pair_of_types_that_tflm_takes(given: Any, made: Any, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    ifm = every_value(rng, (500,), given)
+    if given == np.int32:
+        ifm[::2] //= 1 << 20
+    scale = random_scale(rng)
+    # equal scales and a difference of 128 are a case of their own in TFLM
+    ofm_scale = scale if seed == 0 else float(np.float32(scale * 2.0 ** rng.uniform(-6, 6)))
+    zero_points = [
+        int({np.int8: 0, np.uint8: 128}.get(dtype, 0) if seed < 2 else every_value(rng, (), dtype))
+        if dtype != np.int32
+        else int(rng.integers(-99, 99))
+        for dtype in (given, made)
+    ]
+    multiplier, shift = rescale_multiplier(scale, ofm_scale)
+    computed = requantize(
+        ifm,
+        ifm_zero_point=zero_points[0],
+        ofm_zero_point=zero_points[1],
+        multiplier=multiplier,
+        shift=shift,
+        dtype=made,
+    )
+    expected = in_tflm(
+        "QUANTIZE",
+        [Given(ifm, scale, zero_points[0])],
+        Made(ifm.shape, made, ofm_scale, zero_points[1]),
+        {},
+        "QuantizeOptions",
+    )
+    np.testing.assert_array_equal(computed, expected, strict=True)
+
+
+@pytest.mark.parametrize("zero_point", [-128, -5, 0, 5, 127])
+def test_floats_that_are_no_int32_wrap_as_in_tflm(zero_point: int) -> None:
+    ifm = np.array([np.inf, -np.inf, np.nan, 3e9, -3e9, 1.9e9, 100], np.float32)
+    computed = quantize_float(ifm, scale=0.5, zero_point=zero_point, strict=False)
+    made = Made(ifm.shape, np.int8, 0.5, zero_point)
+    expected = in_tflm("QUANTIZE", [Given(ifm)], made, {}, "QuantizeOptions")
+    np.testing.assert_array_equal(computed, expected, strict=True)
+
+
+def test_uint8_dequantized_matches_tflm() -> None:
+    ifm = np.arange(256).astype(np.uint8)
+    computed = dequantize(ifm, scale=0.1, zero_point=100)
+    operands = [Given(ifm, 0.1, 100)]
+    expected = in_tflm("DEQUANTIZE", operands, Made((256,), np.float32), {}, "DequantizeOptions")
+    np.testing.assert_array_equal(computed, expected, strict=True)
+
+
 @pytest.mark.parametrize("seed", seeds(20), ids="seed{}".format)
 def test_every_value_dequantized_matches_tflm(seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -69,7 +135,7 @@ def test_every_value_dequantized_matches_tflm(seed: int) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"ifm": np.zeros(3, np.uint8)}, "ifm is uint8; allowed are int8, int16"),
+        ({"ifm": np.zeros(3, np.uint16)}, "ifm is uint16; allowed are int8, int16, uint8, int32"),
         ({"ifm_zero_point": -129}, "ifm_zero_point is -129; allowed is -128 to 127"),
         ({"ofm_zero_point": -129}, "ofm_zero_point is -129; allowed is -128 to 127"),
         ({"multiplier": 2**31}, "multiplier is 2147483648; allowed is 0 to"),
@@ -97,13 +163,15 @@ def test_quantize_float_refuses() -> None:
         quantize_float(good, scale=1.0, zero_point=128)
     with pytest.raises(ValueError, match=r"scale is 0\.0; allowed is a positive finite float32"):
         quantize_float(good, scale=0.0, zero_point=0)
+    with pytest.raises(ValueError, match="dtype is int32; allowed are int8, int16"):
+        quantize_float(good, scale=1.0, zero_point=0, dtype=np.int32)
     for value in (math.nan, math.inf, -math.inf, 2.0**31, 3e38):
         with pytest.raises(ValueError, match=r"divided by scale 0\.5 has a value that is no int32"):
             quantize_float(np.array([0, value], np.float32), scale=0.5, zero_point=0)
 
 
 def test_dequantize_refuses() -> None:
-    with pytest.raises(ValueError, match="ifm is int32; allowed are int8, int16"):
+    with pytest.raises(ValueError, match="ifm is int32; allowed are int8, int16, uint8"):
         dequantize(np.zeros(3, np.int32), scale=1.0, zero_point=0)
     with pytest.raises(ValueError, match="zero_point is 128; allowed is -128 to 127"):
         dequantize(np.zeros(3, np.int8), scale=1.0, zero_point=128)

@@ -29,7 +29,8 @@ def run_tflm_steps(
     found = []
     for inputs in steps:
         for index, array in enumerate(inputs):
-            interpreter.set_input(np.ascontiguousarray(array), index)
+            # not ascontiguousarray, which turns a scalar into a vector
+            interpreter.set_input(np.array(array, order="C"), index)
         interpreter.invoke()
         found.append([interpreter.get_output(i).copy() for i in range(outputs)])
     return found

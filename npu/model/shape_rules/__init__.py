@@ -6,7 +6,7 @@ without one are only refused when something has to execute them.
 """
 
 from npu.model.graph import Graph, Operator
-from npu.model.shape_rules import elementwise, movement, state, weights
+from npu.model.shape_rules import elementwise, indexing, movement, state, weights
 from npu.model.shape_rules.common import Rule, constant_operand, operator_error, same_shape
 from npu.model.shape_rules.elementwise import reduced_axes
 from npu.model.shape_rules.movement import operator_slices
@@ -66,6 +66,18 @@ def _check_operands(op: Operator) -> None:
 
 _MANY = 1 << 16
 
+_TWO_OPERANDS = (
+    *("DIV", "SQUARED_DIFFERENCE", "FLOOR_DIV", "FLOOR_MOD"),
+    *("EQUAL", "NOT_EQUAL", "GREATER", "GREATER_EQUAL", "LESS", "LESS_EQUAL"),
+    *("LOGICAL_AND", "LOGICAL_OR"),
+)
+"""Kinds of two operands that broadcast, and nothing else to check."""
+_ONE_OPERAND = (
+    *("RSQRT", "SQRT", "SQUARE", "NEG", "FLOOR", "CEIL", "ROUND", "SIN", "COS", "EXP", "LOG"),
+    *("LOGICAL_NOT", "ZEROS_LIKE"),
+)
+"""Kinds of one operand that keep its shape."""
+
 OUTPUTS = {
     **dict.fromkeys(("SPLIT", "SPLIT_V", "UNPACK"), (1, _MANY)),
     **dict.fromkeys(("ASSIGN_VARIABLE", "CALL_ONCE"), (0, 0)),
@@ -95,6 +107,19 @@ OPERANDS: dict[str, tuple[int, int]] = {
     "MAXIMUM": (2, 2),
     "MINIMUM": (2, 2),
     "PRELU": (2, 2),
+    **dict.fromkeys(_TWO_OPERANDS, (2, 2)),
+    **dict.fromkeys(_ONE_OPERAND, (1, 1)),
+    "ADD_N": (2, _MANY),
+    "SELECT_V2": (3, 3),
+    "CUMSUM": (2, 2),
+    "REVERSE_V2": (2, 2),
+    "GATHER_ND": (2, 2),
+    "EMBEDDING_LOOKUP": (2, 2),
+    "DYNAMIC_UPDATE_SLICE": (3, 3),
+    "SPACE_TO_BATCH_ND": (3, 3),
+    "BATCH_TO_SPACE_ND": (3, 3),
+    "FILL": (2, 2),
+    "BROADCAST_ARGS": (2, 2),
     "MEAN": (2, 2),
     "SUM": (2, 2),
     "REDUCE_MAX": (2, 2),
@@ -102,6 +127,8 @@ OPERANDS: dict[str, tuple[int, int]] = {
     "ARG_MAX": (2, 2),
     "ARG_MIN": (2, 2),
     "SOFTMAX": (1, 1),
+    "LOG_SOFTMAX": (1, 1),
+    "L2_NORMALIZATION": (1, 1),
     "QUANTIZE": (1, 1),
     "DEQUANTIZE": (1, 1),
     "CAST": (1, 1),
@@ -156,6 +183,19 @@ _RULES: dict[str, Rule] = {
     "MAXIMUM": elementwise.elementwise,
     "MINIMUM": elementwise.elementwise,
     "PRELU": elementwise.prelu,
+    **dict.fromkeys(_TWO_OPERANDS, elementwise.elementwise),
+    **dict.fromkeys(_ONE_OPERAND, same_shape),
+    "ADD_N": elementwise.add_n,
+    "SELECT_V2": elementwise.select,
+    "CUMSUM": indexing.cumsum,
+    "REVERSE_V2": indexing.reverse,
+    "GATHER_ND": indexing.gather_nd,
+    "EMBEDDING_LOOKUP": indexing.embedding_lookup,
+    "DYNAMIC_UPDATE_SLICE": indexing.dynamic_update_slice,
+    "SPACE_TO_BATCH_ND": indexing.space_to_batch,
+    "BATCH_TO_SPACE_ND": indexing.batch_to_space,
+    "FILL": indexing.fill,
+    "BROADCAST_ARGS": indexing.broadcast_args,
     "MEAN": elementwise.reduction,
     "SUM": elementwise.reduction,
     "REDUCE_MAX": elementwise.reduction,
@@ -163,6 +203,8 @@ _RULES: dict[str, Rule] = {
     "ARG_MAX": elementwise.arg_max,
     "ARG_MIN": elementwise.arg_max,
     "SOFTMAX": elementwise.softmax,
+    "LOG_SOFTMAX": elementwise.softmax,
+    "L2_NORMALIZATION": elementwise.softmax,
     "QUANTIZE": same_shape,
     "DEQUANTIZE": same_shape,
     "CAST": same_shape,

@@ -61,8 +61,30 @@ def arg_max(graph: Graph, op: Operator) -> Shape:
 
 
 def softmax(graph: Graph, op: Operator) -> Shape:
-    """SOFTMAX."""
+    """SOFTMAX and others over the last dimension."""
     x = input_tensor(graph, op, 0)
     if not x.shape:
         raise operator_error(op, f"input {x.name!r} is a scalar")
     return x.shape
+
+
+def select(graph: Graph, op: Operator) -> Shape:
+    """SELECT_V2: three operands that broadcast, the first one bool."""
+    condition = input_tensor(graph, op, 0)
+    shapes = [input_tensor(graph, op, i).shape for i in range(3)]
+    if condition.type_name != "bool":
+        raise operator_error(
+            op, f"condition {condition.name!r} is {condition.type_name}, bool expected"
+        )
+    try:
+        return np.broadcast_shapes(*shapes)
+    except ValueError:
+        raise operator_error(op, f"shapes {[list(s) for s in shapes]} do not broadcast") from None
+
+
+def add_n(graph: Graph, op: Operator) -> Shape:
+    """ADD_N: two or more operands of one shape."""
+    shapes = [input_tensor(graph, op, i).shape for i in range(len(op.inputs))]
+    if len(set(shapes)) != 1:
+        raise operator_error(op, f"shapes {[list(s) for s in shapes]} differ")
+    return shapes[0]

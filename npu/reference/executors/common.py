@@ -15,6 +15,9 @@ from npu.reference.state import State
 NOTHING = "nothing"
 """The type of the input or output of an operator that has none."""
 
+ANYTHING = "any type"
+"""In an executor's types: every type, whatever the others are."""
+
 Values = MutableMapping[int, NDArray[Any]]
 """Tensor values by index; constants need not be among them."""
 
@@ -49,7 +52,7 @@ class TypedExecutor:
     Attributes
     ----------
     execute : computes the operator.
-    inputs : types of the data input.
+    inputs : types of the data input, or `ANYTHING` alone.
     outputs : types of the output, each possible with each input; None for the type of the input.
     """
 
@@ -59,6 +62,8 @@ class TypedExecutor:
 
     def takes(self, given: str, result: str) -> bool:
         """Whether the kernel computes a `result` from a `given` type."""
+        if self.inputs == (ANYTHING,):
+            return True
         return given in self.inputs and result in (self.outputs or (given,))
 
     def summary(self) -> str:

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from kernels import elementwise as kernels
 from kernels import quantization as formulas
 from kernels.lookup import apply_table, unary_table
-from kernels.quantize import dequantize, quantize_float, requantize
 from kernels.reduce import arg_max, arg_min, mean, reduce_max, reduce_min, reduce_sum
 from kernels.requantize import Rounding
 from kernels.softmax import softmax, softmax_int16
@@ -118,29 +117,6 @@ def table_of(graph: Graph, op: Operator, rounding: Rounding) -> NDArray[np.int8]
     )
 
 
-def _quantize(graph: Graph, op: Operator, context: Context) -> NDArray[Any]:
-    ifm, dtype = operand(graph, op, 0, context), graph.output_tensor(op).dtype
-    ofm_scale, ofm_zero_point = output_quantization(graph, op)
-    if ifm.dtype == np.float32:
-        return quantize_float(ifm, scale=ofm_scale, zero_point=ofm_zero_point, dtype=dtype)
-    ifm_scale, ifm_zero_point = input_quantization(graph, op, 0)
-    multiplier, shift = formulas.rescale_multiplier(ifm_scale, ofm_scale)
-    return requantize(
-        ifm,
-        ifm_zero_point=ifm_zero_point,
-        ofm_zero_point=ofm_zero_point,
-        multiplier=multiplier,
-        shift=shift,
-        dtype=dtype,
-        rounding=context.rounding,
-    )
-
-
-def _dequantize(graph: Graph, op: Operator, context: Context) -> NDArray[np.float32]:
-    scale, zero_point = input_quantization(graph, op, 0)
-    return dequantize(operand(graph, op, 0, context), scale=scale, zero_point=zero_point)
-
-
 def _cast(graph: Graph, op: Operator, context: Context) -> NDArray[Any]:
     return operand(graph, op, 0, context).astype(graph.output_tensor(op).dtype)
 
@@ -225,8 +201,6 @@ EXECUTORS = {
     "MINIMUM": TypedExecutor(_plain(kernels.minimum), _WIDE),
     "MEAN": TypedExecutor(_mean, _WIDE),
     "SUM": TypedExecutor(_sum, _WIDE),
-    "QUANTIZE": TypedExecutor(_quantize, ("float32", *_WIDE), _WIDE),
-    "DEQUANTIZE": TypedExecutor(_dequantize, _WIDE, ("float32",)),
     "CAST": TypedExecutor(_cast, _ANY, _ANY),
     "ARG_MAX": TypedExecutor(_position(arg_max), ("int8",), ("int32",)),
     "ARG_MIN": TypedExecutor(_position(arg_min), ("int8",), ("int32",)),

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kernels import data_movement as kernels
+from kernels.checks import RANGES
 from kernels.resize import resize_bilinear, resize_nearest_neighbor
 from kernels.shape import pad
 from npu.model.graph import Graph, Operator
@@ -31,7 +32,11 @@ from npu.reference.executors.common import (
 )
 
 
-def _pad(graph: Graph, op: Operator, context: Context) -> NDArray[np.int8]:
+def _pad(graph: Graph, op: Operator, context: Context) -> NDArray[Any]:
+    if graph.output_tensor(op).dtype not in RANGES:
+        value = constant_operand(graph, op, 2).item() if op.kind == "PADV2" else 0
+        ifm = operand(graph, op, 0, context)
+        return np.pad(ifm, paddings(graph, op), constant_values=value)
     return pad(operand(graph, op, 0, context), paddings(graph, op), value=pad_value(graph, op))
 
 
@@ -74,6 +79,12 @@ def _concatenation(graph: Graph, op: Operator, context: Context) -> NDArray[Any]
     options = op.options_as(ConcatenationOptions)
     if options.activation is not Activation.NONE:
         raise ValueError(f"activation is {options.activation.name}; allowed is NONE")
+    if graph.output_tensor(op).dtype in RANGES:
+        _check_one_quantization(graph, op)
+    return kernels.concatenate(operands(graph, op, context), options.axis)
+
+
+def _check_one_quantization(graph: Graph, op: Operator) -> None:
     ofm = output_quantization(graph, op)
     for i in range(len(op.inputs)):
         given = input_quantization(graph, op, i)
@@ -81,7 +92,6 @@ def _concatenation(graph: Graph, op: Operator, context: Context) -> NDArray[Any]
             raise ValueError(
                 f"input {i} has scale and zero point {given}; allowed is the output's {ofm}"
             )
-    return kernels.concatenate(operands(graph, op, context), options.axis)
 
 
 def _split(graph: Graph, op: Operator, context: Context) -> list[NDArray[Any]]:
@@ -152,19 +162,24 @@ _ANYWHERE: dict[str, Executor] = {
     "SLICE": _slice,
     "BROADCAST_TO": _broadcast_to,
 }
-_ANY = "int8", "int16", "int32", "int64", "bool"
-_WIDE = "int8", "int16"
+_ANY = "int8", "int16", "int32", "int64", "bool", "float32"
+_OF_BYTES = frozenset({"RESHAPE", "SQUEEZE", "BROADCAST_TO"})
+_PADDED = "int8", "int16", "int32", "float32"
+_INT8_FLOAT = "int8", "float32"
 
 EXECUTORS = {
-    **{kind: TypedExecutor(execute, _ANY) for kind, execute in _ANYWHERE.items()},
-    "PAD": TypedExecutor(_pad, _WIDE),
-    "PADV2": TypedExecutor(_pad, _WIDE),
-    "RESIZE_NEAREST_NEIGHBOR": TypedExecutor(_resize(resize_nearest_neighbor), _WIDE),
+    **{
+        kind: TypedExecutor(execute, (*_ANY, "uint8") if kind in _OF_BYTES else _ANY)
+        for kind, execute in _ANYWHERE.items()
+    },
+    "PAD": TypedExecutor(_pad, _PADDED),
+    "PADV2": TypedExecutor(_pad, _PADDED),
+    "RESIZE_NEAREST_NEIGHBOR": TypedExecutor(_resize(resize_nearest_neighbor), ("int8", "int16")),
+    "MIRROR_PAD": TypedExecutor(_mirror_pad, _INT8_FLOAT),
+    "GATHER": TypedExecutor(_gather, _INT8_FLOAT),
     **int8_executors(
         {
             "RESIZE_BILINEAR": _resize(resize_bilinear),
-            "MIRROR_PAD": _mirror_pad,
-            "GATHER": _gather,
             "SPACE_TO_DEPTH": _space_to_depth,
             "DEPTH_TO_SPACE": _depth_to_space,
         }

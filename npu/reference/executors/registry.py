@@ -5,20 +5,31 @@ shows.
 """
 
 from collections.abc import Mapping
-from dataclasses import replace
-from typing import Any
-
-from numpy.typing import NDArray
 
 from npu.errors import UnsupportedOperatorError
 from npu.model.graph import Graph, Operator, Tensor
-from npu.model.options import CallOnceOptions
 from npu.model.quant_params import blamed_on
 from npu.model.tflm_only import only_tflm
-from npu.reference.executors import elementwise, int16, movement, recurrent, variables, weights
+from npu.reference.executors import (
+    elementwise,
+    float32,
+    indexing,
+    int16,
+    logic,
+    movement,
+    normalization,
+    quantize,
+    recurrent,
+    variables,
+    weights,
+)
 from npu.reference.executors.common import NOTHING, Context, TypedExecutor
+from npu.reference.executors.control import control_executors
 
-DATA_OPERANDS = {"TRANSPOSE_CONV": 2, "SPLIT": 1, "ASSIGN_VARIABLE": 1}
+DATA_OPERANDS = {
+    "TRANSPOSE_CONV": 2,
+    **dict.fromkeys(("SPLIT", "ASSIGN_VARIABLE", "SELECT_V2", "EMBEDDING_LOOKUP", "FILL"), 1),
+}
 """The position of the input whose type decides, where it is not the first."""
 
 
@@ -31,28 +42,24 @@ def run_operator(graph: Graph, op: Operator, context: Context) -> None:
     kernel = require_executor(graph, op)
     with blamed_on(op):
         result = kernel.execute(graph, op, context)
-    outputs = result if isinstance(result, list) else [result]
-    for index, value in zip(op.outputs, outputs, strict=True):
-        context.values[index] = value.reshape(graph.tensors[index].shape)
-
-
-def _call_once(graph: Graph, op: Operator, context: Context) -> list[NDArray[Any]]:
-    if context.state.call_once(graph, op.index):
-        called = graph.subgraphs[op.options_as(CallOnceOptions).subgraph]
-        inner = replace(context, values={})
-        for each in called.operators:
-            run_operator(called, each, inner)
-    return []
+        outputs = result if isinstance(result, list) else [result]
+        for index, value in zip(op.outputs, outputs, strict=True):
+            context.values[index] = value.reshape(graph.tensors[index].shape)
 
 
 _TABLES: tuple[Mapping[str, TypedExecutor], ...] = (
     weights.EXECUTORS,
     recurrent.EXECUTORS,
     elementwise.EXECUTORS,
+    *quantize.TABLES,
     movement.EXECUTORS,
     int16.EXECUTORS,
     variables.EXECUTORS,
-    {"CALL_ONCE": TypedExecutor(_call_once, (NOTHING,))},
+    normalization.EXECUTORS,
+    logic.EXECUTORS,
+    *indexing.TABLES,
+    float32.EXECUTORS,
+    control_executors(run_operator),
 )
 EXECUTORS: Mapping[str, tuple[TypedExecutor, ...]] = {
     kind: tuple(table[kind] for table in _TABLES if kind in table)

@@ -14,16 +14,19 @@ from npu.commands.ops import HEADINGS, NOTE
 from npu.compiler.rules.operators import RULES, int8_activations
 from npu.model.graph import RESOURCE, Graph, Operator
 from npu.model.tflite_reader import read_model_bytes
-from npu.reference.executors.common import Context, TypedExecutor
+from npu.reference.executors.common import ANYTHING, Context, TypedExecutor
 from npu.reference.executors.registry import DATA_OPERANDS, EXECUTORS, find_executor, run_operator
 from npu.report.coverage import coverage, grouped_coverage
+from tests.kernels.one_operator import Given, Made, one_operator
 from tests.npu import operator_models as models
 from tests.npu.reference.test_int16 import OPERATORS as INT16
+from tests.npu.reference.test_more_operators import MODELS as MORE
 from tests.npu.reference.test_operators import MOVEMENTS, UNARY, svdf
 from tests.npu.reference.test_state import NETWORKS
 from tests.support.operators import elementwise, unary
 from tests.support.tflite_builder import ModelBuilder
 
+UNARY_FLOAT = ("CEIL", "COS", "EXP", "FLOOR", "LOG", "NEG", "ROUND", "SIN", "SQRT", "SQUARE")
 SAME: dict[str, Any] = {"scale": 0.5, "zero_point": 0}
 
 
@@ -57,6 +60,11 @@ def others() -> Iterator[bytes]:
         )
     yield models.batch_matmul(rng, (2, 3), (3, 4))
     yield models.transpose_conv(rng, (1, 3, 3, 2), (4, 3, 3, 2))
+    # TFLM has these in float32 only, to which their types are exchanged below
+    for code in (*UNARY_FLOAT, "FLOOR_DIV", "FLOOR_MOD"):
+        given = Given(np.ones((1, 4), np.int8), 0.5)
+        operands = [given] if code in UNARY_FLOAT else [given, given]
+        yield one_operator(code, operands, Made((1, 4), np.int8, 0.5))
     m = ModelBuilder()
     y = m.tensor((1, 4), np.int16, scale=2.0**-16, zero_point=-(2**15))
     options = {"beta": 1.0}
@@ -83,7 +91,8 @@ def others() -> Iterator[bytes]:
 def sources() -> dict[str, list[tuple[Graph, Operator]]]:
     """Operators of every kind, in one type or another."""
     found: dict[str, list[tuple[Graph, Operator]]] = {}
-    built = [*others(), *MOVEMENTS.values(), svdf()]
+    built = [one_operator(*arguments) for arguments in MORE.values()]
+    built += [*others(), *MOVEMENTS.values(), svdf()]
     for build in (*INT16.values(), *NETWORKS.values()):
         m = ModelBuilder()
         build(m, np.random.default_rng(0))
@@ -139,6 +148,8 @@ SIGNATURES = [
     for kind, kernels in EXECUTORS.items()
     for kernel in kernels
     for given in kernel.inputs
+    # control flow has no types of its own, and tests of its own
+    if given != ANYTHING
     for result in kernel.outputs or (given,)
 ]
 
