@@ -23,7 +23,7 @@ Four forms are understood:
     integers are 0 or 1, or indices that the table behind them has.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +36,9 @@ from npu.errors import InputError
 from npu.input_files import read_array, read_image
 from npu.model.graph import Graph, Tensor
 from npu.model.options import AxisOptions
+
+Source = str | Path | NDArray[Any]
+"""Where an input comes from: one of the forms above, or the array itself."""
 
 DEFAULT_INPUT = "random:0"
 IMAGE_SUFFIXES = frozenset(
@@ -53,18 +56,19 @@ PIXEL_RANGE_FROM = 8.0
 SIGNED_RANGE_BELOW = -0.5
 
 
-def load_inputs(specs: Sequence[str], graph: Graph) -> dict[int, NDArray[Any]]:
+def load_inputs(specs: Sequence[Source], graph: Graph) -> dict[int, NDArray[Any]]:
     """The network's inputs by tensor index, of the graph's types and shapes.
 
-    `specs` gives one of the forms above for each input, in the model's order. A single
-    `random:SEED` fills every input; no spec means `random:0`.
+    `specs` gives one of the forms above for each input, or the array itself, in the model's order.
+    A single `random:SEED` fills every input; no spec means `random:0`.
 
     Raises `InputError` with what was given and what is allowed.
     """
     tensors = [graph.tensors[i] for i in graph.inputs]
     specs = list(specs) or [DEFAULT_INPUT]
-    if len(specs) == 1 and specs[0].startswith("random:"):
-        generator = np.random.default_rng(_seed(specs[0]))
+    first = specs[0]
+    if len(specs) == 1 and isinstance(first, str) and first.startswith("random:"):
+        generator = np.random.default_rng(_seed(first))
         return {t.index: _random(generator, graph, t) for t in tensors}
     if len(specs) != len(tensors):
         raise InputError(
@@ -108,7 +112,12 @@ def _quantized(graph: Graph, tensor: Tensor) -> Tensor | None:
     return next((t for t in made if t.dtype in RANGES), None)
 
 
-def _load_one(spec: str, graph: Graph, tensor: Tensor) -> NDArray[Any]:
+def _load_one(source: Source, graph: Graph, tensor: Tensor) -> NDArray[Any]:
+    if not isinstance(source, str | Path):
+        array = np.asarray(source)
+        _form_check("array", tensor)(array.shape, array.dtype)
+        return _from_array(array, tensor)
+    spec = str(source)
     if spec.startswith("random:"):
         return _random(np.random.default_rng(_seed(spec)), graph, tensor)
     path, key = _split_key(spec)
@@ -117,7 +126,7 @@ def _load_one(spec: str, graph: Graph, tensor: Tensor) -> NDArray[Any]:
         raise InputError(f"input {spec!r} is of an unknown form, allowed are {ALLOWED_FORMS}")
     if suffix in IMAGE_SUFFIXES:
         return _from_image(path, graph, tensor)
-    return _from_array(path, key, spec, tensor)
+    return _from_array(read_array(path, key, _form_check(spec, tensor)), tensor)
 
 
 def _random(generator: np.random.Generator, graph: Graph, tensor: Tensor) -> NDArray[Any]:
@@ -174,7 +183,9 @@ def _split_key(spec: str) -> tuple[Path, str | None]:
     return Path(spec), None
 
 
-def _from_array(path: Path, key: str | None, spec: str, tensor: Tensor) -> NDArray[Any]:
+def _form_check(spec: str, tensor: Tensor) -> Callable[[tuple[int, ...], np.dtype[Any]], None]:
+    """Refuses an array of a shape or type that `tensor` cannot be given as."""
+
     def check(shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
         without_batch = shape == tensor.shape[1:] and tensor.shape[:1] == (1,)
         if shape != tensor.shape and not without_batch:
@@ -188,7 +199,12 @@ def _from_array(path: Path, key: str | None, spec: str, tensor: Tensor) -> NDArr
         ):
             raise InputError(f"input {spec!r} is {dtype}, {_allowed(tensor)}")
 
-    array = read_array(path, key, check).reshape(tensor.shape)
+    return check
+
+
+def _from_array(array: NDArray[Any], tensor: Tensor) -> NDArray[Any]:
+    """An array of a form that is allowed in the shape and type of `tensor`."""
+    array = array.reshape(tensor.shape)
     if tensor.dtype in INTEGER_RANGES and np.issubdtype(array.dtype, np.floating):
         return quantize_input(array, tensor)
     with np.errstate(over="ignore"):
