@@ -23,8 +23,10 @@ GRID_KINDS = frozenset(
 )
 """Operators that are windows over one map."""
 
-COMPUTE_KINDS = frozenset({*GRID_KINDS, *FUNCTIONS, *TABLE_KINDS, *REDUCTION_KINDS})
-"""Operators that the NPU computes; others move data, or cost nothing."""
+
+def is_computed(kind: str) -> bool:
+    """Whether the NPU computes such an operator; others move data, or cost nothing."""
+    return any(kind in kinds for kinds in (GRID_KINDS, FUNCTIONS, TABLE_KINDS, REDUCTION_KINDS))
 
 
 def lower_operator(
@@ -34,7 +36,7 @@ def lower_operator(
     pads: Mapping[int, tuple[int, int]],
     rounding: Rounding,
 ) -> LoweredOperator:
-    """Lower one operator of `COMPUTE_KINDS`, or a PAD that is not folded.
+    """Lower one operator that `is_computed`, or a PAD that is not folded.
 
     Parameters
     ----------

@@ -28,8 +28,9 @@ FUNCTIONS = {
 }
 """Operators of two operands."""
 
-TABLE_KINDS = frozenset({*UNARY_KINDS, "PRELU"})
-"""Operators of one operand, and perhaps of a constant."""
+TABLE_KINDS = {*UNARY_KINDS, "PRELU"}
+"""Operators of one operand, and perhaps of a constant. Any other whose kernel computes each int8
+value by itself may be added: its kernel fills the table."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

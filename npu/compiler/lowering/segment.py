@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from kernels.requantize import Rounding
 from npu.compiler.lowering.batch_matmul import lower_batch_matmul
 from npu.compiler.lowering.copying import lower_copies
-from npu.compiler.lowering.dispatch import COMPUTE_KINDS, lower_operator
+from npu.compiler.lowering.dispatch import is_computed, lower_operator
 from npu.compiler.lowering.enlargement import grid_enlarges, lower_enlargement
 from npu.compiler.lowering.maps import Maps
 from npu.compiler.lowering.movement import MOVING_KINDS
@@ -138,7 +138,7 @@ class _Lowering:
         if any(e.channels % self.config.lanes for e in maps[:-1]):
             return False
         computing = all(
-            c.kind in COMPUTE_KINDS and c.kind != "FULLY_CONNECTED"
+            is_computed(c.kind) and c.kind != "FULLY_CONNECTED"
             for c in self.graph.consumers(output.index)
         )
         return computing and any(self._comes_from_arena(t.index) for t in inputs)

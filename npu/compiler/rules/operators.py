@@ -10,7 +10,7 @@ import numpy as np
 
 from kernels.requantize import Rounding
 from npu.compiler.errors import CompileError
-from npu.compiler.lowering.dispatch import COMPUTE_KINDS, lower_operator
+from npu.compiler.lowering.dispatch import is_computed, lower_operator
 from npu.compiler.lowering.elementwise import TABLE_KINDS, has_table, operand_extent
 from npu.compiler.lowering.movement import MOVING_KINDS
 from npu.compiler.lowering.padding import PAD_KINDS, paddings
@@ -64,7 +64,7 @@ def reason_against(graph: Graph, op: Operator, rounding: Rounding) -> str:
             return str(error)
         if not holds:
             return str(rule.__doc__)
-    if op.kind in COMPUTE_KINDS or op.kind in PAD_KINDS:
+    if is_computed(op.kind) or op.kind in PAD_KINDS:
         try:
             lower_operator(graph, op, {}, {}, rounding)
         except (ModelError, CompileError) as error:

@@ -61,7 +61,7 @@ _TABLES: tuple[Mapping[str, TypedExecutor], ...] = (
     float32.EXECUTORS,
     control_executors(run_operator),
 )
-EXECUTORS: Mapping[str, tuple[TypedExecutor, ...]] = {
+EXECUTORS: dict[str, tuple[TypedExecutor, ...]] = {
     kind: tuple(table[kind] for table in _TABLES if kind in table)
     for kind in sorted({kind for table in _TABLES for kind in table})
 }
