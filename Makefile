@@ -11,7 +11,7 @@ PEERS_LAST := 13
 # pytest workers; the RTL simulators are built once and shared through the cache
 JOBS   ?= 2
 # what the linters look at
-CODE   := npu sim kernels rtl tests
+CODE   := npu sim kernels rtl tests examples
 
 # pip says what fails, and nothing about its version, the root user or the index
 INSTALL := -m pip --disable-pip-version-check --no-input install -qq

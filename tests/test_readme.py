@@ -1,10 +1,12 @@
 """Every command that the README shows is run."""
 
+import importlib.util
 import json
 import re
 import shlex
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,14 @@ ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```console\n(.*?)```", README, re.S)
 COMMANDS = [line for block in BLOCKS for line in block.splitlines() if line]
+SCRIPTS = re.findall(r"```python\n(.*?)```", README, re.S)
+# commands within sentences: those with a subject to act on, not names alone
+MENTIONED = [
+    text
+    for name in ("README.md", "CONTRIBUTING.md")
+    for text in re.findall(r"`([^`\n]+)`", (ROOT / name).read_text(encoding="utf-8"))
+    if re.match(r"(make|npu|python|pip) [a-z-]+( |$)", text) or "python -m" in text
+]
 NPU = Path(sys.executable).with_name("npu")
 
 
@@ -33,7 +43,7 @@ def test_make_targets_exist(command: str) -> None:
 
 def test_demo_is_what_the_make_target_runs() -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
-    assert re.search(r"^demo: setup\n\t\$\(BIN\)/npu demo$", makefile, re.M)
+    assert re.search(r"^demo: .*setup\n\t@\$\(BIN\)/npu demo$", makefile, re.M)
     run(["npu", "demo"], ROOT)
 
 
@@ -43,6 +53,35 @@ def test_commands_work(command: str, tmp_path: Path) -> None:
     (tmp_path / "build").mkdir()
     words = shlex.split(command.replace("build/", f"{tmp_path}/build/"))
     assert run(words, ROOT)
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_scripts_work(script: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout
+
+
+@pytest.mark.parametrize("command", sorted({*MENTIONED}))
+def test_commands_in_sentences_exist(command: str) -> None:
+    """Targets, subcommands, modules and extras that there are."""
+    words = shlex.split(command)
+    match words[0]:
+        case "make":
+            test_make_targets_exist(command)
+        case "npu":
+            options = [word for word in words[2:] if word.startswith("--")]
+            printed = run([*words[:2], "--help"], ROOT)
+            assert all(option in printed for option in options), printed
+        case "python":
+            assert words[1] == "-m"
+            assert importlib.util.find_spec(words[2]) is not None
+        case "pip":
+            extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+            (named,) = re.findall(r"\[(\w+)\]", command)
+            assert named in extras["project"]["optional-dependencies"]
 
 
 def run(words: list[str], folder: Path) -> str:
