@@ -7,8 +7,8 @@ from npu.golden import run_golden
 from npu.model.tflite_reader import read_model_bytes
 from npu.offload.runner import NetworkRunner
 from rtl.config import PRESETS
-from tests.npu.compiler.test_movement import NETS, build
-from tests.npu.compiler.test_products import attention, u_net
+from tests.npu.compiler.lowering.test_movement import NETS, build
+from tests.npu.compiler.lowering.test_products import attention, u_net
 
 MOVED = [
     "concatenation of odd channels",

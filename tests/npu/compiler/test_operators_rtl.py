@@ -7,13 +7,13 @@ from npu.golden import run_golden
 from npu.model.tflite_reader import read_model_bytes
 from npu.offload.runner import NetworkRunner
 from rtl.config import PRESETS
-from tests.npu.compiler.test_elementwise import (
+from tests.npu.compiler.lowering.test_elementwise import (
     OPERANDS,
     make,
     squeeze_and_excite,
     tables_in_stripes,
 )
-from tests.npu.compiler.test_reduce import AXES, PADS, padding, reduction
+from tests.npu.compiler.lowering.test_reduction import AXES, PADS, padding, reduction
 from tests.npu.compiler.test_rounding import network
 
 MODELS = {

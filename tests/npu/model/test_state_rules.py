@@ -10,7 +10,7 @@ from npu.errors import ModelError, UnsupportedOperatorError
 from npu.model.tflite_reader import read_model_bytes
 from npu.reference.network import PreparedNetwork
 from npu.reference.state import State
-from tests.npu.model.test_tflite_reader import edited, refusal
+from tests.npu.model.edited import edited, refusal
 from tests.npu.reference.test_state import NETWORKS, built
 from tests.support.random_layers import random_input
 from tests.support.recurrent import assign_variable, random_lstm, read_variable

@@ -19,9 +19,9 @@ from npu.reference.executors.registry import DATA_OPERANDS, EXECUTORS, find_exec
 from npu.report.coverage import coverage, grouped_coverage
 from tests.kernels.one_operator import Given, Made, one_operator
 from tests.npu import operator_models as models
+from tests.npu.reference.test_executors import MOVEMENTS, UNARY, svdf
 from tests.npu.reference.test_int16 import OPERATORS as INT16
 from tests.npu.reference.test_more_operators import MODELS as MORE
-from tests.npu.reference.test_operators import MOVEMENTS, UNARY, svdf
 from tests.npu.reference.test_state import NETWORKS
 from tests.support.operators import elementwise, unary
 from tests.support.tflite_builder import ModelBuilder

@@ -18,7 +18,7 @@ from sim.soc.firmware import image_format
 from sim.soc.firmware.headers import KERNEL_SETS, headers, sources
 from sim.soc.firmware.image_format import HEADER, OPERATOR, Kind, unpack_record
 from sim.soc.memory_map import RESULTS_BYTES, ExitCode
-from tests.npu.reference.test_operators import MOVEMENTS
+from tests.npu.reference.test_executors import MOVEMENTS
 from tests.npu.small_model import classifier
 from tests.sim.soc.firmware_models import LAYERS, model
 from tests.sim.soc.native import run_native

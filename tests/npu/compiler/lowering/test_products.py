@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from npu.compiler.compile import CompilerOptions
-from npu.compiler.direct.matmul import find_taps
 from npu.model.tflite_reader import read_model_bytes
 from tests.npu import operator_models as models
 from tests.npu.compiler import movements as move
@@ -19,22 +18,6 @@ from tests.support.random_layers import (
     random_input,
 )
 from tests.support.tflite_builder import ModelBuilder
-
-
-def test_taps_add_up_to_the_product_of_differences() -> None:
-    rng = np.random.default_rng(0)
-    a, b = rng.integers(-128, 128, (2, 200))
-    for za in (-128, -127, -5, 0, 1, 127):
-        for zb in (-128, -100, -1, 0, 64, 127):
-            taps = find_taps(za, zb)
-            assert all(-128 <= c <= 127 for c in (*taps.constants, taps.padding))
-            total = sum(int((a * (b if w is None else w)).sum()) for w in taps.inside)
-            total += sum(
-                int((taps.padding * (b if w is None else np.full_like(b, w))).sum())
-                for w in taps.outside
-            )
-            assert total == int(((a - za) * (b - zb)).sum()), (za, zb)
-
 
 ZERO_POINTS = [(0, 0), (3, -7), (-128, 0), (-128, 5), (0, -128), (127, 127), (-128, -128)]
 
