@@ -74,7 +74,7 @@ def space_to_batch(graph: Graph, op: Operator) -> Shape:
     if any(size % step for size, step in zip(sizes, block, strict=True)):
         raise operator_error(op, f"padded to {sizes}, which blocks of {block} do not divide")
     inner = [size // step for size, step in zip(sizes, block, strict=True)]
-    return (x.shape[0] * prod(block), *inner, x.shape[-1])
+    return _checked(graph, op, (x.shape[0] * prod(block), *inner, x.shape[-1]))
 
 
 def batch_to_space(graph: Graph, op: Operator) -> Shape:
@@ -87,6 +87,23 @@ def batch_to_space(graph: Graph, op: Operator) -> Shape:
     if x.shape[0] % prod(block) or min(sizes) < 1:
         raise operator_error(op, f"{list(x.shape)} in blocks of {block}, cropped by {crops}")
     return (x.shape[0] // prod(block), *sizes, x.shape[-1])
+
+
+def _checked(graph: Graph, op: Operator, shape: Shape) -> Shape:
+    """`shape`, with the reason why a file may say otherwise.
+
+    With an open batch the converter stores 1 for whatever it becomes; TFLM then leaves out all
+    phases but one, and the operators behind read memory that nothing wrote.
+    """
+    given = graph.output_tensor(op).shape
+    if given[1:] == shape[1:] and given[0] < shape[0]:
+        raise operator_error(
+            op,
+            f"{shape[0]} maps are stored as {given[0]}, of which TFLM would compute {given[0]} and "
+            "take the others from unwritten memory: the batch was left open when the model was "
+            "converted; convert it with a fixed batch",
+        )
+    return shape
 
 
 def fill(graph: Graph, op: Operator) -> Shape:

@@ -164,6 +164,10 @@ CONTRADICTIONS: dict[str, tuple[tuple[Any, ...], str]] = {
         ("SPACE_TO_BATCH_ND", [X, indices(3, 3), CORNER], made()),
         r"padded to \[4, 9\], which blocks of \[3, 3\] do not divide",
     ),
+    "open_batch": (
+        ("SPACE_TO_BATCH_ND", [X, BLOCK, indices([0, 0], [0, 0])], made((2, 2, 2, 3))),
+        "12 maps are stored as 2, of which TFLM would compute 2 .*; convert it with a fixed batch",
+    ),
     "negative": (
         ("SPACE_TO_BATCH_ND", [X, indices(0, 3), CORNER], made()),
         r"blocks of \[0, 3\] and pairs",

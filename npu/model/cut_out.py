@@ -1,0 +1,105 @@
+"""One operator of a model as a model of its own, for TFLM to execute."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import flatbuffers  # type: ignore[import-untyped]
+import numpy as np
+
+from npu.model.graph import ABSENT, Graph, Operator
+from npu.model.schema import schema
+
+IDENTIFIER = b"TFL3"
+# TFLM reads constants in place, by aligned loads; the schema's `force_align` is lost in Python
+ALIGNMENT = 16
+
+
+@dataclass(frozen=True)
+class CutOut:
+    """A model of one operator.
+
+    Attributes
+    ----------
+    model : the bytes of the file.
+    inputs : the tensors of the graph that are its inputs, in order: what the operator computes
+        with, but for constants and for what it keeps from one inference to the next.
+    outputs : those that are its outputs, in order.
+    """
+
+    model: bytes
+    inputs: tuple[int, ...]
+    outputs: tuple[int, ...]
+
+
+def cut_out(graph: Graph, op: Operator) -> CutOut:
+    """The operator `op` of `graph` alone, with its options, its constants and its quantization.
+
+    The graph must know the file that it was read from.
+    """
+    model = schema.Model.GetRootAs(graph.file, 0)
+    subgraph = model.Subgraphs(graph.subgraph)
+    node = schema.OperatorT.InitFromObj(subgraph.Operators(op.index))
+    code = schema.OperatorCodeT.InitFromObj(model.OperatorCodes(node.opcodeIndex))
+    used = [i for i in (*op.inputs, *op.outputs, *_listed(node.intermediates)) if i != ABSENT]
+    places = {index: place for place, index in enumerate(dict.fromkeys(used))}
+    buffers: list[Any] = [schema.BufferT()]
+    tensors = []
+    for index in places:
+        tensor = schema.TensorT.InitFromObj(subgraph.Tensors(index))
+        data = _data(graph, model, index, tensor.buffer)
+        tensor.buffer, tensor.shapeSignature = 0, None
+        if data is not None:
+            tensor.buffer = len(buffers)
+            buffers.append(_AlignedBuffer(data))
+        tensors.append(tensor)
+    given = [i for i in dict.fromkeys(op.present_inputs) if _is_given(graph, i)]
+
+    def placed(indices: Any) -> list[int]:
+        return [ABSENT if i == ABSENT else places[i] for i in indices]
+
+    node.opcodeIndex = 0
+    node.inputs, node.outputs = placed(op.inputs), placed(op.outputs)
+    node.intermediates = placed(_listed(node.intermediates)) or None
+    alone = schema.SubGraphT()
+    alone.name, alone.tensors, alone.operators = "main", tensors, [node]
+    alone.inputs, alone.outputs = placed(given), placed(op.outputs)
+    packed = schema.ModelT()
+    packed.version, packed.description = 3, f"operator {op.index} of {graph.name}"
+    packed.operatorCodes, packed.subgraphs, packed.buffers = [code], [alone], buffers
+    builder = flatbuffers.Builder(1 << 12)
+    builder.Finish(packed.Pack(builder), file_identifier=IDENTIFIER)
+    return CutOut(bytes(builder.Output()), tuple(given), op.outputs)
+
+
+def _is_given(graph: Graph, index: int) -> bool:
+    return not graph.tensors[index].is_constant and not graph.tensors[index].is_variable
+
+
+def _listed(indices: Any) -> list[int]:
+    return [] if indices is None else [int(i) for i in indices]
+
+
+def _data(graph: Graph, model: Any, index: int, buffer: int) -> bytes | None:
+    """What the file holds of a tensor, or what the reader has worked out."""
+    stored = model.Buffers(buffer)
+    if stored.Offset() > 1:
+        return graph.file[stored.Offset() : stored.Offset() + stored.Size()]
+    if stored.DataLength():
+        return bytes(stored.DataAsNumpy())
+    value = graph.tensors[index].data
+    return None if value is None else np.ascontiguousarray(value).tobytes()
+
+
+class _AlignedBuffer(schema.BufferT):  # type: ignore[misc]
+    def __init__(self, data: bytes) -> None:
+        super().__init__()
+        self.bytes = data
+
+    def Pack(self, builder: Any) -> int:  # noqa: N802 (overrides generated code)
+        builder.StartVector(1, len(self.bytes), ALIGNMENT)
+        builder.head -= len(self.bytes)
+        builder.Bytes[builder.head : builder.head + len(self.bytes)] = self.bytes
+        vector = builder.EndVector()
+        schema.BufferStart(builder)
+        schema.BufferAddData(builder, vector)
+        return int(schema.BufferEnd(builder))
