@@ -1,17 +1,14 @@
 """The golden check: the same network in the TensorFlow Lite Micro interpreter, tensor by tensor."""
 
-import os
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from npu.errors import GoldenError
 from npu.model.graph import RESOURCE, Graph
+from npu.tflm_process import PROCESS
 
 # the interpreter's own records and the scratch buffers of its operators, beside the tensors
 ARENA_BASE_BYTES = 4 << 20
@@ -90,36 +87,17 @@ def run_golden(
 ) -> dict[int, NDArray[Any]]:
     """Run `model` (the file that `graph` was read from) in TFLM on `inputs` by tensor index.
 
-    Returns the inputs and every tensor that an operator writes, by tensor index: the interpreter
-    is told to keep them all.
+    Returns inputs, outputs and every tensor that an operator writes, by tensor index: the
+    interpreter is told to keep them all.
 
-    Raises `GoldenError` when the interpreter is not installed or refuses the model.
+    Raises `GoldenError` when the interpreter is not installed, refuses the model, or crashes: it
+    runs in a process of its own.
     """
-    try:
-        from tflite_micro import runtime
-    except ImportError as error:
-        raise GoldenError(
-            "the check needs the TFLM interpreter (package tflite-micro, Linux x86-64 only): "
-            f"{error}"
-        ) from None
-    messages: list[str] = []
-    try:
-        with _captured_stderr(messages):
-            interpreter = runtime.Interpreter.from_bytes(
-                model,
-                arena_size=_arena_bytes(graph),
-                intrepreter_config=runtime.InterpreterConfig.kPreserveAllTensors,
-            )
-            for position, index in enumerate(graph.inputs):
-                interpreter.set_input(np.array(inputs[index], order="C"), position)
-            interpreter.invoke()
-    except (RuntimeError, ValueError) as error:
-        reason = "; ".join(messages) or str(error)
-        raise GoldenError(f"TFLM does not run this model: {reason}") from None
     written = [t for op in graph.operators for t in op.outputs]
-    known = [t for t in (*graph.inputs, *written) if graph.tensors[t].dtype != RESOURCE]
+    known = dict.fromkeys((*graph.inputs, *written, *graph.outputs))
     # an index beyond the graph's would crash the interpreter: these come from the graph
-    return {t: _tensor_value(interpreter.GetTensor(t, 0)) for t in known}
+    tensors = [t for t in known if graph.tensors[t].dtype != RESOURCE]
+    return PROCESS.run(model, [inputs[i] for i in graph.inputs], tensors, _arena_bytes(graph))
 
 
 def compare(
@@ -188,27 +166,8 @@ def _mismatch(
 
 
 def _arena_bytes(graph: Graph) -> int:
-    tensors = sum(t.size * t.dtype.itemsize + 64 for t in graph.tensors if not t.is_constant)
+    graphs = graph.with_subgraphs()
+    tensors = sum(t.size * t.dtype.itemsize + 64 for g in graphs for t in g.tensors)
+    operators = sum(len(g.operators) for g in graphs)
     # operators may ask for scratch as large as their tensors
-    return 2 * tensors + ARENA_BYTES_PER_OPERATOR * len(graph.operators) + ARENA_BASE_BYTES
-
-
-def _tensor_value(details: Mapping[str, Any]) -> NDArray[Any]:
-    # a copy: the interpreter hands out views into an arena that dies with it
-    return np.array(details["tensor_data"])
-
-
-@contextmanager
-def _captured_stderr(messages: list[str]) -> Iterator[None]:
-    """Collect what native code writes to file descriptor 2: TFLM explains its errors only there."""
-    with tempfile.TemporaryFile() as sink:
-        saved = os.dup(2)
-        os.dup2(sink.fileno(), 2)
-        try:
-            yield
-        finally:
-            os.dup2(saved, 2)
-            os.close(saved)
-            sink.seek(0)
-            text = sink.read().decode("utf-8", errors="replace")
-            messages += [line.strip() for line in text.splitlines() if line.strip()]
+    return 2 * tensors + ARENA_BYTES_PER_OPERATOR * operators + ARENA_BASE_BYTES

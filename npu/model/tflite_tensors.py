@@ -62,7 +62,10 @@ class TensorReader:
             raise ModelError(
                 f"tensor {name!r} of shape {list(shape)} takes {size} bytes, over 2 GiB"
             )
-        data = None if dtype == RESOURCE else self._buffer(tensor.Buffer(), name)
+        data = self._buffer(tensor.Buffer(), name)
+        if given or dtype == RESOURCE:
+            # a value from outside or from an operator overwrites the stored one, as in TFLM
+            data = None
         if size == 0 and dtype != RESOURCE:
             if given:
                 raise ModelError(f"tensor {name!r} of shape {list(shape)} is empty")

@@ -30,11 +30,11 @@ def run_reference(
 ) -> dict[int, NDArray[Any]]:
     """Run `graph` once on `inputs` by tensor index; see `PreparedNetwork`.
 
-    Returns the value of every input and of every tensor that an operator writes.
+    Returns the value of every input, of every tensor that an operator writes, and of every output.
     """
     network = PreparedNetwork(graph, rounding=rounding, state=state, keep_intermediates=True)
-    network.run(inputs)
-    return network.values
+    outputs = network.run(inputs)
+    return {**outputs, **network.values}
 
 
 class PreparedNetwork:

@@ -1,18 +1,25 @@
 """Running TFLM as the golden model, and comparing with it."""
 
-import builtins
-from typing import Any
+import sys
+from pathlib import Path
+from typing import Any, get_args
 
 import numpy as np
 import pytest
 
 from npu.errors import GoldenError
 from npu.golden import Comparison, compare, run_golden
+from npu.inference import infer
 from npu.inputs import load_inputs
 from npu.model.graph import Graph
 from npu.model.tflite_reader import read_model, read_model_bytes
+from npu.offload.backends import BackendName
+from npu.reference.network import run_reference
+from npu.tflm_process import TflmProcess
+from rtl.config import NpuConfig
 from tests.npu.small_model import classifier
 from tests.support.shared_models import NETWORKS, shared_model
+from tests.support.tflite_builder import ModelBuilder
 from tests.support.tflite_file import ModelFile
 from tests.support.tflm import run_tflm
 
@@ -56,17 +63,67 @@ def test_operator_that_tflm_does_not_know(capfd: pytest.CaptureFixture[str]) -> 
     assert capfd.readouterr().err == ""
 
 
-def test_interpreter_is_not_installed(graph: Graph, monkeypatch: pytest.MonkeyPatch) -> None:
-    original = builtins.__import__
+def test_interpreter_is_not_installed(graph: Graph, tmp_path: Path) -> None:
+    (tmp_path / "tflite_micro.py").write_text("raise ImportError('none here')")
+    process = TflmProcess(path=[str(tmp_path), *sys.path])
+    message = r"package tflite-micro, Linux x86-64 only\): none here"
+    with pytest.raises(GoldenError, match=message):
+        process.run(classifier(), list(load_inputs([], graph).values()), [0], 1 << 20)
+    process.close()
 
-    def refuse(name: str, *args: Any, **kwargs: Any) -> Any:
-        if name == "tflite_micro":
-            raise ImportError("No module named 'tflite_micro'")
-        return original(name, *args, **kwargs)
 
-    monkeypatch.setattr(builtins, "__import__", refuse)
-    with pytest.raises(GoldenError, match=r"package tflite-micro, Linux x86-64 only\): No module"):
-        golden_values(graph)
+def test_a_model_that_crashes_the_interpreter(graph: Graph) -> None:
+    """A tensor that it does not have crashes it; another process takes its place."""
+    process = TflmProcess()
+    inputs = list(load_inputs([], graph).values())
+    with pytest.raises(GoldenError, match=r"its interpreter crashed \(SIG[A-Z]+\)$"):
+        process.run(classifier(), inputs, [1 << 28], 1 << 22)
+    values = process.run(classifier(), inputs, [graph.inputs[0]], 1 << 22)
+    np.testing.assert_array_equal(values[graph.inputs[0]], inputs[0])
+    process.close()
+
+
+def test_a_scalar(tmp_path: Path) -> None:
+    m = ModelBuilder()
+    a, b = m.input((), scale=0.5), m.input((1, 4), scale=0.25)
+    m.mean(m.add(a, b, scale=1.0, zero_point=3), [0, 1], scale=0.5, zero_point=1, keep_dims=False)
+    graph = read_model_bytes(m.build(), "m")
+    inputs = load_inputs(["random:4"], graph)
+    golden = run_golden(m.build(), graph, inputs)
+    assert golden[graph.outputs[0]].shape == ()
+    assert compare(graph, golden, run_reference(graph, inputs)).bit_exact
+    changed = {**golden, graph.outputs[0]: golden[graph.outputs[0]] ^ 1}
+    (mismatch,) = compare(graph, golden, changed).mismatches
+    assert mismatch.position == ()
+
+
+def test_outputs_that_nothing_computes() -> None:
+    """A constant and an input as outputs: TFLM hands them out like any other."""
+    m = ModelBuilder()
+    x = m.input((1, 4), scale=0.5)
+    c = m.constant(np.array([[1, -2, 3, -4]], np.int8), scale=0.5)
+    y = m.relu(x, scale=0.5, zero_point=0)
+    model = m.build([y, c, x])
+    graph = read_model_bytes(model, "m")
+    inputs = load_inputs(["random:4"], graph)
+    golden = run_golden(model, graph, inputs)
+    np.testing.assert_array_equal(golden[c.index], [[1, -2, 3, -4]])
+    for backend in get_args(BackendName):
+        if backend != "rtl":
+            result = infer(graph, inputs, config=NpuConfig(), backend=backend)
+            assert compare(graph, golden, result.outputs).outputs_equal == 3
+
+
+def test_an_input_with_a_stored_value(tmp_path: Path) -> None:
+    """What is given counts, as in TFLM, not what the file holds."""
+    m = ModelBuilder()
+    x = m.constant(np.array([[1, -2, 3, -4]], np.int8), scale=0.5)
+    m._inputs.append(x.index)
+    m.relu(x, scale=0.5, zero_point=0)
+    graph = read_model_bytes(m.build(), "m")
+    inputs = load_inputs(["random:4"], graph)
+    golden = run_golden(m.build(), graph, inputs)
+    assert compare(graph, golden, run_reference(graph, inputs)).bit_exact
 
 
 def test_equal_values(graph: Graph) -> None:
