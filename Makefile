@@ -18,7 +18,7 @@ INSTALL := -m pip --disable-pip-version-check --no-input install -qq
 export PIP_ROOT_USER_ACTION := ignore
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test quick lint docs bench compiler clean
+.PHONY: help setup demo test quick lint docs bench synth-table compiler clean
 
 help:
 	@echo "make demo    set everything up and run the shipped network on the RTL"
@@ -28,6 +28,7 @@ help:
 	@echo "make lint    formatting, lint, types, import directions"
 	@echo "make docs    write the tables of the documents that follow from the code"
 	@echo "make bench   speed and cycles, beside the numbers to beat"
+	@echo "make synth-table   area and clock of all presets anew, hours; LIBERTY=FILE adds NAND2"
 	@echo "make clean   remove $(VENV); compiled simulators stay in the cache"
 	@echo "PYTHON=...   the Python of $(VENV); by default the newest of 3.11 to 3.$(LAST)"
 
@@ -82,15 +83,14 @@ $(PEERS)/litert.stamp: $(PEERS)/vela.stamp
 	@$(PEERS)/bin/python $(INSTALL) ai-edge-litert==2.3.0
 	@touch $@
 
-# only `python -m tests.bench area` needs yosys
-$(PEERS)/yosys.stamp: $(PEERS)/vela.stamp
-	@$(PEERS)/bin/python $(INSTALL) pyosys==0.70
-	@touch $@
-
 # without a peer its columns stay empty
 bench: $(VENV)/test.stamp
 	-@$(MAKE) --no-print-directory $(PEERS)/litert.stamp
 	$(BIN)/python -m tests.bench
+
+synth-table: $(VENV)/test.stamp
+	$(BIN)/npu synth --all-presets --pnr --update $(if $(LIBERTY),--liberty $(LIBERTY))
+	$(BIN)/python -m tests.docs
 
 clean:
 	rm -rf $(VENV) $(PEERS) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

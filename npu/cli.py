@@ -1,7 +1,7 @@
-"""The command line: `npu run`, `npu demo`, `npu speedup`, `npu explore`, `npu ops` and helpers.
+"""The command line: `npu run`, `npu demo`, `npu speedup`, `npu explore`, `npu synth` and helpers.
 
-Exit codes: 0 done, 1 a `--check` failed or no point of a sweep worked, 2 bad usage or bad input
-(one line on standard error), 130 interrupted.
+Exit codes: 0 done, 1 a `--check` failed, no point of a sweep worked or the router failed, 2 bad
+usage or bad input (one line on standard error), 3 a design does not fit its part, 130 interrupted.
 """
 
 import sys
@@ -16,6 +16,7 @@ from npu.commands.explore import explore
 from npu.commands.ops import ops
 from npu.commands.run import run
 from npu.commands.speedup import speedup
+from npu.commands.synth import synth
 from npu.commands.verilog import verilog
 from rtl.errors import NpuError
 
@@ -32,7 +33,7 @@ app = typer.Typer(
     # a bug shows Python's own traceback, not one with every local array in it
     pretty_exceptions_enable=False,
 )
-for _command in (run, demo, speedup, explore, ops, disasm, verilog, configs):
+for _command in (run, demo, speedup, explore, synth, ops, disasm, verilog, configs):
     app.command()(_command)
 
 

@@ -6,12 +6,15 @@ from pathlib import Path
 
 from npu.commands.ops import markdown_table
 from npu.report.coverage import grouped_coverage
+from npu.synth.report import markdown_tables
+from npu.synth.shipped import load_shipped
 from rtl.isa_table import field_tables
 
 ROOT = Path(__file__).resolve().parents[1]
 
 TABLES: tuple[tuple[Path, str, Callable[[], str]], ...] = (
     (ROOT / "README.md", "operators", lambda: markdown_table(grouped_coverage())),
+    (ROOT / "README.md", "area", lambda: markdown_tables(load_shipped())),
     (ROOT / "rtl" / "ARCHITECTURE.md", "fields", field_tables),
 )
 """The document, the section between markers, and what makes its content."""

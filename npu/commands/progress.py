@@ -3,9 +3,17 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from threading import Lock
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.progress import TaskID
 
 Progress = Callable[[int, int], None]
 """Called with commands done and commands in total."""
+
+QUIET_SECONDS = 30
+"""Without a terminal, a step in other programs says so often that it is alive."""
 
 
 @contextmanager
@@ -37,3 +45,49 @@ def step_log(title: str) -> Callable[[str], None]:
         print_line(console, f"{time.monotonic() - begin:4.0f} s  {title}: {step}")
 
     return log
+
+
+@contextmanager
+def tool_steps(title: str) -> Iterator[tuple[Callable[[str], None], Callable[[str, str], None]]]:
+    """What long steps of other programs, several at a time, are doing while the block runs.
+
+    It yields a function that prints a line about a step, as `step_log` gives, and one that is told
+    often what a step is doing now: on a terminal the last of that stands below the lines, elsewhere
+    a line says it twice a minute.
+    """
+    from rich.console import Console
+    from rich.progress import Progress as Bar
+    from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
+    from rich.text import Text
+
+    console = Console(stderr=True)
+    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
+    begin = time.monotonic()
+    lock = Lock()
+    told: dict[str, float] = {}
+    tasks: dict[str, TaskID] = {}
+
+    with Bar(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+
+        def log(step: str) -> None:
+            line = f"{time.monotonic() - begin:4.0f} s  {title}: {step}"
+            console.print(Text(line), soft_wrap=True)
+            with lock:
+                for name in [name for name in tasks if step.startswith(name)]:
+                    bar.remove_task(tasks.pop(name))
+
+        def phase(step: str, doing: str) -> None:
+            now = time.monotonic()
+            line = f"{step}: {doing}"
+            with lock:
+                if console.is_terminal:
+                    if step not in tasks:
+                        tasks[step] = bar.add_task(line, total=None)
+                    bar.update(tasks[step], description=line)
+                    return
+                if now - told.setdefault(step, now) < QUIET_SECONDS:
+                    return
+                told[step] = now
+            log(line)
+
+        yield log, phase

@@ -98,6 +98,11 @@ def speedup(
     )
     if json is not None:
         record = speedup_record(
-            entries, model=str(model), config=config, wait_states=wait_states, macs=macs
+            entries,
+            model=str(model),
+            config=config,
+            hardware=setting.config,
+            wait_states=wait_states,
+            macs=macs,
         )
         write_json(record, json)

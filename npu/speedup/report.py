@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from npu.report.tables import print_line
+from npu.speedup.clocks import clock_lines, own_clocks
 from npu.speedup.measure import Entry
 from npu.speedup.rungs import NPU_RUNG
 from rtl.config import NpuConfig
@@ -32,14 +33,24 @@ def speedup(entry: Entry, entries: Sequence[Entry]) -> float:
 
 
 def speedup_record(
-    entries: Sequence[Entry], *, model: str, config: str, wait_states: int, macs: int
+    entries: Sequence[Entry],
+    *,
+    model: str,
+    config: str,
+    hardware: NpuConfig,
+    wait_states: int,
+    macs: int,
 ) -> dict[str, Any]:
-    """The record that `npu speedup --json` writes.
+    """The record that `npu speedup --json` writes; `config` names `hardware`.
 
     `cycles` are of the whole network; `npu_cycles` those of the rung with the NPU, everything
-    included, and `npu_busy_cycles` the part in which it worked.
+    included, and `npu_busy_cycles` the part in which it worked. `speedup` is at equal clock,
+    `speedup_at_own_clocks` None where `clocks` are not all measured.
     """
     with_npu = npu_entry(entries).measurement
+    clocks = own_clocks(entries, hardware)
+    rivals = [e for e in entries if not e.rung.with_npu]
+    own = clocks.milliseconds(npu_entry(entries))
     return {
         "model": model,
         "config": config,
@@ -48,7 +59,17 @@ def speedup_record(
         "npu_cycles": with_npu.cycles,
         "npu_busy_cycles": with_npu.npu_cycles,
         "bit_exact": True,
-        "speedup": {e.rung.name: speedup(e, entries) for e in entries if not e.rung.with_npu},
+        "speedup": {e.rung.name: speedup(e, entries) for e in rivals},
+        "clocks": {
+            "measured_on": clocks.npu.target if clocks.measured else None,
+            "npu_mhz": clocks.npu.mhz,
+            "system_mhz": clocks.system.mhz,
+            "cores_mhz": clocks.cores,
+        },
+        "npu_milliseconds": own,
+        "speedup_at_own_clocks": {e.rung.name: clocks.milliseconds(e) / own for e in rivals}
+        if clocks.measured
+        else None,
         "rungs": [_rung_record(entry, entries) for entry in entries],
     }
 
@@ -126,6 +147,7 @@ def _lines(
     own_kib = hardware.scratchpad_kib + hardware.weight_buffer_kib
     lines = [
         f"Whole network at equal clock, {config}: {ratios}.",
+        *clock_lines(entries, hardware),
         f"In brackets {quoted.rung.name} ({speedup(quoted, entries):,.1f}x): what {PUBLISHED}.",
         f"{NPU_RUNG.name}: one simulation, driver and the operators on the CPU included; the NPU"
         f" works in {busy:.0%} of the cycles. Its own {own_kib} KiB are not in RAM.",

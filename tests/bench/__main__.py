@@ -13,8 +13,8 @@ from typing import Any
 from rich.console import Console
 
 from rtl.errors import NpuError
-from tests.bench import area, cycle_model, cycles, kernels, readme, simulators
 from tests.bench import compile as compile_table
+from tests.bench import cycle_model, cycles, kernels, readme, simulators
 from tests.bench.tables import console
 from tests.docs import MarkerError
 
@@ -25,7 +25,7 @@ TABLES: dict[str, Callable[..., Any]] = {
     "kernels": kernels.run,
     "compile": compile_table.run,
 }
-SPECIAL: dict[str, Callable[[Console], Any]] = {"readme": readme.run, "area": area.run}
+SPECIAL: dict[str, Callable[[Console], Any]] = {"readme": readme.run}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -36,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         nargs="*",
         metavar="TABLE",
         help=f"{', '.join(TABLES)}, by default all of these; or readme, which writes the README's "
-        "table; or area, which synthesizes for an FPGA (takes minutes)",
+        "tables",
     )
     parser.add_argument("--json", type=Path, metavar="OUT", help="also write the numbers there")
     parser.add_argument("--quick", action="store_true", help="few networks and repetitions")
@@ -54,7 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 results[name] = TABLES[name](out, quick=options.quick)
             else:
                 results[name] = SPECIAL[name](out)
-    except (NpuError, area.AreaError, MarkerError) as error:
+    except (NpuError, MarkerError) as error:
         parser.exit(1, f"{parser.prog}: {error}\n")
     if options.json is not None:
         options.json.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")

@@ -2,11 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 
-from npu.commands.arguments import DEFAULT_CLOCK_MHZ
 from npu.commands.ops import markdown_table
 from npu.inputs import load_inputs
 from npu.report.coverage import grouped_coverage
@@ -14,9 +12,9 @@ from npu.report.tables import milliseconds, print_line
 from npu.speedup.measure import Entry, Setting, measure_all
 from npu.speedup.report import speedup
 from npu.speedup.store import SHIPPED
+from npu.synth.clocks import npu_clock
 from rtl.config import PRESETS
 from rtl.errors import NpuError
-from tests.bench import area
 from tests.bench.depths import depths_table
 from tests.bench.measure import Machine, Measurement
 from tests.bench.networks import networks
@@ -44,7 +42,7 @@ def run(console: Console, *, path: Path = README) -> None:
         except NpuError as error:
             print_line(console, f"{network.name} is left out: {error}", style="bold red")
     text = _read(path)
-    text = replace_section(text, RESULTS, table(rows) + area_table(area.load()))
+    text = replace_section(text, RESULTS, table(rows))
     text = replace_section(text, SPEEDUP, speedup_table(_speedups(console)))
     text = replace_section(text, DEPTHS, depths_table(networks()[0]))
     text = replace_section(text, OPERATORS, markdown_table(grouped_coverage()))
@@ -59,7 +57,7 @@ def table(rows: list[list[Measurement]]) -> str:
         "MMAC",
         *(f"cycles, {config}" for config in CONFIGS),
         f"utilization, {SHOWN}",
-        f"ms at {DEFAULT_CLOCK_MHZ:g} MHz, {SHOWN}",
+        f"ms, {SHOWN} ({npu_clock(PRESETS[SHOWN])})",
         "bit-exact",
     ]
     lines = [
@@ -99,21 +97,6 @@ def speedup_table(entries: Mapping[str, Sequence[Entry]]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def area_table(results: Mapping[str, Any]) -> str:
-    """The table of `area.json` in Markdown: resources of the configurations synthesized."""
-    synthesized = {name: result for name, result in results.items() if name in PRESETS}
-    kinds = list(next(iter(synthesized.values()))["resources"])
-    lines = [
-        "",
-        f"| ECP5 resources, synthesis only | {' | '.join(kinds)} |",
-        f"|---|{'---:|' * len(kinds)}",
-    ]
-    for name, result in synthesized.items():
-        counts = " | ".join(f"{result['resources'][kind]:,}" for kind in kinds)
-        lines.append(f"| {name} | {counts} |")
-    return "\n".join(lines) + "\n"
-
-
 def _note(rows: list[list[Measurement]]) -> str:
     on_cpu: dict[str, list[str]] = {}
     for row in rows:
@@ -135,7 +118,7 @@ def table_row(measurements: list[Measurement]) -> str:
         f"{shown.macs / 1e6:.2f}",
         *(f"{by_config[config].cycles:,}" for config in CONFIGS),
         f"{100 * shown.utilization:.1f} %",
-        f"{milliseconds(shown.cycles, DEFAULT_CLOCK_MHZ):.3f}",
+        f"{milliseconds(shown.cycles, npu_clock(PRESETS[SHOWN]).mhz):.3f}",
         "yes" if all(m.bit_exact for m in measurements) else "**no**",
     ]
     return f"| {' | '.join(cells)} |"

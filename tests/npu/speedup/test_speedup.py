@@ -268,10 +268,14 @@ def test_record_and_table() -> None:
         measured("NPU + VexRiscv", cycles=1_500, npu_cycles=1_200, flags="-O2 -Dlast"),
     ]
     setting: dict[str, Any] = {"config": "npu64", "wait_states": 2, "macs": 10_000}
-    record = speedup_record(entries, model="m.tflite", **setting)
+    hardware = PRESETS["npu64"]
+    record = speedup_record(entries, model="m.tflite", hardware=hardware, **setting)
     assert record["npu_cycles"] == 1_500
     assert record["npu_busy_cycles"] == 1_200
     assert list(record["speedup"].values()) == [60.0, 20.0, 10.0]
+    assert list(record["speedup_at_own_clocks"] or record["speedup"]) == list(record["speedup"])
+    assert record["clocks"]["system_mhz"] <= record["clocks"]["npu_mhz"]
+    assert record["npu_milliseconds"] == 1.5 / record["clocks"]["system_mhz"]
     assert [rung["headline"] for rung in record["rungs"]] == [False, True, True, False]
     assert [rung["cached"] for rung in record["rungs"]] == [True, False, False, False]
     assert json.loads(json.dumps(record)) == record

