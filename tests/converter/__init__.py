@@ -1,0 +1,1 @@
+"""Networks as users make them: Keras, through TensorFlow's converter, against TFLM and the NPU."""

@@ -1,0 +1,121 @@
+"""What becomes of one file: what TFLM says, what every backend says, and where its MACs ran."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from npu.errors import GoldenError
+from npu.golden import compare, run_golden
+from npu.inputs import load_inputs
+from npu.model.graph import Graph
+from npu.model.tflite_reader import read_model_bytes
+from npu.offload.backends import BackendName
+from npu.offload.reference_backend import run_on_reference
+from npu.offload.result import RunResult
+from npu.offload.runner import run_network
+from rtl.config import PRESETS
+from rtl.errors import NpuError
+
+CONFIGURATIONS = ("npu32", "npu64", "npu256")
+SIMULATED: tuple[BackendName, ...] = ("functional", "cycle")
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """One network in one form.
+
+    Attributes
+    ----------
+    golden : what TFLM refuses it with; empty when it runs.
+    failures : what went wrong here, by backend and configuration; empty when all are bit-exact.
+    macs, npu_macs : useful MACs, and those on `npu256`.
+    cycles : of `npu256`, None without any operator on the NPU.
+    cpu_macs : MACs on the CPU of `npu256` by the reason for it.
+    """
+
+    golden: str = ""
+    failures: Mapping[str, str] = field(default_factory=dict)
+    macs: int = 0
+    npu_macs: int = 0
+    cycles: int | None = None
+    cpu_macs: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def ran(self) -> bool:
+        """Whether TFLM runs it, so that it has to run here."""
+        return not self.golden
+
+    def record(self) -> dict[str, Any]:
+        """As JSON."""
+        return asdict(self)
+
+
+def judge(model: bytes, configurations: Iterable[str] = CONFIGURATIONS) -> Verdict:
+    """Run `model` in TFLM and, where TFLM runs it, on every backend and configuration."""
+    try:
+        graph = read_model_bytes(model)
+        inputs = load_inputs([], graph)
+    except NpuError as error:
+        return Verdict(golden=_refusal(model), failures={"reading": str(error)})
+    try:
+        expected = run_golden(model, graph, inputs)
+    except GoldenError as error:
+        return Verdict(golden=str(error))
+    failures: dict[str, str] = {}
+    runs: dict[str, RunResult] = {}
+
+    def attempt(name: str, run: Any) -> None:
+        try:
+            runs[name] = result = run()
+            found = compare(graph, expected, {**result.values, **result.outputs})
+            if not found.bit_exact:
+                failures[name] = str(found.mismatches[0]) if found.mismatches else found.summary
+        except NpuError as error:
+            failures[name] = str(error)
+
+    attempt("reference", lambda: run_on_reference(graph, inputs))
+    for name in configurations:
+        for backend in SIMULATED:
+            attempt(f"{backend} {name}", lambda b=backend, n=name: _simulated(graph, inputs, b, n))
+    return _verdict(failures, runs.get(f"cycle {name}"))
+
+
+def _simulated(
+    graph: Graph, inputs: Mapping[int, Any], backend: BackendName, configuration: str
+) -> RunResult:
+    return run_network(
+        graph,
+        inputs,
+        config=PRESETS[configuration],
+        backend=backend,
+        keep_intermediates=backend == "functional",
+    )
+
+
+def _verdict(failures: Mapping[str, str], run: RunResult | None) -> Verdict:
+    if run is None:
+        return Verdict(failures=failures)
+    on_cpu: Counter[str] = Counter()
+    for layer in run.layers:
+        if layer.placed == "CPU" and layer.macs:
+            on_cpu[f"{layer.kind}: {layer.reason}"] += layer.macs
+    return Verdict(
+        failures=failures,
+        macs=run.macs,
+        npu_macs=run.npu_macs,
+        cycles=run.cycles,
+        cpu_macs=dict(on_cpu),
+    )
+
+
+def _refusal(model: bytes) -> str:
+    """What TFLM says of a file that is not read here; empty when it runs it."""
+    from tflite_micro import runtime
+
+    try:
+        interpreter = runtime.Interpreter.from_bytes(model, arena_size=64 << 20)
+        interpreter.invoke()
+    except (RuntimeError, ValueError) as error:
+        return f"TFLM does not run this model: {error}"
+    return ""
