@@ -1,21 +1,20 @@
 """Where buffers lie: by lifetime, largest first, each in the tightest gap that fits."""
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
+class Request(NamedTuple):
     """`size` units needed from step `first` to step `last`, both included."""
 
     key: Hashable
     size: int
     first: int
     last: int
-
-    def overlaps(self, other: "Request") -> bool:
-        """Whether both are needed at some step."""
-        return self.first <= other.last and other.first <= self.last
 
 
 def allocate(requests: Sequence[Request], alignment: int = 1) -> tuple[dict[Hashable, int], int]:
@@ -24,27 +23,43 @@ def allocate(requests: Sequence[Request], alignment: int = 1) -> tuple[dict[Hash
     Requests whose lifetimes overlap get disjoint addresses. Deterministic: ties go to the
     earlier, then to the one listed first.
     """
+    if not requests:
+        return {}, 0
     order = sorted(range(len(requests)), key=lambda i: (-requests[i].size, requests[i].first, i))
-    placed: list[tuple[int, int, Request]] = []
-    addresses: dict[Hashable, int] = {}
-    for index in order:
-        request = requests[index]
-        size = -(-request.size // alignment) * alignment
-        address = _tightest_gap(placed, request, size)
-        placed.append((address, address + size, request))
-        placed.sort(key=lambda item: item[:2])
-        addresses[request.key] = address
-    return addresses, max((end for _, end, _ in placed), default=0)
+    table = np.array([requests[i][1:] for i in order], np.int64)
+    table[:, 0] = -(-table[:, 0] // alignment) * alignment
+    addresses = _place(table)
+    used = int((addresses + table[:, 0]).max())
+    return {requests[i].key: int(at) for i, at in zip(order, addresses, strict=True)}, used
 
 
-def _tightest_gap(placed: list[tuple[int, int, Request]], request: Request, size: int) -> int:
-    best, best_slack = -1, -1
-    end_before = 0
-    for start, end, other in placed:
-        if not request.overlaps(other):
-            continue
-        slack = start - end_before - size
-        if slack >= 0 and (best < 0 or slack < best_slack):
-            best, best_slack = end_before, slack
-        end_before = max(end_before, end)
-    return best if best >= 0 else end_before
+@njit(cache=True)
+def _place(table: NDArray[np.int64]) -> NDArray[np.int64]:
+    """An address for each row of `table`, size, first and last step, in this order."""
+    count = len(table)
+    addresses = np.zeros(count, np.int64)
+    # those placed so far, by address and then by end
+    placed = np.zeros(count, np.int64)
+    for number in range(count):
+        size, first, last = table[number]
+        best, best_slack, end_before = -1, -1, 0
+        for position in range(number):
+            other = placed[position]
+            if table[other, 1] > last or first > table[other, 2]:
+                continue
+            slack = addresses[other] - end_before - size
+            if slack >= 0 and (best < 0 or slack < best_slack):
+                best, best_slack = end_before, slack
+            end_before = max(end_before, addresses[other] + table[other, 0])
+        address = best if best >= 0 else end_before
+        addresses[number] = address
+        position = number
+        while position > 0:
+            other = placed[position - 1]
+            end = addresses[other] + table[other, 0]
+            if (addresses[other], end) <= (address, address + size):
+                break
+            placed[position] = other
+            position -= 1
+        placed[position] = number
+    return addresses

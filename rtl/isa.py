@@ -9,6 +9,7 @@ Scratchpad addresses and pitches count words of `lanes` bytes and wrap at 2**20.
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from amaranth.hdl import Shape, signed, unsigned
@@ -211,10 +212,19 @@ class CommandFormat:
     layout: data.StructLayout
     fields: Fields
 
-    @property
+    @cached_property
     def beats(self) -> int:
         """Length in 64-bit beats, header included."""
-        return self.layout.size // BEAT_BITS
+        return int(self.layout.size) // BEAT_BITS
+
+    @cached_property
+    def places(self) -> dict[str, tuple[int, int, int]]:
+        """Of each field its first bit, and its smallest and largest value."""
+        found = {}
+        for name, shape in self.fields.items():
+            low = -(1 << shape.width - 1) if shape.signed else 0
+            found[name] = self.layout[name].offset, low, low + (1 << shape.width) - 1
+        return found
 
 
 def _format(opcode: Opcode, engine: Engine, beats: list[Fields]) -> CommandFormat:
@@ -273,17 +283,15 @@ def encode(command: Command) -> NDArray[np.uint64]:
     unknown = set(command.fields) - set(fmt.fields)
     if unknown:
         raise EncodingError(f"{command.opcode.name} has no field {', '.join(sorted(unknown))}")
-    for name, shape in fmt.fields.items():
+    for name, (offset, low, high) in fmt.places.items():
         if name not in command.fields and name not in HEADER:
             raise EncodingError(f"{command.opcode.name} needs field {name}")
         value = command[name]
-        low = -(1 << shape.width - 1) if shape.signed else 0
-        high = low + (1 << shape.width) - 1
         if not low <= value <= high:
             raise EncodingError(
                 f"{command.opcode.name}.{name} must be between {low} and {high}, got {value}"
             )
-        bits |= (value & (1 << shape.width) - 1) << fmt.layout[name].offset
+        bits |= (value & high - low) << offset
     return np.frombuffer(bits.to_bytes(fmt.beats * 8, "little"), dtype="<u8").copy()
 
 

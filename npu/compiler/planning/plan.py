@@ -6,8 +6,11 @@ operators around them as a group, or spilling others as well, is faster by estim
 """
 
 import math
-from collections.abc import Hashable, Iterable, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
 
 from npu.allocation import Request, allocate
 from npu.compiler.errors import CompileError
@@ -74,6 +77,14 @@ class _Life:
     first: int
     last: int
     words: int
+
+
+class _Crowd(NamedTuple):
+    """Where memory is short: the fullest group, and the life of a buffer that found no place."""
+
+    group: int
+    first: int
+    last: int
 
 
 class _Planner:
@@ -144,9 +155,12 @@ class _Planner:
             spill(tensor)
         while True:
             result = self._place(ranges, lives, spilled, resident, bound)
-            if not isinstance(result, int):
+            if not isinstance(result, _Crowd):
                 return result
-            candidates = _live(lives, spilled, result)
+            candidates = _live(lives, spilled, result.group, result.group)
+            if not candidates:
+                # nothing to spill where most is needed: memory is short of one piece elsewhere
+                candidates = _live(lives, spilled, result.first, result.last)
             if not candidates:
                 return None
             spill(max(candidates, key=lambda t: (lives[t].words, t)))
@@ -158,10 +172,10 @@ class _Planner:
         spilled: set[int],
         resident: list[int],
         bound: float,
-    ) -> SegmentPlan | int | None:
-        """A plan, None if it is not below `bound`, or the group at which memory is short."""
+    ) -> "SegmentPlan | _Crowd | None":
+        """A plan, None if it is not below `bound`, or where memory is short."""
         streamed = self._external | spilled
-        crowded = -1
+        crowd = None
         for margin in MARGINS:
             capacity = self._config.scratchpad_words * (16 - margin) // 16
             groups: list[GroupPlan] = []
@@ -169,7 +183,7 @@ class _Planner:
                 budget = capacity - resident[number]
                 group = self._groups.plan(first, end, streamed, budget) if budget >= 0 else None
                 if group is None:
-                    return number if crowded < 0 else crowded
+                    return crowd or _Crowd(number, number, number)
                 groups.append(group)
             if sum(group.cycles for group in groups) >= bound:
                 return None
@@ -177,8 +191,16 @@ class _Planner:
             addresses, used = allocate(requests)
             if used <= self._config.scratchpad_words:
                 return SegmentPlan(tuple(groups), addresses, frozenset(spilled))
-            crowded = _fullest(requests, len(ranges))
-        return crowded
+            crowd = self._crowd(requests, addresses, len(ranges))
+        return crowd
+
+    def _crowd(
+        self, requests: Sequence[Request], addresses: Mapping[Hashable, int], groups: int
+    ) -> "_Crowd":
+        """Where an allocation went beyond the scratchpad."""
+        end = self._config.scratchpad_words
+        beyond = next(r for r in requests if addresses[r.key] + r.size > end)
+        return _Crowd(_fullest(requests, groups), beyond.first, beyond.last)
 
     def _requests(
         self, groups: Sequence[GroupPlan], lives: dict[int, _Life], spilled: set[int]
@@ -270,19 +292,19 @@ def _lifetimes(
     return lives
 
 
-def _live(lives: dict[int, _Life], spilled: set[int], group: int) -> list[int]:
-    """Tensors that are resident while a group runs."""
+def _live(lives: dict[int, _Life], spilled: set[int], first: int, last: int) -> list[int]:
+    """Tensors that are resident while some group from `first` to `last` runs."""
     return [
         tensor
         for tensor, life in lives.items()
-        if tensor not in spilled and life.first <= group <= life.last
+        if tensor not in spilled and life.first <= last and first <= life.last
     ]
 
 
 def _fullest(requests: Sequence[Request], groups: int) -> int:
     """The group at which the most words are needed."""
-
-    def needed(group: int) -> int:
-        return sum(r.size for r in requests if r.first <= group <= r.last)
-
-    return max(range(groups), key=needed)
+    changes = np.zeros(groups + 1, np.int64)
+    for request in requests:
+        changes[request.first] += request.size
+        changes[request.last + 1] -= request.size
+    return int(np.argmax(np.cumsum(changes[:groups])))
