@@ -26,7 +26,7 @@ def test_requests_alive_together_never_overlap(seed: int, alignment: int) -> Non
         assert 0 <= addresses[request.key] <= used - request.size
     for a in requests:
         for b in requests:
-            if a.key != b.key and a.overlaps(b):
+            if a.key != b.key and a.first <= b.last and b.first <= a.last:
                 disjoint = (
                     addresses[a.key] + a.size <= addresses[b.key]
                     or addresses[b.key] + b.size <= addresses[a.key]
