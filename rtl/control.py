@@ -1,4 +1,4 @@
-"""The AXI4-Lite registers, and what starts, stops and counts."""
+"""The NPU's registers, and what starts, stops and counts."""
 
 from typing import Any
 
@@ -8,10 +8,25 @@ from amaranth.lib.wiring import In, Out
 
 from rtl.axi import AxiLite
 from rtl.config import NpuConfig
-from rtl.interfaces import INDEX_BITS, DoneCounts, EngineStatus, ErrorReport, RegionEntry
+from rtl.event_counters import EventCounters
+from rtl.interfaces import (
+    INDEX_BITS,
+    BusAttributes,
+    BusWatch,
+    DoneCounts,
+    EngineStatus,
+    ErrorReport,
+    RegionLookup,
+)
 from rtl.isa import REGIONS
+from rtl.region_table import RegionTable
+from rtl.register_bus import RegisterBus
 from rtl.registers import (
+    DEFAULT_TIMEOUT,
     ID_VALUE,
+    TIMEOUT_BITS,
+    TIMEOUT_UNIT,
+    BusAttribute,
     ErrorCode,
     Event,
     Register,
@@ -21,7 +36,8 @@ from rtl.registers import (
 )
 from rtl.registers import Control as ControlBit
 
-DEADLOCK_CYCLES = 1024
+DEADLOCK_CYCLES = TIMEOUT_UNIT
+_UNIT_BITS = TIMEOUT_UNIT.bit_length() - 1
 
 
 class Control(wiring.Component):
@@ -30,14 +46,16 @@ class Control(wiring.Component):
     A start while idle clears everything, then runs until END completes or a fault is latched;
     then `halt` rises, and when the engines and the bus have drained, BUSY falls and the interrupt
     becomes pending (until CLEAR_IRQ, RESET or the next start). START and RESET are ignored while
-    BUSY, and so are writes to COMMAND_* and REGION_*. The low three bits of COMMAND_BASE and
-    COMMAND_BYTES are always zero. Unmapped addresses read zero and ignore writes.
+    BUSY, and so are writes to COMMAND_*, REGION_* and BUS_*. The low three bits of COMMAND_BASE
+    and COMMAND_BYTES are always zero. Unmapped addresses read zero and ignore writes.
 
-    A run in which nothing moves for `DEADLOCK_CYCLES` cycles stops with DEADLOCK.
+    A run in which nothing moves for `DEADLOCK_CYCLES` cycles stops with DEADLOCK. When the bus owes
+    something and does nothing for BUS_TIMEOUT units, the run stops with BUS_TIMEOUT unless an error
+    was there already, and the interrupt comes at once; BUSY stays until the bus has answered.
 
-    Latency: BUSY rises in the cycle after START was written, `start` follows one cycle later; a
-    register access is answered in the next cycle. Counters count while BUSY, without the first
-    cycle. Throughput: an access every two cycles.
+    Latency: BUSY rises in the cycle after START was written, `start` follows one cycle later.
+    Counters count while BUSY, without the first cycle. A register access: see `RegisterBus`; a
+    counter is found within as many cycles as there are counters.
 
     Parameters
     ----------
@@ -46,7 +64,8 @@ class Control(wiring.Component):
     Members
     -------
     axil : the registers. irq : interrupt pending and enabled.
-    regions, command_base, command_bytes : as written by the driver.
+    load_region, store_region : lookups of the engines.
+    command_base, command_bytes, read_attributes, write_attributes : as written by the driver.
     clear : pulse that empties everything (before a start, at a reset). start : pulse one cycle
         after the `clear` of a start. busy : STATUS.BUSY. halt : low from `start` until END
         completes or a fault is latched: while it is high, no command or fetch may start.
@@ -54,6 +73,7 @@ class Control(wiring.Component):
     load, compute, store : the engines' status.
     load_error, compute_error, store_error, dispatcher_error : faults; in the same cycle the first
         in this order wins.
+    reads, writes : the bus, as its users see it.
     finished : END completed. position : index of the command that the dispatcher handles.
     progress : the dispatcher moved a beat. reads_idle : no read burst is unanswered.
     events : bit n counts event n in this cycle; bit CYCLES is ignored.
@@ -61,9 +81,12 @@ class Control(wiring.Component):
 
     axil: Any
     irq: Signal
-    regions: Any
+    load_region: Any
+    store_region: Any
     command_base: Signal
     command_bytes: Signal
+    read_attributes: Any
+    write_attributes: Any
     clear: Signal
     start: Signal
     busy: Signal
@@ -76,6 +99,8 @@ class Control(wiring.Component):
     compute_error: Any
     store_error: Any
     dispatcher_error: Any
+    reads: Any
+    writes: Any
     finished: Signal
     position: Signal
     progress: Signal
@@ -88,9 +113,12 @@ class Control(wiring.Component):
             {
                 "axil": In(AxiLite()),
                 "irq": Out(1),
-                "regions": Out(RegionEntry()).array(REGIONS),
+                "load_region": In(RegionLookup()),
+                "store_region": In(RegionLookup()),
                 "command_base": Out(32),
                 "command_bytes": Out(32),
+                "read_attributes": Out(BusAttributes()),
+                "write_attributes": Out(BusAttributes()),
                 "clear": Out(1),
                 "start": Out(1),
                 "busy": Out(1),
@@ -103,6 +131,8 @@ class Control(wiring.Component):
                 "compute_error": In(ErrorReport()),
                 "store_error": In(ErrorReport()),
                 "dispatcher_error": In(ErrorReport()),
+                "reads": In(BusWatch()),
+                "writes": In(BusWatch()),
                 "finished": In(1),
                 "position": In(INDEX_BITS),
                 "progress": In(1),
@@ -113,52 +143,81 @@ class Control(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
+        m.submodules.bus = bus = RegisterBus()
+        m.submodules.regions = regions = RegionTable()
+        m.submodules.counters = counters = EventCounters((len(Event) - 1).bit_length())
+        wiring.connect(m, wiring.flipped(self.axil), bus.axil)
+        wiring.connect(m, wiring.flipped(self.load_region), regions.load)
+        wiring.connect(m, wiring.flipped(self.store_region), regions.store)
+        for event in Event:
+            happened = self.busy if event == Event.CYCLES else self.busy & self.events[event]
+            m.d.comb += counters.events[event].eq(happened)
+
         command = Signal(len(ControlBit))
-        write_start, write_clear_irq, write_reset = command
-        status = Signal(32)
-        error_code = Signal(ErrorCode)
-        error_command = Signal(INDEX_BITS)
         irq_pending = Signal()
         irq_enable = Signal()
         done = Signal()
         failed = Signal()
-        m.d.comb += [
-            self.irq.eq(irq_pending & irq_enable),
-            status.eq(Cat(self.busy, done, failed, irq_pending)),
-        ]
-
-        counters = [Signal(32, name=f"count_{event.name.lower()}") for event in Event]
+        error_code = Signal(ErrorCode)
+        error_command = Signal(INDEX_BITS)
+        timeout = Signal(TIMEOUT_BITS, init=DEFAULT_TIMEOUT)
+        attributes = Signal(BusAttribute.PROT + len(self.read_attributes.prot))
+        m.d.comb += self.irq.eq(irq_pending & irq_enable)
         readable: dict[int, ValueLike] = {
             Register.ID: C(ID_VALUE, 32),
             Register.CONFIG_ID: C(self.config.config_id, 32),
-            Register.STATUS: status,
+            Register.STATUS: Cat(self.busy, done, failed, irq_pending),
             Register.IRQ_ENABLE: irq_enable,
             Register.ERROR_CODE: error_code,
             Register.ERROR_COMMAND: error_command,
-        }
-        writable: dict[int, Signal] = {
             Register.COMMAND_BASE: self.command_base,
             Register.COMMAND_BYTES: self.command_bytes,
+            Register.BUS_TIMEOUT: timeout,
+            Register.BUS_ATTRIBUTES: attributes,
         }
-        for number in range(REGIONS):
-            writable[region_base(number)] = self.regions[number].base
-            writable[region_size(number)] = self.regions[number].size
-        for event, counter in zip(Event, counters, strict=True):
-            readable[event_counter(event)] = counter
-        self._bus(m, {**readable, **writable}, writable, command, irq_enable)
+        self._reads(m, bus, regions, counters, readable)
+        words = {
+            Register.COMMAND_BASE: self.command_base,
+            Register.COMMAND_BYTES: self.command_bytes,
+            Register.BUS_TIMEOUT: timeout,
+            Register.BUS_ATTRIBUTES: attributes,
+        }
+        self._writes(m, bus, regions, words, command, irq_enable)
+        for bus_attributes, cache in (
+            (self.read_attributes, BusAttribute.ARCACHE),
+            (self.write_attributes, BusAttribute.AWCACHE),
+        ):
+            m.d.comb += [
+                bus_attributes.cache.eq(attributes[cache:]),
+                bus_attributes.prot.eq(attributes[BusAttribute.PROT :]),
+            ]
 
-        faults = (self.load_error, self.compute_error, self.store_error, self.dispatcher_error)
         quiet = Signal()
+        silent = Signal()
         drained = Signal()
-        watchdog = Signal(range(DEADLOCK_CYCLES + 1))
         running = Signal()
         m.d.comb += [
             drained.eq(~(self.load.busy | self.compute.busy | self.store.busy) & self.reads_idle),
             quiet.eq(running & drained & ~self.progress),
+            silent.eq(
+                (self.reads.owed | self.writes.owed) & ~(self.reads.moved | self.writes.moved)
+            ),
             self.halt.eq(~running),
         ]
-        m.d.sync += watchdog.eq(Mux(quiet, watchdog + 1, 0))
-
+        elapsed = Signal(_UNIT_BITS + TIMEOUT_BITS)
+        deadlock = Signal()
+        expired = Signal()
+        late = Signal(INDEX_BITS)
+        m.d.sync += elapsed.eq(Mux(quiet | silent, elapsed + 1, 0))
+        m.d.comb += [
+            deadlock.eq(quiet & (elapsed[_UNIT_BITS:] != 0)),
+            expired.eq(silent & (elapsed[_UNIT_BITS:] == timeout) & (timeout != 0)),
+            late.eq(Mux(self.reads.of_command, self.reads.command, self.position)),
+        ]
+        with m.If(~self.reads.owed):
+            m.d.comb += late.eq(self.writes.command)
+        write_start, write_clear_irq, write_reset = command
+        faults = (self.load_error, self.compute_error, self.store_error, self.dispatcher_error)
         with m.FSM() as fsm:
             with m.State("IDLE"):
                 with m.If(write_start):
@@ -172,11 +231,14 @@ class Control(wiring.Component):
             with m.State("RUN"):
                 with m.If(self.finished):
                     m.next = "STOP"
-                with m.If(watchdog == DEADLOCK_CYCLES):
+                with m.If(deadlock):
                     m.d.sync += [
                         error_code.eq(ErrorCode.DEADLOCK),
                         error_command.eq(self.position),
                     ]
+                    m.next = "STOP"
+                with m.If(expired):
+                    m.d.sync += [error_code.eq(ErrorCode.BUS_TIMEOUT), error_command.eq(late)]
                     m.next = "STOP"
                 for fault in reversed(faults):
                     with m.If(fault.valid):
@@ -190,11 +252,20 @@ class Control(wiring.Component):
                         irq_pending.eq(1),
                     ]
                     m.next = "IDLE"
+                with m.Elif(expired):
+                    with m.If(error_code == ErrorCode.NONE):
+                        m.d.sync += [error_code.eq(ErrorCode.BUS_TIMEOUT), error_command.eq(late)]
+                    m.d.sync += [failed.eq(1), irq_pending.eq(1)]
+                    m.next = "SILENT"
+            with m.State("SILENT"):
+                with m.If(drained):
+                    m.next = "IDLE"
             with m.State("RESET"):
                 m.next = "IDLE"
         m.d.comb += [
             self.busy.eq(~(fsm.ongoing("IDLE") | fsm.ongoing("RESET"))),
             self.clear.eq(fsm.ongoing("CLEAR") | fsm.ongoing("RESET")),
+            counters.clear.eq(self.clear),
             self.start.eq(fsm.ongoing("START")),
             running.eq(fsm.ongoing("START") | fsm.ongoing("RUN")),
         ]
@@ -207,12 +278,8 @@ class Control(wiring.Component):
             (self.done_counts.store, self.store),
         ):
             m.d.sync += count.eq(count + engine.done)
-        for event, counter in zip(Event, counters, strict=True):
-            happened = self.busy if event == Event.CYCLES else self.busy & self.events[event]
-            m.d.sync += counter.eq(counter + happened)
         with m.If(self.clear):
             m.d.sync += [
-                *(counter.eq(0) for counter in counters),
                 self.done_counts.load.eq(0),
                 self.done_counts.compute.eq(0),
                 self.done_counts.store.eq(0),
@@ -224,51 +291,62 @@ class Control(wiring.Component):
             ]
         return m
 
-    def _bus(
+    def _reads(
         self,
         m: Module,
+        bus: RegisterBus,
+        regions: RegionTable,
+        counters: EventCounters,
         readable: dict[int, ValueLike],
-        writable: dict[int, Signal],
+    ) -> None:
+        """Find the value of the register that is looked up."""
+        m.d.comb += [
+            regions.read_number.eq(bus.lookup[2:]),
+            counters.number.eq(bus.lookup[2:]),
+            bus.found.eq(1),
+        ]
+        with m.Switch(bus.lookup[2:]):
+            for address, value in readable.items():
+                with m.Case(address >> 2):
+                    m.d.comb += bus.value.eq(value)
+            with m.Case(*(region_base(number) >> 2 for number in range(REGIONS))):
+                m.d.comb += bus.value.eq(regions.value)
+            with m.Case(*(region_size(number) >> 2 for number in range(REGIONS))):
+                m.d.comb += [bus.value.eq(regions.value), regions.read_size.eq(1)]
+            with m.Case(*(event_counter(event) >> 2 for event in Event)):
+                m.d.comb += [bus.value.eq(counters.value), bus.found.eq(counters.found)]
+
+    def _writes(
+        self,
+        m: Module,
+        bus: RegisterBus,
+        regions: RegionTable,
+        words: dict[Register, Signal],
         command: Signal,
         irq_enable: Signal,
     ) -> None:
-        """One write and one read at a time; each is answered in the cycle after it was taken."""
-        axil = self.axil
-        write = Signal()
-        read = Signal()
+        """Write the register that is addressed; `words` and regions only while not busy."""
         m.d.comb += [
-            write.eq(axil.awvalid & axil.wvalid & ~axil.bvalid),
-            axil.awready.eq(write),
-            axil.wready.eq(write),
-            read.eq(axil.arvalid & ~axil.rvalid),
-            axil.arready.eq(read),
+            regions.write_number.eq(bus.address[2:]),
+            regions.strobe.eq(bus.strobe),
+            regions.data.eq(bus.data),
         ]
-        with m.If(axil.bready):
-            m.d.sync += axil.bvalid.eq(0)
-        with m.If(write):
-            m.d.sync += axil.bvalid.eq(1)
-            with m.Switch(axil.awaddr[2:]):
+        with m.If(bus.write):
+            with m.Switch(bus.address[2:]):
                 with m.Case(Register.CONTROL >> 2):
-                    with m.If(axil.wstrb[0]):
-                        m.d.comb += command.eq(axil.wdata)
+                    with m.If(bus.strobe[0]):
+                        m.d.comb += command.eq(bus.data)
                 with m.Case(Register.IRQ_ENABLE >> 2):
-                    with m.If(axil.wstrb[0]):
-                        m.d.sync += irq_enable.eq(axil.wdata)
-                for address, register in writable.items():
-                    words_only = address in (Register.COMMAND_BASE, Register.COMMAND_BYTES)
+                    with m.If(bus.strobe[0]):
+                        m.d.sync += irq_enable.eq(bus.data)
+                with m.Case(*(region_base(number) >> 2 for number in range(REGIONS))):
+                    m.d.comb += regions.write.eq(~self.busy)
+                with m.Case(*(region_size(number) >> 2 for number in range(REGIONS))):
+                    m.d.comb += [regions.write.eq(~self.busy), regions.write_size.eq(1)]
+                for address, word in words.items():
+                    lowest = 3 if address in (Register.COMMAND_BASE, Register.COMMAND_BYTES) else 0
                     with m.Case(address >> 2):
-                        with m.If(~self.busy):
-                            for byte in range(4):
-                                low = 3 if words_only and byte == 0 else 8 * byte
-                                with m.If(axil.wstrb[byte]):
-                                    m.d.sync += register[low : 8 * byte + 8].eq(
-                                        axil.wdata[low : 8 * byte + 8]
-                                    )
-        with m.If(axil.rready):
-            m.d.sync += axil.rvalid.eq(0)
-        with m.If(read):
-            m.d.sync += [axil.rvalid.eq(1), axil.rdata.eq(0)]
-            with m.Switch(axil.araddr[2:]):
-                for address, value in readable.items():
-                    with m.Case(address >> 2):
-                        m.d.sync += axil.rdata.eq(value)
+                        for byte in range(-(-len(word) // 8)):
+                            low, high = max(8 * byte, lowest), min(8 * byte + 8, len(word))
+                            with m.If(bus.strobe[byte] & ~self.busy):
+                                m.d.sync += word[low:high].eq(bus.data[low:high])

@@ -5,19 +5,17 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from rtl.config import NpuConfig
-from rtl.isa import ADDRESS_BITS, BEAT_BITS, WAIT_BITS
+from rtl.isa import ADDRESS_BITS, BEAT_BITS, REGIONS, WAIT_BITS
 
 INDEX_BITS = 16
 
 
-class RegionEntry(wiring.Signature):
-    """One external memory region: bus address of its first byte, and size in bytes (0 = unusable).
-
-    A table of them is `RegionEntry().array(REGIONS)`.
-    """
+class RegionLookup(wiring.Signature):
+    """What an engine asks of the region table: in the same cycle, the bus address of region
+    `number`'s first byte, and its size in bytes (0 = unusable)."""
 
     def __init__(self) -> None:
-        super().__init__({"base": Out(32), "size": Out(32)})
+        super().__init__({"number": Out(range(REGIONS)), "base": In(32), "size": In(32)})
 
 
 class DoneCounts(wiring.Signature):
@@ -60,6 +58,30 @@ class EngineStatus(wiring.Signature):
                 "idle": Out(1),
             }
         )
+
+
+class BusWatch(wiring.Signature):
+    """What a user of the bus shows to the control block, which watches for a bus that is silent.
+
+    Members
+    -------
+    owed : the bus must take an address or data, or must answer. moved : it did something, or has
+        just been asked for more.
+    of_command : the oldest unanswered burst belongs to the LOAD or STORE whose index is `command`;
+        if low, to the command fetch.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(
+            {"owed": Out(1), "moved": Out(1), "of_command": Out(1), "command": Out(INDEX_BITS)}
+        )
+
+
+class BusAttributes(wiring.Signature):
+    """What the driver chose for AxCACHE and AxPROT of all bursts of one direction."""
+
+    def __init__(self) -> None:
+        super().__init__({"cache": Out(4), "prot": Out(3)})
 
 
 class ScratchpadWrite(wiring.Signature):

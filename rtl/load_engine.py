@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth.hdl import Array, Cat, Elaboratable, Module, Mux, ResetInserter, Signal, Value
+from amaranth.hdl import Cat, Elaboratable, Module, Mux, ResetInserter, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -18,12 +18,12 @@ from rtl.interfaces import (
     ErrorReport,
     ParameterWrite,
     ReadClient,
-    RegionEntry,
+    RegionLookup,
     ScratchpadWrite,
     TableWrite,
     WeightWrite,
 )
-from rtl.isa import BEAT_BITS, COMMANDS, REGIONS, Destination, Engine, Opcode
+from rtl.isa import BEAT_BITS, COMMANDS, Destination, Engine, Opcode
 from rtl.load_walker import JOB_FIELDS, JobLayout, LoadWalker
 from rtl.read_manager import LOAD_TAG_BITS
 from rtl.registers import ErrorCode
@@ -52,7 +52,7 @@ class LoadEngine(wiring.Component):
 
     Members
     -------
-    beats : its queue. done_counts, halt, clear, regions : from the control block.
+    beats : its queue. done_counts, halt, clear : from the control block. region : its lookup.
     read : towards the read manager.
     scratchpad, weights, parameters, table : the destinations.
     status, error : to the control block.
@@ -62,7 +62,7 @@ class LoadEngine(wiring.Component):
     done_counts: Any
     halt: Signal
     clear: Signal
-    regions: Any
+    region: Any
     read: Any
     scratchpad: Any
     weights: Any
@@ -79,7 +79,7 @@ class LoadEngine(wiring.Component):
                 "done_counts": In(DoneCounts()),
                 "halt": In(1),
                 "clear": In(1),
-                "regions": In(RegionEntry()).array(REGIONS),
+                "region": Out(RegionLookup()),
                 "read": Out(ReadClient(config, LOAD_TAG_BITS)),
                 "scratchpad": Out(ScratchpadWrite(config)),
                 "weights": Out(WeightWrite(config)),
@@ -186,6 +186,7 @@ class LoadEngine(wiring.Component):
         transfer, job = splitter.transfer, jobs.i
 
         m.d.comb += [
+            self.region.number.eq(command.region),
             address.eq(region_base + command.offset),
             transfer.payload.address.eq(address),
             transfer.payload.offset.eq(command.offset),
@@ -201,8 +202,8 @@ class LoadEngine(wiring.Component):
         with m.FSM():
             with m.State("IDLE"):
                 m.d.sync += [
-                    region_base.eq(Array(r.base for r in self.regions)[command.region]),
-                    region_size.eq(Array(r.size for r in self.regions)[command.region]),
+                    region_base.eq(self.region.base),
+                    region_size.eq(self.region.size),
                     illegal.eq(_illegal(command, config.lanes)),
                 ]
                 with m.If(splitter.outside & ~flushing):

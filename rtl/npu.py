@@ -104,6 +104,12 @@ class Npu(wiring.Component):
         connect(m, compute.output, scratchpad.output)
         connect(m, store.scratchpad, scratchpad.store)
         connect(m, dispatcher.error, control.dispatcher_error)
+        connect(m, load.region, control.load_region)
+        connect(m, store.region, control.store_region)
+        connect(m, control.read_attributes, reads.attributes)
+        connect(m, control.write_attributes, store.attributes)
+        connect(m, reads.watch, control.reads)
+        connect(m, store.watch, control.writes)
 
         engines: tuple[Any, ...] = (load, compute, store)
         for name, engine in zip(ENGINE_NAMES, engines, strict=True):
@@ -118,9 +124,6 @@ class Npu(wiring.Component):
                 engine.clear.eq(control.clear),
                 getattr(self, f"trace_index_{name}").eq(engine.status.index),
             ]
-        for engine in (load, store):
-            for target, region in zip(engine.regions, control.regions, strict=True):
-                m.d.comb += [target.base.eq(region.base), target.size.eq(region.size)]
 
         m.d.comb += [
             fetch.start.eq(control.start),

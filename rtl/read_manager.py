@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out
 from rtl.axi import AxiRead, Burst, Response
 from rtl.config import NpuConfig
 from rtl.fifo import StreamFifo
-from rtl.interfaces import INDEX_BITS, ReadClient
+from rtl.interfaces import INDEX_BITS, BusAttributes, BusWatch, ReadClient
 
 LOAD_TAG_BITS = INDEX_BITS + 1
 """The load engine's bursts carry their command's index and whether they end a row."""
@@ -32,14 +32,17 @@ class ReadManager(wiring.Component):
 
     Members
     -------
-    fetch, load : the clients; fetch has priority. axi : the bus.
-    idle : no burst is waiting, issued or unanswered.
+    fetch, load : the clients; fetch has priority. axi : the bus. attributes : of all bursts.
+    idle : no burst is waiting, issued or unanswered, or being asked for. watch : the bus as seen
+        from here.
     """
 
     fetch: Any
     load: Any
     axi: Any
+    attributes: Any
     idle: Signal
+    watch: Any
 
     def __init__(self, config: NpuConfig) -> None:
         self.config = config
@@ -48,7 +51,9 @@ class ReadManager(wiring.Component):
                 "fetch": In(ReadClient(config, 0)),
                 "load": In(ReadClient(config, LOAD_TAG_BITS)),
                 "axi": Out(AxiRead(config)),
+                "attributes": In(BusAttributes()),
                 "idle": Out(1),
+                "watch": Out(BusWatch()),
             }
         )
 
@@ -69,7 +74,13 @@ class ReadManager(wiring.Component):
             owners.i.valid.eq(issue),
             owners.i.payload.is_load.eq(~fetch.valid),
             owners.i.payload.tag.eq(load.payload.tag),
-            self.idle.eq(owners.level == 0),
+            self.idle.eq((owners.level == 0) & ~issue),
+            self.watch.owed.eq(owners.o.valid),
+            self.watch.moved.eq(axi.arvalid & axi.arready | axi.rvalid),
+            self.watch.of_command.eq(owners.o.payload.is_load),
+            self.watch.command.eq(owners.o.payload.tag[1:]),
+            axi.arcache.eq(self.attributes.cache),
+            axi.arprot.eq(self.attributes.prot),
             axi.arsize.eq(self.config.bus_bytes.bit_length() - 1),
             axi.arburst.eq(Burst.INCR),
         ]

@@ -23,6 +23,8 @@ class Register(enum.IntEnum):
     ERROR_COMMAND = 0x018
     COMMAND_BASE = 0x020
     COMMAND_BYTES = 0x024
+    BUS_TIMEOUT = 0x028
+    BUS_ATTRIBUTES = 0x02C
     REGION_BASE = 0x040
     REGION_SIZE = 0x080
     EVENTS = 0x100
@@ -60,6 +62,24 @@ class ErrorCode(enum.IntEnum, shape=8):
     WRITE_BUS = 9
     DEADLOCK = 10
     FETCH_BUS = 11
+    BUS_TIMEOUT = 12
+
+
+TIMEOUT_UNIT = 1024
+"""`BUS_TIMEOUT` counts units of so many cycles; 0 means for ever."""
+
+TIMEOUT_BITS = 16
+
+DEFAULT_TIMEOUT = 1024
+"""Of `BUS_TIMEOUT` after a reset: about a million cycles."""
+
+
+class BusAttribute(enum.IntEnum):
+    """The lowest bit of each field of `BUS_ATTRIBUTES`; all are zero after a reset."""
+
+    ARCACHE = 0
+    AWCACHE = 4
+    PROT = 8
 
 
 class Event(enum.IntEnum):

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth.hdl import Array, Cat, Elaboratable, Module, Mux, ResetInserter, Signal, Value
+from amaranth.hdl import Cat, Elaboratable, Module, Mux, ResetInserter, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -13,13 +13,15 @@ from rtl.config import NpuConfig
 from rtl.fifo import StreamFifo
 from rtl.interfaces import (
     INDEX_BITS,
+    BusAttributes,
+    BusWatch,
     DoneCounts,
     EngineStatus,
     ErrorReport,
-    RegionEntry,
+    RegionLookup,
     ScratchpadRead,
 )
-from rtl.isa import BEAT_BITS, COMMANDS, REGIONS, Engine, Opcode
+from rtl.isa import BEAT_BITS, COMMANDS, Engine, Opcode
 from rtl.packer import Packer
 from rtl.registers import ErrorCode
 from rtl.store_walker import JOB_FIELDS, StoreJobLayout, StoreWalker
@@ -31,7 +33,8 @@ class StoreEngine(wiring.Component):
     """Execute STORE commands.
 
     The next command's words are read while the last bursts of the one before are unanswered.
-    Addresses may be issued before their data; data follows in order. A fault is reported when its
+    Addresses are issued before their data; data follows in order and does not wait until its
+    address was taken. A fault is reported when its
     command is the oldest (a burst outside its region: when the bursts before it are answered, too);
     reading stops, the issued bursts are completed (with disabled bytes where data is missing), then
     the engine is done.
@@ -48,20 +51,23 @@ class StoreEngine(wiring.Component):
 
     Members
     -------
-    beats : its queue. done_counts, halt, clear, regions : from the control block.
-    scratchpad : the source. axi : the bus; this engine alone writes.
-    status, error : to the control block. `status.busy` covers unanswered bursts.
+    beats : its queue. done_counts, halt, clear : from the control block. region : its lookup.
+    scratchpad : the source. axi : the bus; this engine alone writes. attributes : of all bursts.
+    status, error : to the control block. `status.busy` covers unanswered bursts. watch : the bus
+        as seen from here.
     """
 
     beats: Any
     done_counts: Any
     halt: Signal
     clear: Signal
-    regions: Any
+    region: Any
     scratchpad: Any
     axi: Any
+    attributes: Any
     status: Any
     error: Any
+    watch: Any
 
     def __init__(self, config: NpuConfig) -> None:
         self.config = config
@@ -71,11 +77,13 @@ class StoreEngine(wiring.Component):
                 "done_counts": In(DoneCounts()),
                 "halt": In(1),
                 "clear": In(1),
-                "regions": In(RegionEntry()).array(REGIONS),
+                "region": Out(RegionLookup()),
+                "attributes": In(BusAttributes()),
                 "scratchpad": Out(ScratchpadRead(config)),
                 "axi": Out(AxiWrite(config)),
                 "status": Out(EngineStatus()),
                 "error": Out(ErrorReport()),
+                "watch": Out(BusWatch()),
             }
         )
 
@@ -183,6 +191,7 @@ class StoreEngine(wiring.Component):
         transfer, job = splitter.transfer, jobs.i
 
         m.d.comb += [
+            self.region.number.eq(command.region),
             address.eq(region_base + command.offset),
             transfer.payload.address.eq(address),
             transfer.payload.offset.eq(command.offset),
@@ -199,8 +208,8 @@ class StoreEngine(wiring.Component):
         with m.FSM():
             with m.State("IDLE"):
                 m.d.sync += [
-                    region_base.eq(Array(r.base for r in self.regions)[command.region]),
-                    region_size.eq(Array(r.size for r in self.regions)[command.region]),
+                    region_base.eq(self.region.base),
+                    region_size.eq(self.region.size),
                     factor.eq(command.pixel_bytes),
                     addend.eq(command.pixels),
                     row_bytes.eq(0),
@@ -265,9 +274,11 @@ class StoreEngine(wiring.Component):
             axi.awlen.eq(offered.beats - 1),
             axi.awsize.eq(bus_bits),
             axi.awburst.eq(Burst.INCR),
-            # data follows its address: the burst counts as issued when that was taken
-            issued.i.payload.eq(offered),
-            issued.i.valid.eq(axi.awvalid & axi.awready),
+            axi.awcache.eq(self.attributes.cache),
+            axi.awprot.eq(self.attributes.prot),
+            # data must not wait until its address is taken
+            issued.i.payload.eq(burst.payload),
+            issued.i.valid.eq(issue),
             axi.wvalid.eq(packer.beats.valid),
             axi.wdata.eq(packer.beats.payload.data),
             axi.wstrb.eq(packer.beats.payload.strobe),
@@ -278,6 +289,11 @@ class StoreEngine(wiring.Component):
             ends.o.ready.eq(answered),
             retired.eq(answered & ends.o.payload),
             outstanding.eq(ends.level),
+            # while bytes are missing, the bus owes nothing but an answer to earlier bursts
+            self.watch.owed.eq(axi.awvalid | axi.wvalid | ((outstanding != 0) & ~issued.o.valid)),
+            self.watch.moved.eq(axi.awvalid & axi.awready | axi.wvalid & axi.wready | axi.bvalid),
+            self.watch.of_command.eq(1),
+            self.watch.command.eq(self.status.index),
         ]
         with m.If(axi.awready):
             m.d.sync += axi.awvalid.eq(0)

@@ -27,6 +27,9 @@ from sim.memory import MemoryConfig
 from sim.program import Program
 from sim.result import TraceEvent
 
+REGULAR = ("eager", "address_first")
+"""Handshakes of the memory that cost no cycles: the NPU issues an address before its data."""
+
 _COUNTER_MASK = (1 << 32) - 1
 
 
@@ -103,11 +106,15 @@ def simulate(program: Program, memory: MemoryConfig | None = None) -> CycleResul
 
 
 def require_regular(memory: MemoryConfig) -> None:
-    """Refuse a memory with random stalls, with a `ConfigError`."""
+    """Refuse a memory that the model does not know, with a `ConfigError`."""
     if memory.stall_probability:
         raise ConfigError(
             "the cycle model has no random stalls: stall_probability must be 0,"
             f" got {memory.stall_probability}"
+        )
+    if memory.handshake not in REGULAR:
+        raise ConfigError(
+            f"the cycle model knows the handshakes {' and '.join(REGULAR)}, not {memory.handshake}"
         )
 
 
@@ -162,6 +169,7 @@ def _describe(hardware: Any, config: NpuConfig, memory: MemoryConfig) -> None:
         "requant_words": config.requant_words,
         "bank_mask": config.banks - 1,
         "latency": memory.latency_cycles,
+        "response_latency": memory.response_cycles or memory.latency_cycles,
         "fetch_burst_bytes": min(command_fetch.BURST_BYTES, burst_bytes),
         "fetch_item_words": item_bytes // command_fetch.WORD_BYTES,
         "fetch_capacity": command_fetch.PREFETCH_BYTES // item_bytes,

@@ -56,7 +56,15 @@ def _record(*fields: str, **nested: tuple[Record, int] | Record | int) -> Record
 
 HARDWARE = _record(
     *("lanes", "bus_bytes", "bus_bits", "unit_bits", "unit_slots", "burst_bytes"),
-    *("outstanding", "queue_beats", "word_shift", "requant_words", "bank_mask", "latency"),
+    *(
+        "outstanding",
+        "queue_beats",
+        "word_shift",
+        "requant_words",
+        "bank_mask",
+        "latency",
+        "response_latency",
+    ),
     *("fetch_burst_bytes", "fetch_item_words", "fetch_capacity"),
     *("load_jobs", "store_jobs", "unpacker_beats", "packer_units", "scratchpad"),
     *("grid_latency", "write_latency", "pair_write_latency"),

@@ -8,7 +8,7 @@ from sim.cycle.jit import jit
 from sim.cycle.slots import complete, rest, step_slot, take_command, waits_for
 from sim.cycle.state import BURSTS, COMPUTE, JOBS, NEVER, PLACEMENTS, STORE
 
-_ISSUE_CYCLES = 2
+_ISSUE_CYCLES = 1
 """From taking a burst to the packer seeing it."""
 
 _PLACE_CYCLES = 3
@@ -164,7 +164,7 @@ def _walk(m: Any, commands: Any, wants: bool, granted: bool, t: int) -> None:
 
 @jit
 def _issue(m: Any, t: int) -> None:
-    """Take a burst from the splitter; the packer sees it when its address was accepted."""
+    """Take a burst from the splitter; the packer sees it in the next cycle."""
     s, h = m.store, m.hardware
     burst = s.issued[(s.issued_first + s.issued_count) % BURSTS]
     s.issued_count += 1
@@ -200,7 +200,7 @@ def _pack(m: Any, t: int) -> None:
     s.issued_count -= 1
     answer = s.answers[(s.answers_first + s.answers_count) % BURSTS]
     s.answers_count += 1
-    answer.ready_at = t + 1 + h.latency
+    answer.ready_at = t + 1 + h.response_latency
     answer.last = burst.last
 
 

@@ -89,7 +89,7 @@ class Harness {
         return top_.irq ? kInterrupt : kRunning;
     }
 
-    // False when the write is not accepted in time, or answered with an error.
+    // The write that starts the NPU is cycle 0. False when the write is not accepted in time, or answered with an error.
     bool write_register(uint32_t address, uint32_t value) {
         top_.s_axil_awaddr = address;
         top_.s_axil_awvalid = 1;
@@ -103,6 +103,12 @@ class Harness {
             const bool data_taken = top_.s_axil_wvalid && top_.s_axil_wready;
             const bool answered = top_.s_axil_bvalid;
             const bool okay = top_.s_axil_bresp == kOkay;
+            if (data_taken && starting_) {
+                starting_ = false;
+                started_ = true;
+                start_clock_ = clock_;
+                memory_.start(clock_);
+            }
             step();
             if (address_taken) top_.s_axil_awvalid = 0;
             if (data_taken) top_.s_axil_wvalid = 0;
@@ -133,8 +139,7 @@ class Harness {
     }
 
     bool start(uint32_t address, uint32_t value) {
-        start_clock_ = clock_;
-        started_ = true;
+        starting_ = true;
         trace_count_ = 0;
         for (EngineState& engine : engines_) engine = EngineState{};
         return write_register(address, value);
@@ -229,7 +234,7 @@ class Harness {
     Vnpu top_;
     MemoryModel<Vnpu, NPU_BUS_BYTES> memory_;
     uint64_t clock_ = 0, start_clock_ = 0;
-    bool started_ = false;
+    bool starting_ = false, started_ = false;
     WaveFile waves_;
     uint64_t first_wave_ = 0, last_wave_ = 0;
     EngineState engines_[kEngines] = {};

@@ -39,9 +39,15 @@ class Options(ctypes.Structure):
 
     _fields_ = [
         ("latency", ctypes.c_uint32),
+        ("response_latency", ctypes.c_uint32),
+        ("handshake", ctypes.c_uint32),
         ("stall_threshold", ctypes.c_uint32),
         ("seed", ctypes.c_uint32),
         ("inject", ctypes.c_uint32),
+        ("fault_response", ctypes.c_uint32),
+        ("silent_channels", ctypes.c_uint32),
+        ("silent_from", ctypes.c_uint64),
+        ("silent_until", ctypes.c_uint64),
         ("fault_read", ctypes.c_uint64),
         ("fault_write", ctypes.c_uint64),
         ("segments", Segment * SEGMENTS),

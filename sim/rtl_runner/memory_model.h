@@ -1,9 +1,10 @@
-// AXI4 subordinate memory: fixed latency, one beat per cycle, optional random stalls.
+// AXI4 subordinate memory: fixed latency, one beat per cycle, every order of handshakes that AXI
+// allows, optional random stalls.
 //
 // Reads are answered in order; the first beat of a burst comes `latency` cycles after its address
-// was accepted, or right behind the previous burst. A write is answered `latency` cycles after its
-// last beat. Reads and writes are independent. The model also checks the manager's side of the
-// protocol.
+// was accepted, or right behind the previous burst. A write is answered `response_latency` cycles
+// after its last beat and its address. Reads and writes are independent. The model also checks the
+// manager's side of the protocol.
 #pragma once
 
 #include <cstdint>
@@ -19,17 +20,34 @@ struct Segment {
 
 constexpr int kSegments = 4;
 
+// When READY rises; in the order of sim.memory.HANDSHAKES.
+enum Handshake : uint32_t {
+    kEager,         // while there is room
+    kAfterValid,    // in the cycle after VALID was seen, for one transfer
+    kAddressFirst,  // write data when the burst's address was taken
+    kDataFirst,     // a write address when all data of its burst was taken
+    kTogether,      // a write address when the burst's first beat is offered, too, and with it
+    kOneAtATime,    // an address when nothing of its direction is unanswered
+};
+
+enum Channel : uint32_t { kAR, kR, kAW, kW, kB };
+
 struct Options {
     uint32_t latency;
+    uint32_t response_latency;
+    uint32_t handshake;
     uint32_t stall_threshold;  // a channel stalls when a 32-bit random number is below
     uint32_t seed;
     uint32_t inject;  // bit 0: fault_read is valid, bit 1: fault_write is valid
+    uint32_t fault_response;
+    uint32_t silent_channels;  // bit n: channel n does nothing in the cycles named below
+    uint64_t silent_from, silent_until;
     uint64_t fault_read;
     uint64_t fault_write;
     Segment segments[kSegments];
 };
 
-enum Response : uint8_t { kOkay = 0, kSlaveError = 2 };
+enum Response : uint8_t { kOkay = 0, kDecodeError = 3 };
 
 template <typename T, unsigned N>
 class Ring {
@@ -70,6 +88,9 @@ class MemoryModel {
     explicit MemoryModel(const Options& options)
         : options_(options), random_(options.seed, options.stall_threshold) {}
 
+    // The cycle from which on `silent_from` and `silent_until` count.
+    void start(uint64_t now) { start_ = now; }
+
     // Look at the manager's outputs, settled before the clock edge of cycle `now`.
     void sample(const Top& top, uint64_t now) {
         read_taken_ = top.m_axi_rvalid && top.m_axi_rready;
@@ -91,6 +112,7 @@ class MemoryModel {
             beat.strobe = top.m_axi_wstrb;
             beat.last = top.m_axi_wlast;
             beats_.push(beat);
+            whole_bursts_ += beat.last;
         }
         while (!writes_.empty() && !beats_.empty()) write_beat(now);
     }
@@ -99,9 +121,35 @@ class MemoryModel {
     void drive(Top& top, uint64_t now) {
         if (!top.m_axi_rvalid || read_taken_) drive_read(top, now);
         if (!top.m_axi_bvalid || response_taken_) drive_response(top, now);
-        top.m_axi_arready = !reads_.full() && !random_.stall();
-        top.m_axi_awready = !writes_.full() && !random_.stall();
-        top.m_axi_wready = !beats_.full() && !random_.stall();
+        bool ar = !reads_.full(), aw = !writes_.full(), w = !beats_.full();
+        switch (options_.handshake) {
+            case kAfterValid:
+                ar &= held_.ar;
+                aw &= held_.aw;
+                w &= held_.w;
+                break;
+            case kAddressFirst:
+                w &= !writes_.empty();
+                break;
+            case kDataFirst:
+                aw &= whole_bursts_ != 0;
+                break;
+            case kTogether:
+                aw &= writes_.empty() && top.m_axi_awvalid;
+                // a stall may have held up the address alone
+                aw &= top.m_axi_wvalid || !beats_.empty();
+                w &= !writes_.empty() || (top.m_axi_awvalid && top.m_axi_wvalid);
+                break;
+            case kOneAtATime:
+                ar &= reads_.empty() && !top.m_axi_rvalid;
+                aw &= outstanding_writes() == 0 && !top.m_axi_bvalid;
+                break;
+            default:
+                break;
+        }
+        top.m_axi_arready = ar && !silent(kAR, now) && !random_.stall();
+        top.m_axi_awready = aw && !silent(kAW, now) && !random_.stall();
+        top.m_axi_wready = w && !silent(kW, now) && !random_.stall();
     }
 
     unsigned outstanding_reads() const { return reads_.size(); }
@@ -141,6 +189,17 @@ class MemoryModel {
         return nullptr;
     }
 
+    bool silent(Channel channel, uint64_t now) const {
+        const uint64_t cycle = now - start_;
+        return (options_.silent_channels >> channel & 1) && cycle >= options_.silent_from &&
+               cycle < options_.silent_until;
+    }
+
+    uint8_t response(bool mapped, unsigned bit, uint64_t fault, uint64_t address) const {
+        if (!mapped) return kDecodeError;
+        return injected(bit, fault, address) ? options_.fault_response : kOkay;
+    }
+
     bool injected(unsigned bit, uint64_t fault, uint64_t address) const {
         return (options_.inject >> bit & 1) && fault - address < kBytes;
     }
@@ -148,16 +207,16 @@ class MemoryModel {
     void drive_read(Top& top, uint64_t now) {
         top.m_axi_rvalid = 0;
         top.m_axi_rlast = 0;
-        if (reads_.empty() || reads_.front().ready_cycle > now || random_.stall()) return;
+        if (reads_.empty() || reads_.front().ready_cycle > now || silent(kR, now)) return;
+        if (random_.stall()) return;
         Burst& burst = reads_.front();
         const uint8_t* data = find(burst.address);
-        const bool fault = !data || injected(0, options_.fault_read, burst.address);
         if (data)
             std::memcpy(&top.m_axi_rdata, data, kBytes);
         else
             std::memset(&top.m_axi_rdata, 0, kBytes);
         top.m_axi_rvalid = 1;
-        top.m_axi_rresp = fault ? kSlaveError : kOkay;
+        top.m_axi_rresp = response(data, 0, options_.fault_read, burst.address);
         top.m_axi_rlast = burst.beats == 1;
         burst.address += kBytes;
         if (--burst.beats == 0) reads_.pop();
@@ -165,7 +224,8 @@ class MemoryModel {
 
     void drive_response(Top& top, uint64_t now) {
         top.m_axi_bvalid = 0;
-        if (responses_.empty() || responses_.front().ready_cycle > now || random_.stall()) return;
+        if (responses_.empty() || responses_.front().ready_cycle > now || silent(kB, now)) return;
+        if (random_.stall()) return;
         top.m_axi_bvalid = 1;
         top.m_axi_bresp = responses_.front().response;
         responses_.pop();
@@ -175,8 +235,9 @@ class MemoryModel {
         Burst& burst = writes_.front();
         const WriteBeat& beat = beats_.front();
         uint8_t* data = find(burst.address);
-        if (!data || injected(1, options_.fault_write, burst.address)) {
-            write_fault_ = true;
+        const uint8_t answer = response(data, 1, options_.fault_write, burst.address);
+        if (answer != kOkay) {
+            write_answer_ = answer;
         } else {
             for (unsigned i = 0; i < kBytes; ++i)
                 if (beat.strobe >> i & 1) data[i] = beat.data[i];
@@ -187,8 +248,9 @@ class MemoryModel {
         beats_.pop();
         if (last) {
             writes_.pop();
-            responses_.push({now + options_.latency, write_fault_ ? kSlaveError : kOkay});
-            write_fault_ = false;
+            --whole_bursts_;
+            responses_.push({now + options_.response_latency, write_answer_});
+            write_answer_ = kOkay;
         }
     }
 
@@ -246,6 +308,9 @@ class MemoryModel {
     Ring<WriteBeat, 1024> beats_;
     Ring<WriteResponse, 64> responses_;
     Held held_;
-    bool read_taken_ = false, response_taken_ = false, write_fault_ = false;
+    uint64_t start_ = 0;
+    unsigned whole_bursts_ = 0;  // of which all data was taken, but not all is written
+    bool read_taken_ = false, response_taken_ = false;
+    uint8_t write_answer_ = kOkay;
     char violation_[160] = {};
 };

@@ -2,7 +2,6 @@
 
 import ctypes
 from collections.abc import Callable
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,6 +9,7 @@ from numpy.typing import NDArray
 from rtl.config import NpuConfig
 from rtl.isa import REGIONS, Engine, Region
 from rtl.registers import (
+    DEFAULT_TIMEOUT,
     ID_VALUE,
     Control,
     ErrorCode,
@@ -29,10 +29,10 @@ from sim.memory import MemoryConfig
 from sim.program import Program
 from sim.result import SimulationResult, TraceEvent
 from sim.rtl_runner.build import simulator_library
+from sim.rtl_runner.bus import BusFaults, bus_options
 from sim.rtl_runner.library import (
     PROTOCOL,
     RUNNING,
-    SEGMENTS,
     TRACE_ENTRY,
     Options,
     Segment,
@@ -50,22 +50,6 @@ SLICE_CYCLES = 100_000
 
 _PAGE = 4096
 _COMMANDS_BASE = 0x8000_0000
-
-
-@dataclass(frozen=True)
-class BusFaults:
-    """Bytes at which the memory answers with an error; for tests.
-
-    Parameters
-    ----------
-    commands, constants, arena : byte offset of a read fault, or None.
-    arena_write : byte offset in the arena of a write fault, or None.
-    """
-
-    commands: int | None = None
-    constants: int | None = None
-    arena: int | None = None
-    arena_write: int | None = None
 
 
 class RtlSimulator:
@@ -102,6 +86,7 @@ class RtlSimulator:
         trace: bool = False,
         faults: BusFaults | None = None,
         waves: Waves | None = None,
+        bus_timeout: int = DEFAULT_TIMEOUT,
     ) -> SimulationResult:
         """Run a program once, from reset.
 
@@ -113,9 +98,10 @@ class RtlSimulator:
         max_cycles : cycles after which the run counts as hung; by default far more than the
             program can need.
         trace : return the start and completion of every command.
-        faults : make the memory answer with errors.
+        faults : make the memory answer with errors, or not at all.
         waves : write the values of all signals; the first time this builds another simulator,
             which is slower.
+        bus_timeout : what the driver writes to the register BUS_TIMEOUT.
 
         Raises
         ------
@@ -132,7 +118,7 @@ class RtlSimulator:
         try:
             if waves is not None:
                 session.record(waves)
-            session.start()
+            session.start(bus_timeout)
             limit = cycle_limit(program, self.memory) if max_cycles is None else max_cycles
             session.wait(limit, progress)
             return session.finish()
@@ -181,26 +167,24 @@ class _Session:
         self.library.npu_trace(self.handle, self.entries.ctypes.data, len(self.entries))
 
     def _options(self, memory: MemoryConfig, faults: BusFaults) -> Options:
-        options = Options(
-            latency=memory.latency_cycles,
-            stall_threshold=int(memory.stall_probability * 2**32),
-            seed=memory.stall_seed,
-            segments=(Segment * SEGMENTS)(
-                *(
-                    Segment(base, len(piece), piece.ctypes.data)
-                    for base, piece in zip(self.bases, self.pieces, strict=True)
-                )
-            ),
-        )
+        read: int | None = None
         reads = zip(self.bases, (faults.commands, faults.constants, faults.arena), strict=True)
         for base, offset in reads:
             if offset is not None:
-                options.inject |= 1
-                options.fault_read = base + offset
-        if faults.arena_write is not None:
-            options.inject |= 2
-            options.fault_write = self.bases[2] + faults.arena_write
-        return options
+                read = base + offset
+        write = None if faults.arena_write is None else self.bases[2] + faults.arena_write
+        segments = [
+            Segment(base, len(piece), piece.ctypes.data)
+            for base, piece in zip(self.bases, self.pieces, strict=True)
+        ]
+        return bus_options(
+            memory,
+            segments,
+            read=read,
+            write=write,
+            response=faults.response,
+            silence=faults.silence,
+        )
 
     def close(self) -> None:
         self.library.npu_destroy(self.handle)
@@ -220,7 +204,7 @@ class _Session:
         if not self.library.npu_waves(self.handle, path, waves.first, waves.last):
             raise SimulationError(f"cannot write waves {waves.path}")
 
-    def start(self) -> None:
+    def start(self, bus_timeout: int) -> None:
         """Write the registers as a driver does, and START."""
         identity = self.read(Register.ID)
         if identity != ID_VALUE:
@@ -232,6 +216,7 @@ class _Session:
             piece = regions.get(Region(region)) if region in set(Region) else None
             self.write(region_base(region), 0 if piece is None else self.bases[piece])
             self.write(region_size(region), 0 if piece is None else self.sizes[piece])
+        self.write(Register.BUS_TIMEOUT, bus_timeout)
         self.write(Register.IRQ_ENABLE, 1)
         if not self.library.npu_start(self.handle, Register.CONTROL, Control.START):
             raise SimulationError("the NPU does not accept START")

@@ -7,7 +7,9 @@ from cocotb.triggers import ClockCycles, FallingEdge
 
 from rtl.isa import REGIONS, Opcode
 from rtl.registers import (
+    DEFAULT_TIMEOUT,
     ID_VALUE,
+    TIMEOUT_BITS,
     Control,
     ErrorCode,
     Event,
@@ -28,6 +30,8 @@ WRITABLE = {
     Register.COMMAND_BYTES: WORD & ~7,
     **{region_base(number): WORD for number in range(REGIONS)},
     **{region_size(number): WORD for number in range(REGIONS)},
+    Register.BUS_TIMEOUT: (1 << TIMEOUT_BITS) - 1,
+    Register.BUS_ATTRIBUTES: (1 << 11) - 1,
     Register.IRQ_ENABLE: 1,
 }
 """Registers that keep what is written, with the bits that exist."""
@@ -49,6 +53,7 @@ async def register_map(dut: Any) -> None:
     bench = Bench(dut, CONFIG)
     await bench.start(0.1)
     expected = {**READ_ONLY, **dict.fromkeys(WRITABLE, 0)}
+    expected[Register.BUS_TIMEOUT] = DEFAULT_TIMEOUT
 
     async def check() -> None:
         for address, value in expected.items():

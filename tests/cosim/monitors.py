@@ -79,6 +79,7 @@ class Monitor:
             channel.held = None
         self.reads: deque[int] = deque()
         self.writes: deque[tuple[int, int]] = deque()
+        self.data: deque[tuple[int, ...]] = deque()
         self.answers = 0
         self.position = 0
 
@@ -86,7 +87,7 @@ class Monitor:
     def quiet(self) -> bool:
         """No burst is offered or under way."""
         offered = any(int(self.channels[f"m_axi_{name}"].valid.value) for name in ("ar", "aw", "w"))
-        return not (offered or self.reads or self.writes or self.answers)
+        return not (offered or self.reads or self.writes or self.data or self.answers)
 
     async def run(self) -> None:
         """Watch until the end of the test; a violation fails it."""
@@ -136,30 +137,36 @@ class Monitor:
         beat: tuple[int, ...] | None,
         answer: tuple[int, ...] | None,
     ) -> None:
-        width = self.config.bus_bytes
         if request is not None:
             self.writes.append(self._burst("m_axi_aw", request))
         if beat is not None:
             self.write_beats += 1
-            assert self.writes, "write data before its address"
-            address, beats = self.writes[0]
-            _, strobe, last = beat
-            enabled = [lane for lane in range(width) if strobe >> lane & 1]
-            if enabled:
-                assert enabled == list(range(enabled[0], enabled[-1] + 1)), bin(strobe)
-                first = address + self.position * width
-                assert self.writable(first + enabled[0], first + enabled[-1]), (
-                    f"write to {first:#x}, strobe {strobe:b}"
-                )
-            self.position += 1
-            assert bool(last) == (self.position == beats), (
-                f"WLAST is {last} in beat {self.position} of {beats}"
-            )
-            if last:
-                self.writes.popleft()
-                self.position = 0
-                self.answers += 1
+            self.data.append(beat)
+        # data may be taken before its address
+        while self.writes and self.data:
+            self._write_beat(self.data.popleft())
         if answer is not None:
             self.answers -= 1
             assert self.answers >= 0, "more answers than bursts"
         assert len(self.writes) + self.answers <= self.config.outstanding_bursts
+
+    def _write_beat(self, beat: tuple[int, ...]) -> None:
+        """Check a beat of the oldest write burst."""
+        width = self.config.bus_bytes
+        address, beats = self.writes[0]
+        _, strobe, last = beat
+        enabled = [lane for lane in range(width) if strobe >> lane & 1]
+        if enabled:
+            assert enabled == list(range(enabled[0], enabled[-1] + 1)), bin(strobe)
+            first = address + self.position * width
+            assert self.writable(first + enabled[0], first + enabled[-1]), (
+                f"write to {first:#x}, strobe {strobe:b}"
+            )
+        self.position += 1
+        assert bool(last) == (self.position == beats), (
+            f"WLAST is {last} in beat {self.position} of {beats}"
+        )
+        if last:
+            self.writes.popleft()
+            self.position = 0
+            self.answers += 1

@@ -3,7 +3,7 @@
 import random
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from amaranth.hdl import Elaboratable
@@ -63,6 +63,14 @@ def changed(command: Command, **fields: int) -> Command:
     return Command(command.opcode, command.fields | fields)
 
 
+@dataclass
+class _Burst:
+    """A write burst whose address was taken."""
+
+    address: int
+    beats: int
+
+
 class AxiMemory:
     """An AXI4 subordinate that answers in order.
 
@@ -72,7 +80,19 @@ class AxiMemory:
     bus_bytes, burst_beats : of the manager; longer bursts are an assertion failure.
     latency : cycles from an address handshake (for writes: the last data beat) to the answer.
     pause : probability that a channel stalls in a cycle.
+    handshake : one of `HANDSHAKES`.
+    response : the answer at `bad_addresses`.
     """
+
+    HANDSHAKES = (
+        "eager",
+        "after_valid",
+        "address_first",
+        "data_first",
+        "together",
+        "one_at_a_time",
+    )
+    """When READY rises: all that AXI allows; what they mean is said in `sim.memory`."""
 
     def __init__(
         self,
@@ -83,8 +103,11 @@ class AxiMemory:
         base: int = 0,
         latency: int = 1,
         pause: float = 0.0,
+        handshake: str = "eager",
+        response: Response = Response.SLVERR,
         seed: int = 0,
     ) -> None:
+        assert handshake in self.HANDSHAKES, handshake
         self.random = random.Random(seed)
         self.data = bytearray(self.random.randbytes(size))
         self.base = base
@@ -92,15 +115,29 @@ class AxiMemory:
         self.burst_beats = burst_beats
         self.latency = latency
         self.pause = pause
+        self.handshake = handshake
+        self.response = response
         self.bad_addresses: set[int] = set()
+        self.silent: set[str] = set()
+        """Channels that do nothing: "AR", "R", "AW", "W", "B"."""
+        self.unanswered: set[int] = set()
+        """Addresses of beats that are not delivered."""
         self.cycle = 0
         self.read_beats: list[int] = []
-        self.outstanding = 0
+        self.reads_unanswered = 0
+        self.writes_unanswered = 0
         self.most_outstanding = 0
         self.written: set[int] = set()
 
-    def _go(self) -> bool:
-        return self.random.random() >= self.pause
+    @property
+    def outstanding(self) -> int:
+        return self.reads_unanswered + self.writes_unanswered
+
+    def _go(self, channel: str) -> bool:
+        return channel not in self.silent and self.random.random() >= self.pause
+
+    def _note(self) -> None:
+        self.most_outstanding = max(self.outstanding, self.most_outstanding)
 
     def _check_burst(self, address: int, length: int, size: int, burst: Any) -> int:
         beats = length + 1
@@ -108,22 +145,32 @@ class AxiMemory:
         assert 1 << size == self.bus_bytes
         assert Burst(burst) == Burst.INCR
         assert address % self.bus_bytes == 0, hex(address)
-        assert address // BOUNDARY_BYTES == last // BOUNDARY_BYTES, hex(address)
+        assert address // BOUNDARY_BYTES == last // BOUNDARY_BYTES, (
+            f"burst of {beats} beats at {address:#x} crosses a 4 KiB boundary"
+        )
         assert beats <= self.burst_beats
         assert self.base <= address <= last < self.base + len(self.data), hex(address)
         return beats
 
     def _response(self, address: int) -> Response:
         bad = any(address <= bad < address + self.bus_bytes for bad in self.bad_addresses)
-        return Response.SLVERR if bad else Response.OKAY
+        return self.response if bad else Response.OKAY
 
     async def reads(self, ctx: Any, axi: Any) -> None:
         """Serve the read channels for ever."""
         queue: deque[tuple[int, int, bool]] = deque()
+        offered = waited = False
         while True:
-            ctx.set(axi.arready, self._go())
-            offered = bool(queue) and queue[0][0] <= self.cycle and self._go()
-            if offered:
+            ready = self._go("AR")
+            if self.handshake == "after_valid":
+                ready &= waited
+            elif self.handshake == "one_at_a_time":
+                ready &= not queue
+            ctx.set(axi.arready, ready)
+            # a beat that was offered stays
+            due = bool(queue) and queue[0][0] <= self.cycle and queue[0][1] not in self.unanswered
+            if not offered and due and self._go("R"):
+                offered = True
                 _, address, last = queue[0]
                 start = address - self.base
                 beat = self.data[start : start + self.bus_bytes]
@@ -131,63 +178,53 @@ class AxiMemory:
                 ctx.set(axi.rresp, self._response(address))
                 ctx.set(axi.rlast, last)
             ctx.set(axi.rvalid, offered)
-            while True:
-                (
-                    _,
-                    _,
-                    arvalid,
-                    arready,
-                    address,
-                    length,
-                    size,
-                    burst,
-                    rready,
-                ) = await ctx.tick().sample(
-                    axi.arvalid,
-                    axi.arready,
-                    axi.araddr,
-                    axi.arlen,
-                    axi.arsize,
-                    axi.arburst,
-                    axi.rready,
-                )
-                self.cycle += 1
-                if arvalid and arready:
-                    beats = self._check_burst(address, length, size, burst)
-                    due = self.cycle - 1 + self.latency
-                    for number in range(beats):
-                        last = number == beats - 1
-                        queue.append((due, address + number * self.bus_bytes, last))
-                    self.outstanding += 1
-                    self.most_outstanding = max(self.outstanding, self.most_outstanding)
-                if offered and rready:
-                    self.read_beats.append(self.cycle - 1)
-                    self.outstanding -= queue.popleft()[2]
-                    offered = False
-                if not offered:
-                    break
-                # a beat that was offered stays; only the address channel may pause
-                ctx.set(axi.arready, self._go())
+            _, _, arvalid, address, length, size, burst, rready = await ctx.tick().sample(
+                axi.arvalid, axi.araddr, axi.arlen, axi.arsize, axi.arburst, axi.rready
+            )
+            self.cycle += 1
+            waited = arvalid and not ready
+            if arvalid and ready:
+                beats = self._check_burst(address, length, size, burst)
+                due = self.cycle - 1 + self.latency
+                for number in range(beats):
+                    queue.append((due, address + number * self.bus_bytes, number == beats - 1))
+                self.reads_unanswered += 1
+                self._note()
+            if offered and rready:
+                self.read_beats.append(self.cycle - 1)
+                self.reads_unanswered -= queue.popleft()[2]
+                offered = False
 
     async def writes(self, ctx: Any, axi: Any) -> None:
         """Serve the write channels for ever."""
         cycle = 0
-        addresses: deque[tuple[int, int]] = deque()
+        addresses: deque[_Burst] = deque()
+        beats: deque[tuple[int, int, bool]] = deque()
         answers: deque[tuple[int, Response]] = deque()
-        beat = 0
         response = Response.OKAY
-        offered = False
+        offered = address_waited = data_waited = False
         while True:
-            wready = bool(addresses) and self._go()
-            ctx.set(axi.awready, self._go())
+            awready, wready = self._go("AW"), self._go("W")
+            if self.handshake == "after_valid":
+                awready, wready = awready & address_waited, wready & data_waited
+            elif self.handshake == "address_first":
+                wready &= bool(addresses)
+            elif self.handshake == "data_first":
+                awready &= any(last for _, _, last in beats)
+            elif self.handshake == "together":
+                both = not addresses and bool(ctx.get(axi.awvalid) and ctx.get(axi.wvalid))
+                awready, wready = both, both or (wready and bool(addresses))
+            elif self.handshake == "one_at_a_time":
+                awready &= self.writes_unanswered == 0
+            ctx.set(axi.awready, awready)
             ctx.set(axi.wready, wready)
-            if not offered and answers and answers[0][0] <= cycle and self._go():
+            due = bool(answers) and answers[0][0] <= cycle
+            if not offered and due and self._go("B"):
                 offered = True
                 ctx.set(axi.bresp, answers[0][1])
             ctx.set(axi.bvalid, offered)
-            _, _, *sampled = await ctx.tick().sample(
+            _, _, awvalid, *burst, wvalid, wdata, wstrb, last, bready = await ctx.tick().sample(
                 axi.awvalid,
-                axi.awready,
                 axi.awaddr,
                 axi.awlen,
                 axi.awsize,
@@ -198,35 +235,45 @@ class AxiMemory:
                 axi.wlast,
                 axi.bready,
             )
-            awvalid, awready, address, length, size, burst, wvalid, wdata, wstrb, last, bready = (
-                sampled
-            )
             cycle += 1
+            address_waited, data_waited = awvalid and not awready, wvalid and not wready
+            if awvalid and awready:
+                addresses.append(_Burst(burst[0], self._check_burst(*burst)))
+                self.writes_unanswered += 1
+                self._note()
             if wvalid and wready:
-                start, beats = addresses[0]
-                self._write_beat(start + beat * self.bus_bytes, wdata, wstrb)
-                if self._response(start + beat * self.bus_bytes) != Response.OKAY:
-                    response = Response.SLVERR
-                beat += 1
-                assert bool(last) == (beat == beats)
-                if last:
+                beats.append((wdata, wstrb, bool(last)))
+            while addresses and beats:
+                write = addresses[0]
+                data, strobe, ends = beats.popleft()
+                self._write_beat(write.address, data, strobe)
+                if self._response(write.address) != Response.OKAY:
+                    response = self.response
+                write.address += self.bus_bytes
+                write.beats -= 1
+                assert ends == (write.beats == 0)
+                if ends:
                     addresses.popleft()
                     answers.append((cycle - 1 + self.latency, response))
-                    beat, response = 0, Response.OKAY
-            if awvalid and awready:
-                addresses.append((address, self._check_burst(address, length, size, burst)))
-                self.outstanding += 1
-                self.most_outstanding = max(self.outstanding, self.most_outstanding)
+                    response = Response.OKAY
             if offered and bready:
                 answers.popleft()
                 offered = False
-                self.outstanding -= 1
+                self.writes_unanswered -= 1
 
     def _write_beat(self, address: int, wdata: int, wstrb: int) -> None:
         for lane, byte in enumerate(wdata.to_bytes(self.bus_bytes, "little")):
             if wstrb >> lane & 1:
                 self.data[address - self.base + lane] = byte
                 self.written.add(address + lane)
+
+
+async def answer_lookups(ctx: Any, port: Any, regions: dict[int, tuple[int, int]]) -> None:
+    """Be the region table of an engine: base and size by number, all others of size 0."""
+    async for (number,) in ctx.changed(port.number):
+        base, size = regions.get(number, (0, 0))
+        ctx.set(port.base, base)
+        ctx.set(port.size, size)
 
 
 async def send(

@@ -50,7 +50,9 @@ COPY = [
 class Npu:
     """The bus side with a scratchpad of one bank and no compute engine."""
 
-    def __init__(self, config: NpuConfig = CONFIG, pause: float = 0.0) -> None:
+    def __init__(
+        self, config: NpuConfig = CONFIG, pause: float = 0.0, handshake: str = "eager"
+    ) -> None:
         self.module = m = Module()
         m.submodules.control = self.control = control = Control(config)
         m.submodules.fetch = fetch = CommandFetch(config)
@@ -69,11 +71,15 @@ class Npu:
         wiring.connect(m, load_engine.error, control.load_error)
         wiring.connect(m, store_engine.error, control.store_error)
         wiring.connect(m, dispatcher.error, control.dispatcher_error)
+        wiring.connect(m, load_engine.region, control.load_region)
+        wiring.connect(m, store_engine.region, control.store_region)
+        wiring.connect(m, self.manager.watch, control.reads)
+        wiring.connect(m, store_engine.watch, control.writes)
+        wiring.connect(m, control.read_attributes, self.manager.attributes)
+        wiring.connect(m, control.write_attributes, store_engine.attributes)
         for block in (fetch, dispatcher, load_engine, store_engine):
             m.d.comb += [block.clear.eq(control.clear), block.halt.eq(control.halt)]
         for engine in (load_engine, store_engine):
-            for target, region in zip(engine.regions, control.regions, strict=True):
-                m.d.comb += [target.base.eq(region.base), target.size.eq(region.size)]
             m.d.comb += [
                 engine.done_counts.load.eq(control.done_counts.load),
                 engine.done_counts.compute.eq(control.done_counts.compute),
@@ -94,7 +100,13 @@ class Npu:
             control.events[Event.READ_BEATS].eq(self.manager.axi.rvalid & self.manager.axi.rready),
         ]
         self.memory = AxiMemory(
-            ARENA + ARENA_BYTES, 8, config.burst_beats, latency=8, pause=pause, seed=3
+            ARENA + ARENA_BYTES,
+            config.bus_bytes,
+            config.burst_beats,
+            latency=8,
+            pause=pause,
+            handshake=handshake,
+            seed=3,
         )
 
     def program(self, commands: list[Command]) -> int:
@@ -166,9 +178,12 @@ class Npu:
         simulate(self.module, main, [scratchpad, axi_reads, axi_writes, *monitors], 5000)
 
 
-@pytest.mark.parametrize("pause", [0.0, 0.4])
-def test_program_runs_twice(pause: float) -> None:
-    npu = Npu(pause=pause)
+@pytest.mark.parametrize(
+    ("handshake", "pause"),
+    [("eager", 0.0), *((handshake, 0.3) for handshake in AxiMemory.HANDSHAKES)],
+)
+def test_program_runs_twice(handshake: str, pause: float) -> None:
+    npu = Npu(pause=pause, handshake=handshake)
     size = npu.program(COPY)
     source = bytes(npu.memory.data[ARENA + 5 : ARENA + 105])
 

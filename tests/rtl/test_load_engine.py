@@ -8,13 +8,14 @@ import pytest
 from amaranth.hdl import Module
 from amaranth.lib import wiring
 
+from rtl.axi import Response
 from rtl.config import NpuConfig
 from rtl.isa import Command, Destination, Opcode, Region, encode
 from rtl.load_engine import LoadEngine
 from rtl.read_manager import ReadManager
 from rtl.registers import ErrorCode
 from tests.rtl import models
-from tests.rtl.bench import AxiMemory, changed, send, simulate, small_config
+from tests.rtl.bench import AxiMemory, answer_lookups, changed, send, simulate, small_config
 
 REGION_BASE = 0x4001
 MEMORY_BASE = 0x4000
@@ -103,9 +104,6 @@ def run(
                 ctx.set(engine.halt, 1)
 
     async def main(ctx: Any) -> None:
-        region = engine.regions[Region.CONSTANTS]
-        ctx.set(region.base, REGION_BASE)
-        ctx.set(region.size, region_size)
         while len(result.done) < len(commands) and not result.errors:
             await ctx.tick()
         while ctx.get(engine.status.busy) or not ctx.get(manager.idle):
@@ -115,7 +113,10 @@ def run(
     async def reads(ctx: Any) -> None:
         await memory.reads(ctx, manager.axi)
 
-    simulate(m, main, [feed, take, watch, reads], limit)
+    async def regions(ctx: Any) -> None:
+        await answer_lookups(ctx, engine.region, {Region.CONSTANTS: (REGION_BASE, region_size)})
+
+    simulate(m, main, [feed, take, watch, reads, regions], limit)
     return result
 
 
@@ -367,10 +368,22 @@ def test_last_byte_of_a_region_is_usable() -> None:
     assert result.writes == models.load(config, command, region_bytes(memory))
 
 
-@pytest.mark.parametrize("pause", [0.0, 0.5])
-def test_bus_error(pause: float) -> None:
+@pytest.mark.parametrize("handshake", ["after_valid", "one_at_a_time"])
+def test_every_order_of_handshakes(handshake: str) -> None:
     config = small_config(8, 8, burst_beats=4)
-    memory = make_memory(config, latency=7, pause=pause)
+    commands = [weights(config, 40, offset=3), weights(config, 30, offset=500)]
+    memory = make_memory(config, latency=7, pause=0.3, handshake=handshake)
+    result = run(config, commands, memory, pause=0.3)
+    assert result.errors == []
+    region = region_bytes(memory)
+    assert result.writes == [w for c in commands for w in models.load(config, c, region)]
+
+
+@pytest.mark.parametrize("response", [Response.EXOKAY, Response.SLVERR, Response.DECERR])
+@pytest.mark.parametrize("pause", [0.0, 0.5])
+def test_bus_error(pause: float, response: Response) -> None:
+    config = small_config(8, 8, burst_beats=4)
+    memory = make_memory(config, latency=7, pause=pause, response=response)
     memory.bad_addresses.add(REGION_BASE + 400)
     commands = [weights(config, 8), weights(config, 40, offset=200), weights(config, 8)]
     result = run(config, commands, memory, pause=pause)

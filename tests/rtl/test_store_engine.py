@@ -6,12 +6,13 @@ from typing import Any
 
 import pytest
 
+from rtl.axi import Response
 from rtl.config import NpuConfig
 from rtl.isa import Command, Opcode, Region, encode
 from rtl.registers import ErrorCode
 from rtl.store_engine import StoreEngine
 from tests.rtl import models
-from tests.rtl.bench import AxiMemory, changed, send, simulate, small_config
+from tests.rtl.bench import AxiMemory, answer_lookups, changed, send, simulate, small_config
 
 REGION_BASE = 0x4001
 MEMORY_BASE = 0x4000
@@ -89,9 +90,6 @@ def run(
                 ctx.set(engine.halt, 1)
 
     async def main(ctx: Any) -> None:
-        region = engine.regions[Region.ARENA]
-        ctx.set(region.base, REGION_BASE)
-        ctx.set(region.size, REGION_BYTES)
         while len(result.done) < len(commands) and not result.errors:
             await ctx.tick()
         while ctx.get(engine.status.busy):
@@ -101,7 +99,10 @@ def run(
     async def writes(ctx: Any) -> None:
         await memory.writes(ctx, engine.axi)
 
-    simulate(engine, main, [feed, source, watch, writes], limit)
+    async def regions(ctx: Any) -> None:
+        await answer_lookups(ctx, engine.region, {Region.ARENA: (REGION_BASE, REGION_BYTES)})
+
+    simulate(engine, main, [feed, source, watch, writes, regions], limit)
     return result
 
 
@@ -160,6 +161,20 @@ def test_random_stores(lanes: int, bus_bytes: int, seed: int, pause: float) -> N
     assert memory.data == expected
 
 
+@pytest.mark.parametrize("pause", [0.0, 0.4])
+@pytest.mark.parametrize("handshake", AxiMemory.HANDSHAKES)
+def test_every_order_of_handshakes(handshake: str, pause: float) -> None:
+    config = small_config(8, 8, burst_beats=4)
+    rng = random.Random(3)
+    commands = [random_store(config, rng) for _ in range(8)]
+    memory = make_memory(config, latency=7, pause=pause, handshake=handshake, seed=4)
+    expected = expected_memory(config, bytes(memory.data), commands)
+    result = run(config, commands, memory, pause=pause, seed=4)
+    assert result.errors == []
+    assert result.done == list(range(len(commands)))
+    assert memory.data == expected
+
+
 @pytest.mark.parametrize("lead", [0, 3])
 @pytest.mark.parametrize("bus_bytes", [4, 8, 16])
 @pytest.mark.parametrize("lanes", [4, 8, 16])
@@ -213,11 +228,13 @@ def error_cases() -> list[Any]:
 
 
 @pytest.mark.parametrize(("command", "code"), error_cases())
-@pytest.mark.parametrize("pause", [0.0, 0.5])
-def test_faulty_store(command: Command, code: ErrorCode, pause: float) -> None:
+@pytest.mark.parametrize(
+    ("pause", "handshake"), [(0.0, "eager"), (0.5, "address_first"), (0.5, "data_first")]
+)
+def test_faulty_store(command: Command, code: ErrorCode, pause: float, handshake: str) -> None:
     config = small_config(8, 8, burst_beats=4)
     good = [store(offset=9, pixels=50, pixel_bytes=3), store(offset=300, rows=2, row_stride=3)]
-    memory = make_memory(config, latency=9, pause=pause)
+    memory = make_memory(config, latency=9, pause=pause, handshake=handshake)
     expected = bytearray(expected_memory(config, bytes(memory.data), good))
     result = run(config, [*good, command, store()], memory)
     assert result.errors == [(code, 2)]
@@ -252,10 +269,12 @@ def test_words_on_their_way_into_the_ring_are_not_lost_by_a_fault() -> None:
     assert memory.data[complete] == expected[complete]
 
 
+@pytest.mark.parametrize("handshake", ["eager", "data_first", "together"])
+@pytest.mark.parametrize("response", [Response.EXOKAY, Response.SLVERR, Response.DECERR])
 @pytest.mark.parametrize("pause", [0.0, 0.5])
-def test_bus_error(pause: float) -> None:
+def test_bus_error(pause: float, response: Response, handshake: str) -> None:
     config = small_config(8, 8, burst_beats=4)
-    memory = make_memory(config, latency=7, pause=pause)
+    memory = make_memory(config, latency=7, pause=pause, response=response, handshake=handshake)
     memory.bad_addresses.add(REGION_BASE + 300)
     dense = store(pixels=8, pixel_bytes=8)
     commands = [dense, changed(dense, offset=200, pixels=40), dense]

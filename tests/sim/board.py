@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from rtl.axi import Response
 from rtl.config import NpuConfig
 from rtl.isa import Opcode, Region
 from rtl.registers import (
@@ -21,8 +22,9 @@ from rtl.registers import (
 from sim.functional import FunctionalSimulator
 from sim.memory import MemoryConfig
 from sim.program import Program
-from sim.rtl_runner import RtlSimulator
-from sim.rtl_runner.library import RUNNING, Options, Segment, State
+from sim.rtl_runner import RtlSimulator, Silence
+from sim.rtl_runner.bus import NO_SILENCE, bus_options
+from sim.rtl_runner.library import RUNNING, Segment, State
 from tests.sim.random_programs import INPUT, OUTPUT
 
 BASE = 0x4000_0000
@@ -60,7 +62,8 @@ class Board:
     ----------
     config : the hardware.
     memory : timing.
-    fault_read, fault_write : bus address whose beat is answered with an error.
+    fault_read, fault_write : bus address whose beat is answered with `response`.
+    silence : when the memory does nothing.
     seed : the memory's first contents.
     """
 
@@ -72,6 +75,8 @@ class Board:
         size: int = 1 << 17,
         fault_read: int | None = None,
         fault_write: int | None = None,
+        response: Response = Response.SLVERR,
+        silence: Silence = NO_SILENCE,
         seed: int = 0,
     ) -> None:
         memory = memory or MemoryConfig()
@@ -81,15 +86,15 @@ class Board:
             np.random.default_rng(seed).bytes(size), np.uint8
         ).copy()
         self.next = 64
-        options = Options(
-            latency=memory.latency_cycles,
-            stall_threshold=int(memory.stall_probability * 2**32),
-            seed=memory.stall_seed,
-            inject=(fault_read is not None) | (fault_write is not None) << 1,
-            fault_read=fault_read or 0,
-            fault_write=fault_write or 0,
+        segment = Segment(BASE, size, self.data.ctypes.data)
+        options = bus_options(
+            memory,
+            [segment],
+            read=fault_read,
+            write=fault_write,
+            response=response,
+            silence=silence,
         )
-        options.segments[0] = Segment(BASE, size, self.data.ctypes.data)
         self.handle = self.library.npu_create(ctypes.byref(options))
 
     def close(self) -> None:
@@ -131,6 +136,15 @@ class Board:
         return value.value
 
     def run(self, placed: Placed) -> Outcome:
+        """Start a program, without a reset before, and wait for the interrupt; then no burst may
+        be unanswered."""
+        outcome = self.start(placed)
+        # reading registers took a while, in which nothing may have been started
+        state = self.state()
+        assert state.outstanding_reads == state.outstanding_writes == 0
+        return outcome
+
+    def start(self, placed: Placed) -> Outcome:
         """Start a program, without a reset before, and wait for the interrupt."""
         self.write(Register.COMMAND_BASE, placed.commands)
         self.write(Register.COMMAND_BYTES, placed.command_bytes)
@@ -145,7 +159,6 @@ class Board:
         violation = self.library.npu_violation(self.handle).decode()
         assert not violation, violation
         state = self.state()
-        assert state.outstanding_reads == state.outstanding_writes == 0
         outcome = Outcome(
             Status(self.read(Register.STATUS)),
             ErrorCode(self.read(Register.ERROR_CODE)),
@@ -153,10 +166,15 @@ class Board:
             {event: self.read(event_counter(event)) for event in Event},
             state.cycles,
         )
-        # reading registers took a while, in which nothing may have been started
-        state = self.state()
-        assert state.outstanding_reads == state.outstanding_writes == 0
+        assert outcome.status & Status.BUSY or not (
+            state.outstanding_reads or state.outstanding_writes
+        )
         return outcome
+
+    def step(self, cycles: int) -> None:
+        """Let time pass, whether an interrupt is pending or not."""
+        self.write(Register.IRQ_ENABLE, 0)
+        assert self.library.npu_run(self.handle, cycles) == RUNNING
 
     def state(self) -> State:
         state = State()
