@@ -120,6 +120,12 @@ def test_random_stalls_are_refused(base: Program) -> None:
             call()
 
 
+def test_handshakes_that_cost_cycles_are_refused(base: Program) -> None:
+    message = "the cycle model knows the handshakes eager and address_first, not together"
+    with pytest.raises(ConfigError, match=message):
+        simulate(base, MemoryConfig(handshake="together"))
+
+
 def test_simulator_gives_data_and_time() -> None:
     program, inputs = random_program(SMALL, 8, KINDS)
     memory = MemoryConfig(latency_cycles=7)
