@@ -163,13 +163,15 @@ class AxiMemory:
         while True:
             ready = self._go("AR")
             if self.handshake == "after_valid":
-                ready &= waited
+                ready = ready and waited
             elif self.handshake == "one_at_a_time":
-                ready &= not queue
+                ready = ready and not queue
             ctx.set(axi.arready, ready)
             # a beat that was offered stays
-            due = bool(queue) and queue[0][0] <= self.cycle and queue[0][1] not in self.unanswered
-            if not offered and due and self._go("R"):
+            arrived = (
+                bool(queue) and queue[0][0] <= self.cycle and queue[0][1] not in self.unanswered
+            )
+            if not offered and arrived and self._go("R"):
                 offered = True
                 _, address, last = queue[0]
                 start = address - self.base
@@ -182,7 +184,7 @@ class AxiMemory:
                 axi.arvalid, axi.araddr, axi.arlen, axi.arsize, axi.arburst, axi.rready
             )
             self.cycle += 1
-            waited = arvalid and not ready
+            waited = bool(arvalid) and not ready
             if arvalid and ready:
                 beats = self._check_burst(address, length, size, burst)
                 due = self.cycle - 1 + self.latency

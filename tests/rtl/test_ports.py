@@ -18,13 +18,16 @@ PREFIXES = ("m_axi_", "s_axil_", "irq")
 
 
 @cache
-def _netlist(name: str) -> tuple[Any, dict[str, tuple[Any, PortDirection]]]:
+def _netlist(name: str) -> Any:
     npu = Npu(CONFIGS[name])
     ports = {}
     for path, member, value in npu.signature.flatten(npu):
         direction = PortDirection.Input if member.flow == In else PortDirection.Output
         ports["__".join(map(str, path))] = (Value.cast(value), direction)
-    return build_netlist(Fragment.get(npu, None), ports=ports), ports
+    # they publish no types
+    build: Any = build_netlist
+    fragment: Any = Fragment
+    return build(fragment.get(npu, None), ports=ports)
 
 
 def _sources(netlist: Any, nets: Any) -> set[tuple[int, int]]:
@@ -63,7 +66,7 @@ def _input_names(netlist: Any) -> dict[tuple[int, int], str]:
 @pytest.mark.parametrize("name", CONFIGS)
 def test_no_path_from_an_input_to_an_output_without_a_register(name: str) -> None:
     """AXI4 demands it of every interface (A3.2.1 of the specification)."""
-    netlist, _ = _netlist(name)
+    netlist = _netlist(name)
     names = _input_names(netlist)
     checked = 0
     for output, nets in _outputs(netlist).items():
@@ -76,7 +79,7 @@ def test_no_path_from_an_input_to_an_output_without_a_register(name: str) -> Non
 
 def test_the_search_finds_such_paths() -> None:
     """The trace port's completions show the bus's answers in the same cycle."""
-    netlist, _ = _netlist("8_8")
+    netlist = _netlist("8_8")
     names = _input_names(netlist)
     found = {names[source] for source in _sources(netlist, _outputs(netlist)["trace_done"])}
     assert "m_axi_bvalid" in found
@@ -86,10 +89,11 @@ def test_the_search_finds_such_paths() -> None:
 def test_valids_come_from_registers_that_reset(name: str) -> None:
     """VALIDs are low from the first cycle of a reset on: registers of their own, with a reset
     value of zero and a clock domain that has a reset."""
-    netlist, _ = _netlist(name)
+    netlist = _netlist(name)
     outputs = _outputs(netlist)
     for valid in ("m_axi_ar", "m_axi_aw", "m_axi_w", "s_axil_r", "s_axil_b"):
         (net,) = outputs[f"{valid}valid"]
-        cell = netlist.cells[netlist.resolve_net(net).cell]
+        cell: Any = netlist.cells[netlist.resolve_net(net).cell]
         assert isinstance(cell, FlipFlop), valid
-        assert cell.init == 0, valid
+        init: Any = vars(cell)["init"]
+        assert init == 0, valid
