@@ -255,17 +255,21 @@ def load_config(spec: str) -> NpuConfig:
     if spec in PRESETS:
         return PRESETS[spec]
     path = Path(spec)
-    if not path.is_file():
-        raise ConfigError(
-            f"no preset or configuration file {spec!r}; presets: {', '.join(PRESETS)}"
-        )
     try:
+        if not path.is_file():
+            raise ConfigError(
+                f"no preset or configuration file {spec!r}; presets: {', '.join(PRESETS)}"
+            )
         values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
-        raise ConfigError(f"cannot read configuration {spec}: {error}") from None
+    except ConfigError:
+        raise
+    # beside its own error, the library lets those of Python's numbers, dates and recursion pass
+    except Exception as error:
+        reason = " ".join(str(error).split())
+        raise ConfigError(f"cannot read configuration {spec}: {reason}") from None
     preset = values.pop("preset", None)
     if preset is None:
         return NpuConfig.from_dict(values)
-    if preset not in PRESETS:
+    if not isinstance(preset, str) or preset not in PRESETS:
         raise ConfigError(f"unknown preset {preset!r} in {spec}; allowed: {', '.join(PRESETS)}")
     return NpuConfig.from_dict({**PRESETS[preset].to_dict(), **values})

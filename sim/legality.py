@@ -1,4 +1,4 @@
-"""Which commands the hardware refuses before executing them (ILLEGAL_FIELD).
+"""Which commands the hardware refuses before executing them (ILLEGAL_FIELD, CONFIG_MISMATCH).
 
 Stated apart from the RTL on purpose: the tests compare the two.
 """
@@ -147,3 +147,16 @@ def illegal_commands(config: NpuConfig, table: CommandTable) -> dict[int, str]:
             for row in np.flatnonzero(broken):
                 found.setdefault(int(indices[row]), f"{opcode.name}: {text}")
     return found
+
+
+def misplaced_config(config: NpuConfig, table: CommandTable) -> int | None:
+    """Index of the first command that the hardware refuses with CONFIG_MISMATCH, if there is one.
+
+    CONFIG stands at the beginning and nowhere else, and names the configuration.
+    """
+    configs = table.opcodes == Opcode.CONFIG
+    wrong = configs != (np.arange(len(table)) == 0)
+    if configs.any():
+        others = table.records[Opcode.CONFIG]["config_id"] != config.config_id
+        wrong[np.flatnonzero(configs)[others]] = True
+    return int(wrong.argmax()) if wrong.any() else None

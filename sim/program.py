@@ -6,8 +6,6 @@ The file format is an `.npz` archive with `metadata` (JSON), `commands` and `con
 import dataclasses
 import json
 import math
-import zipfile
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -191,8 +189,8 @@ class Program:
         except OSError as error:
             reason = error.strerror or "damaged archive"
             raise ProgramError(f"cannot read program {path}: {reason}") from None
-        except (zipfile.BadZipFile, zlib.error, ValueError, KeyError, TypeError, EOFError,
-                AttributeError, RuntimeError) as error:  # fmt: skip
+        # libraries raise what they please: BadZipFile, zlib.error, LZMAError, TokenError, ...
+        except Exception as error:
             raise ProgramError(f"{path} is not a program file: {_reason(error)}") from None
         if not isinstance(metadata, dict) or metadata.get("format") != PROGRAM_FORMAT:
             raise ProgramError(f"{path} is not a program file: its metadata names another format")

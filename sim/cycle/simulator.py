@@ -12,7 +12,7 @@ from rtl import command_fetch, load_engine, packer, store_engine, unpacker
 from rtl.config import NpuConfig
 from rtl.errors import ConfigError
 from rtl.grid import Grid
-from rtl.isa import Destination, Engine, Opcode
+from rtl.isa import Destination, Engine
 from rtl.operand_scaler import OperandScaler
 from rtl.registers import ErrorCode
 from rtl.requantizer import Requantizer
@@ -22,7 +22,7 @@ from sim.cycle.loop import DEADLOCK, reset, run
 from sim.cycle.state import BURSTS, JOBS, MACHINE, TIMES
 from sim.disassembly import disassemble
 from sim.errors import CommandError
-from sim.legality import illegal_commands
+from sim.legality import illegal_commands, misplaced_config
 from sim.memory import MemoryConfig
 from sim.program import Program
 from sim.result import TraceEvent
@@ -132,15 +132,12 @@ def _prepared(program: Program) -> Table:
 def _check(program: Program) -> None:
     """Refuse what the dispatcher or an engine would refuse."""
     table = decode_table(program.commands)
-    configs = table.opcodes == Opcode.CONFIG
-    misplaced = configs != (np.arange(len(table)) == 0)
-    if configs.any():
-        wrong = table.records[Opcode.CONFIG]["config_id"] != program.config.config_id
-        misplaced[np.flatnonzero(configs)[wrong]] = True
-    if misplaced.any():
-        index = int(misplaced.argmax())
-        raise CommandError(ErrorCode.CONFIG_MISMATCH, index, disassemble(table.command(index)))
-    refused = illegal_commands(program.config, table)
+    config, refused = (
+        misplaced_config(program.config, table),
+        illegal_commands(program.config, table),
+    )
+    if config is not None and config <= min(refused, default=config):
+        raise CommandError(ErrorCode.CONFIG_MISMATCH, config, disassemble(table.command(config)))
     if refused:
         index = min(refused)
         raise CommandError(ErrorCode.ILLEGAL_FIELD, index, refused[index])

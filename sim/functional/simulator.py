@@ -16,7 +16,7 @@ from sim.errors import CommandError, SimulationError
 from sim.functional.elementwise import execute_elementwise
 from sim.functional.grid import execute_conv, execute_depthwise
 from sim.functional.transfer import execute_load, execute_store
-from sim.legality import illegal_commands
+from sim.legality import illegal_commands, misplaced_config
 from sim.program import Program
 from sim.result import SimulationResult
 
@@ -70,15 +70,17 @@ class FunctionalSimulator:
         table = decode_table(program.commands)
         refused = illegal_commands(self.config, table)
         done = dict.fromkeys(_WAITS, 0)
-        if len(table) and table.opcodes[0] != Opcode.CONFIG:
-            raise CommandError(ErrorCode.CONFIG_MISMATCH, 0, disassemble(table.command(0)))
+        misplaced = misplaced_config(self.config, table)
         for index in range(len(table)):
+            if index == misplaced:
+                code = ErrorCode.CONFIG_MISMATCH
+                raise CommandError(code, index, disassemble(table.command(index)))
             if index in refused:
                 raise CommandError(ErrorCode.ILLEGAL_FIELD, index, refused[index])
             _check_waits(table, index, done)
-            code = state.execute(table, index)
-            if code != ErrorCode.NONE:
-                raise CommandError(ErrorCode(code), index, disassemble(table.command(index)))
+            found = state.execute(table, index)
+            if found != ErrorCode.NONE:
+                raise CommandError(ErrorCode(found), index, disassemble(table.command(index)))
             engine = _ENGINES[int(table.opcodes[index])]
             if engine in done:
                 done[engine] += 1
@@ -120,11 +122,7 @@ class _State:
         records = commands.records[opcode]
         scratchpad = self.scratchpad.view(np.int8)
         match opcode:
-            case Opcode.CONFIG:
-                if records["config_id"][row] != self.config.config_id:
-                    return ErrorCode.CONFIG_MISMATCH
-                return ErrorCode.NONE
-            case Opcode.END:
+            case Opcode.CONFIG | Opcode.END:
                 return ErrorCode.NONE
             case Opcode.LOAD:
                 region = self.regions[records["region"][row]]

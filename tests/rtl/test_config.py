@@ -71,6 +71,11 @@ def test_roundings_are_different_hardware(tmp_path: Path) -> None:
     [
         ("pixels = ", "cannot read configuration"),
         ('preset = "npu7"', "unknown preset 'npu7' in .*; allowed: npu32, "),
+        ('preset = ["npu64"]', r"unknown preset \['npu64'\] in .*; allowed: npu32, "),
+        ("lanes = " + "9" * 5000, "cannot read configuration .*: Exceeds the limit"),
+        ("lanes = " + "[" * 5000, "cannot read configuration"),
+        ("lanes = [8]", r"lanes must be an integer, got \[8\]"),
+        ("rounding = [1]", r"rounding must be one of .*, got \[1\]"),
     ],
 )
 def test_bad_files_are_refused(text: str, message: str, tmp_path: Path) -> None:
@@ -80,3 +85,5 @@ def test_bad_files_are_refused(text: str, message: str, tmp_path: Path) -> None:
         load_config(str(path))
     with pytest.raises(ConfigError, match=r"no preset or configuration file .*; presets: npu32, "):
         load_config(str(tmp_path / "absent.toml"))
+    with pytest.raises(ConfigError, match=r"cannot read configuration x*: .*File name too long"):
+        load_config("x" * 300)

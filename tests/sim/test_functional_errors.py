@@ -7,8 +7,10 @@ from numpy.typing import NDArray
 from rtl.config import PRESETS
 from rtl.isa import Command, Destination, Opcode, Region, encode_all
 from rtl.registers import ErrorCode
+from sim.cycle import simulate
 from sim.errors import CommandError, SimulationError
 from sim.functional import FunctionalSimulator
+from sim.memory import MemoryConfig
 from sim.program import Program
 from tests.sim.configs import SMALL
 from tests.sim.random_programs import INPUT, random_program
@@ -172,6 +174,9 @@ CONFIG_BEATS = (1, CONFIG.config_id)
         ((*CONFIG_BEATS, 0), ErrorCode.ILLEGAL_OPCODE, 1),
         ((*CONFIG_BEATS, 9), ErrorCode.ILLEGAL_OPCODE, 1),
         ((2,), ErrorCode.CONFIG_MISMATCH, 0),
+        ((*CONFIG_BEATS, *CONFIG_BEATS, 2), ErrorCode.CONFIG_MISMATCH, 1),
+        ((1, CONFIG.config_id ^ 1, 2), ErrorCode.CONFIG_MISMATCH, 0),
+        ((*CONFIG_BEATS, 2 | 1 << 8, *CONFIG_BEATS), ErrorCode.ILLEGAL_FIELD, 1),
         ((*CONFIG_BEATS, 2 | 1 << 8), ErrorCode.ILLEGAL_FIELD, 1),
         ((1, CONFIG.config_id | 1 << 32, 2), ErrorCode.ILLEGAL_FIELD, 0),
     ],
@@ -179,6 +184,9 @@ CONFIG_BEATS = (1, CONFIG.config_id)
 def test_refuses_stream(beats: tuple[int, ...], code: ErrorCode, command: int) -> None:
     with pytest.raises(CommandError) as caught:
         FunctionalSimulator(CONFIG).run(with_stream(*beats), {})
+    assert (caught.value.code, caught.value.command) == (code, command)
+    with pytest.raises(CommandError) as caught:
+        simulate(with_stream(*beats), MemoryConfig())
     assert (caught.value.code, caught.value.command) == (code, command)
 
 

@@ -1,6 +1,8 @@
 """Program: round trip through a file, and what is refused."""
 
+import io
 import json
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -63,13 +65,26 @@ def test_arrays_are_frozen() -> None:
         program.commands[0] = 0
 
 
+def with_array(header: bytes) -> bytes:
+    """An archive of a program whose commands have this header and no values."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        for name in ("metadata", "commands", "constants"):
+            length = len(header).to_bytes(2, "little")
+            archive.writestr(f"{name}.npy", b"\x93NUMPY\x01\x00" + length + header)
+    return file.getvalue()
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
         (b"", "not a program file"),
         (b"TFL3 no archive", "not a program file"),
         (b"PK\x03\x04 broken", "not a program file"),
+        (with_array(b"{'descr': '<u8', 'fortran_order': False, 'shape': (10**19,)}"), "not a prog"),
+        (with_array(b"{'descr': '<u8', 'shape': ("), "not a program file"),
     ],
+    ids=["empty", "other", "broken", "huge", "tokens"],
 )
 def test_load_refuses_other_files(tmp_path: Path, content: bytes, message: str) -> None:
     path = tmp_path / "x"
