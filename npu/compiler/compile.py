@@ -73,7 +73,7 @@ def compile_segment(
         for source, data in op.constants.items()
     }
     steps = list(schedule(plan, {**offsets, **maps}, stored, config))
-    stream, positions = _emit(steps, constants, config)
+    stream, positions = _assemble(steps, constants, config)
 
     def bind(tensor: int) -> TensorBinding:
         t = graph.tensors[tensor]
@@ -118,7 +118,7 @@ def _arena(
     return {t: addresses[t] for t in lives}, size
 
 
-def _emit(
+def _assemble(
     steps: list[Step], region: ConstantRegion, config: NpuConfig
 ) -> tuple[Stream, dict[int, list[int]]]:
     """The stream, and by operator position the numbers of its compute commands.

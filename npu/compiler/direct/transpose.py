@@ -16,7 +16,7 @@ from npu.compiler.stream.pieces import cut
 from npu.compiler.stream.transfers import ROW_LIMIT, Scatter, load_fields, word_limit
 from npu.compiler.terms.command import CommandDraft
 from npu.compiler.terms.direct import DirectContext
-from npu.compiler.terms.geometry import Area, Extent, Window, ceil_div
+from npu.compiler.terms.geometry import Area, Extent, SlidingWindow, ceil_div
 from npu.compiler.terms.memory import Access, Memory, strided_bytes
 from npu.compiler.terms.piece import PieceKey
 from npu.compiler.terms.steps import CommandStep, GridStep, Step
@@ -195,7 +195,7 @@ class Turn:
             opcode=Opcode.CONV,
             ifm=Extent(rows, ofm.width, group),
             ofm=ofm,
-            window=Window(height=channels, stride_y=channels),
+            window=SlidingWindow(height=channels, stride_y=channels),
             area=Area.of_all(ofm),
             weights=weights.reshape(outputs, channels, 1, group),
             bias=np.zeros(outputs, np.int32),

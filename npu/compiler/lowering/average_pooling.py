@@ -10,7 +10,7 @@ import numpy as np
 
 from kernels.requantize import Rounding
 from npu.compiler.errors import CompileError
-from npu.compiler.terms.geometry import Area, Extent, Window
+from npu.compiler.terms.geometry import Area, Extent, SlidingWindow
 from npu.compiler.terms.shapes import natural_extent
 from npu.compiler.terms.tasks import IDENTITY, GridTask
 from npu.model.graph import Graph, Operator
@@ -123,7 +123,7 @@ def averaging_tasks(
                 opcode=Opcode.DEPTHWISE,
                 ifm=ifm,
                 ofm=ofm,
-                window=Window(
+                window=SlidingWindow(
                     height=height,
                     width=width,
                     stride_y=windows.stride[0],

@@ -1,6 +1,6 @@
 """CONV_2D and DEPTHWISE_CONV_2D."""
 
-from npu.compiler.terms.geometry import Area, Extent, Window
+from npu.compiler.terms.geometry import Area, Extent, SlidingWindow
 from npu.compiler.terms.layout import fold_zero_point
 from npu.compiler.terms.shapes import natural_extent
 from npu.compiler.terms.tasks import GridTask
@@ -35,7 +35,7 @@ def lower_convolution(graph: Graph, op: Operator, ifm: Extent, pad: tuple[int, i
         opcode=opcode,
         ifm=ifm,
         ofm=ofm,
-        window=Window(
+        window=SlidingWindow(
             height=windows.kernel[0],
             width=windows.kernel[1],
             stride_y=windows.stride[0],

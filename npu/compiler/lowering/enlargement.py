@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from npu.compiler.lowering.movement import nearest_steps
 from npu.compiler.stream.estimate import ROW_OVERHEAD
-from npu.compiler.terms.geometry import Area, Extent, Window, ceil_div
+from npu.compiler.terms.geometry import Area, Extent, SlidingWindow, ceil_div
 from npu.compiler.terms.operator import LoweredOperator
 from npu.compiler.terms.shapes import CHANNEL_LIMIT, natural_extent
 from npu.compiler.terms.tasks import IDENTITY, GridTask
@@ -56,7 +56,7 @@ def lower_enlargement(graph: Graph, op: Operator) -> LoweredOperator:
         opcode=Opcode.CONV,
         ifm=ifm,
         ofm=ofm,
-        window=Window(),
+        window=SlidingWindow(),
         area=Area.of_all(ofm),
         weights=np.tile(identity, (columns, 1)).reshape(outputs, 1, 1, ifm.channels),
         bias=np.zeros(outputs, np.int32),

@@ -1,6 +1,6 @@
 """FULLY_CONNECTED as a convolution of one pixel, or of a window as large as the map."""
 
-from npu.compiler.terms.geometry import Area, Extent, Window
+from npu.compiler.terms.geometry import Area, Extent, SlidingWindow
 from npu.compiler.terms.layout import fold_zero_point
 from npu.compiler.terms.tasks import GridTask
 from npu.model.graph import Graph, Operator
@@ -25,7 +25,7 @@ def lower_fully_connected(graph: Graph, op: Operator, ifm: Extent | None) -> Gri
         opcode=Opcode.CONV,
         ifm=ifm,
         ofm=ofm,
-        window=Window(height=height, width=width),
+        window=SlidingWindow(height=height, width=width),
         area=Area.of_all(ofm),
         weights=weights.reshape(outputs, height, width, ifm.channels),
         bias=fold_zero_point(parameters.bias, weights, parameters.ifm_zero_point, 0),

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from npu.compiler.terms.geometry import Area, Extent, Window
+from npu.compiler.terms.geometry import Area, Extent, SlidingWindow
 from npu.compiler.terms.shapes import natural_extent
 from npu.compiler.terms.tasks import IDENTITY, GridTask
 from npu.model.graph import Graph, Operator
@@ -22,7 +22,7 @@ def lower_max_pool(graph: Graph, op: Operator, ifm: Extent) -> GridTask:
         opcode=Opcode.MAX_POOL,
         ifm=ifm,
         ofm=ofm,
-        window=Window(
+        window=SlidingWindow(
             height=windows.kernel[0],
             width=windows.kernel[1],
             stride_y=windows.stride[0],

@@ -121,11 +121,11 @@ def _resized(graph: Graph, op: Operator, number: int) -> Change:
     return change
 
 
-Step = tuple[int, int, int]
+EvenSteps = tuple[int, int, int]
 """First input, distance of inputs, how often each is repeated."""
 
 
-def nearest_steps(graph: Graph, op: Operator) -> tuple[Step, Step] | None:
+def nearest_steps(graph: Graph, op: Operator) -> tuple[EvenSteps, EvenSteps] | None:
     """Which rows and columns a RESIZE_NEAREST_NEIGHBOR takes, if they are evenly spaced."""
     options = op.options_as(ResizeOptions)
     ifm, ofm = graph.tensors[op.inputs[0]].shape, graph.output_tensor(op).shape
@@ -134,7 +134,7 @@ def nearest_steps(graph: Graph, op: Operator) -> tuple[Step, Step] | None:
     return None if rows is None or columns is None else (rows, columns)
 
 
-def _even_steps(indices: NDArray[np.int64]) -> Step | None:
+def _even_steps(indices: NDArray[np.int64]) -> EvenSteps | None:
     changes = np.flatnonzero(np.diff(indices))
     repeat = int(changes[0]) + 1 if changes.size else len(indices)
     if len(indices) % repeat:

@@ -8,7 +8,7 @@ from collections.abc import Collection
 
 import numpy as np
 
-from npu.compiler.terms.geometry import Area, Window
+from npu.compiler.terms.geometry import Area, SlidingWindow
 from npu.compiler.terms.normalize import FIELD_LIMIT
 from npu.compiler.terms.operator import LoweredOperator
 from npu.compiler.terms.shapes import map_extent
@@ -81,7 +81,7 @@ def lower_padding(graph: Graph, op: Operator) -> LoweredOperator:
         opcode=Opcode.MAX_POOL if weights is None else Opcode.CONV,
         ifm=ifm,
         ofm=ofm,
-        window=Window(pad_top=amounts[0][0], pad_left=amounts[1][0]),
+        window=SlidingWindow(pad_top=amounts[0][0], pad_left=amounts[1][0]),
         area=Area.of_all(ofm),
         weights=weights,
         bias=bias,

@@ -6,7 +6,7 @@ Sums over pixels are DEPTHWISE, sums over channels CONV with weights of one.
 import numpy as np
 
 from kernels.quantization import mean_multiplier, rescale_multiplier
-from npu.compiler.terms.geometry import Area, Extent, Window
+from npu.compiler.terms.geometry import Area, Extent, SlidingWindow
 from npu.compiler.terms.normalize import FIELD_LIMIT
 from npu.compiler.terms.operator import LoweredOperator
 from npu.compiler.terms.shapes import map_axes, map_extent
@@ -54,7 +54,9 @@ def lower_reduction(graph: Graph, op: Operator) -> LoweredOperator:
     """Lower MEAN, SUM or REDUCE_MAX."""
     ifm, (over_height, over_width, over_channels) = reduction_map(graph, op)
     ofm = reduced_extent(graph, op)
-    window = Window(height=ifm.height if over_height else 1, width=ifm.width if over_width else 1)
+    window = SlidingWindow(
+        height=ifm.height if over_height else 1, width=ifm.width if over_width else 1
+    )
     low, high = activation_range(graph, op, Activation.NONE)
     count = ifm.size // ofm.size
     multiplier, shift = IDENTITY

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from npu.compiler.terms.geometry import Area, Extent, Window, ceil_div
+from npu.compiler.terms.geometry import Area, Extent, SlidingWindow, ceil_div
 from npu.compiler.terms.layout import fold_zero_point
 from npu.compiler.terms.normalize import normalize
 from npu.compiler.terms.operator import LoweredOperator
@@ -134,7 +134,7 @@ def _phase_task(
         opcode=Opcode.CONV,
         ifm=ifm,
         ofm=ofm,
-        window=Window(
+        window=SlidingWindow(
             height=height, width=width, pad_top=-kernel.top, pad_left=-kernel.left - column
         ),
         area=Area.of_all(ofm),

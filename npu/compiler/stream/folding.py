@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from npu.compiler.stream.estimate import ROW_OVERHEAD, TRANSFER_OVERHEAD, grid_cycles
-from npu.compiler.terms.geometry import Area, Extent, Rows, Window, ceil_div
+from npu.compiler.terms.geometry import Area, Extent, Rows, SlidingWindow, ceil_div
 from npu.compiler.terms.normalize import FIELD_LIMIT
 from npu.compiler.terms.tasks import GridTask
 from rtl.config import NpuConfig
@@ -146,7 +146,7 @@ def folded(task: GridTask, fold: Fold) -> GridTask:
     weights[:, :kh, :kw] = task.weights
     split = weights.reshape(outputs, taps, count, columns.taps, columns.count, inputs)
     height = rows.size if rows else task.ifm.height
-    new = Window(
+    new = SlidingWindow(
         height=taps,
         width=columns.taps,
         stride_y=1 if rows else window.stride_y,

@@ -101,7 +101,7 @@ class PlacePart:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Window:
+class SlidingWindow:
     """A sliding window: output row `y`, tap `k` reads `y * stride_y - pad_top + k * dilation_y`.
 
     Padding may be negative: the window then starts inside the map. What it needs behind the
@@ -120,7 +120,7 @@ class Window:
     @property
     def pointwise(self) -> bool:
         """One tap, no stride, no padding: pixels are independent of where they lie."""
-        return self == Window()
+        return self == SlidingWindow()
 
     @property
     def extent_y(self) -> int:

@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from npu.compiler.terms.geometry import Area, Extent, Window
+from npu.compiler.terms.geometry import Area, Extent, SlidingWindow
 from npu.compiler.terms.tasks import GridTask
 from rtl.isa import Opcode
 
@@ -24,12 +24,12 @@ def normalize(task: GridTask) -> GridTask:
     if ifm.width == ofm.width == window.width == 1 and window.pad_left == 0 and ifm.height > 1:
         return _unit_strides(_columns_as_rows(task))
     covered = (window.height, window.width) == (ifm.height, ifm.width) and ofm.pixels == 1
-    unpadded = window == Window(height=window.height, width=window.width)
+    unpadded = window == SlidingWindow(height=window.height, width=window.width)
     if covered and unpadded and ifm.height > 1 and ifm.pixels <= FIELD_LIMIT:
         return replace(
             task,
             ifm=Extent(1, ifm.pixels, ifm.channels),
-            window=Window(width=ifm.pixels),
+            window=SlidingWindow(width=ifm.pixels),
             weights=_reshaped(task, 1, ifm.pixels),
         )
     return task
@@ -71,7 +71,7 @@ def _columns_as_rows(task: GridTask) -> GridTask:
         task,
         ifm=Extent(1, task.ifm.height, task.ifm.channels),
         ofm=Extent(1, task.ofm.height, task.ofm.channels),
-        window=Window(
+        window=SlidingWindow(
             width=window.height,
             stride_x=window.stride_y,
             dilation_x=window.dilation_y,

@@ -6,7 +6,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from npu.compiler.terms.geometry import Area, Extent, Rows, Window, ceil_div
+from npu.compiler.terms.geometry import Area, Extent, Rows, SlidingWindow, ceil_div
 from rtl.config import NpuConfig
 from rtl.isa import Destination, Function, Opcode
 
@@ -32,7 +32,7 @@ class GridTask:
     opcode: Opcode
     ifm: Extent
     ofm: Extent
-    window: Window
+    window: SlidingWindow
     area: Area
     weights: NDArray[np.int8] | None
     groups: int = 1
@@ -65,7 +65,7 @@ class GridTask:
         return config.pixels if self.window.stride_x in (1, 2) else 1
 
     def taps_per_step(self, config: NpuConfig) -> int:
-        """Window columns that one step covers."""
+        """Columns of the window that one step covers."""
         if self.opcode != Opcode.DEPTHWISE or self.window.dilation_x != 1:
             return 1
         return config.taps_per_step(self.window_stride())
