@@ -23,3 +23,9 @@ def entry(function: Function) -> Function:
 def jit(function: Function) -> Function:
     """Compile a function for others to call, which contain it."""
     return cast(Function, njit(**_INNER)(function))
+
+
+def part(function: Function) -> Function:
+    """Compile a function that is a page of a longer one: inlined, so that its arguments and results
+    stay in registers."""
+    return cast(Function, njit(**_INNER, forceinline=True)(function))

@@ -7,7 +7,7 @@ loop below keeps all of it in local variables as long as nothing happens that co
 
 from typing import Any
 
-from sim.cycle.jit import jit
+from sim.cycle.jit import jit, part
 from sim.cycle.outputs import writes_bank
 from sim.cycle.slots import complete, rest, wake
 from sim.cycle.state import BURSTS, JOBS, LOAD, NEVER, READS_UNIT
@@ -120,7 +120,7 @@ def unpack(m: Any, commands: Any, order: Any, times: Any, until: int, t: int) ->
             return NEVER
 
 
-@jit
+@part
 def _move(m: Any, commands: Any, once: bool, until: int, t: int) -> tuple[int, bool, bool, bool]:
     """Move beats and words from cycle t on, with all that moves in local variables.
 
@@ -213,7 +213,7 @@ _Row = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]
 of the hardware."""
 
 
-@jit
+@part
 def _walk(row: _Row, walker: _Walker) -> tuple[_Walker, _Word, bool]:
     """The walker's next word; returns the walker behind it, the word, and whether it ends a row."""
     position, pixel_position, address, pixel_address, front, words, size, pixels = walker
@@ -251,7 +251,7 @@ def _walk(row: _Row, walker: _Walker) -> tuple[_Walker, _Word, bool]:
     return walker, (needed, ended, word_address, last, hold), ended >= 0
 
 
-@jit
+@part
 def _read_row(load: Any, h: Any, commands: Any) -> _Row:
     c = commands[load.command]
     last_row = 1 if load.rows_left == 1 else 0
@@ -271,7 +271,7 @@ def _read_row(load: Any, h: Any, commands: Any) -> _Row:
     )
 
 
-@jit
+@part
 def _read_walker(load: Any) -> _Walker:
     return (
         load.position,
@@ -285,29 +285,29 @@ def _read_walker(load: Any) -> _Walker:
     )
 
 
-@jit
+@part
 def _write_walker(load: Any, walker: _Walker) -> None:
     load.position, load.pixel_position, load.address, load.pixel_address = walker[:4]
     load.front, load.words_left, load.bytes_left, load.pixels_left = walker[4:]
 
 
-@jit
+@part
 def _read_word(load: Any) -> _Word:
     needed, row_end, address = load.word_needed, load.word_row_end, load.word_address
     return needed, row_end, address, load.word_last, load.word_hold
 
 
-@jit
+@part
 def _write_word(load: Any, word: _Word) -> None:
     load.word_needed, load.word_row_end, load.word_address = word[:3]
     load.word_last, load.word_hold = word[3:]
 
 
-@jit
+@part
 def _read_held(load: Any) -> _Held:
     return load.held_needed, load.held_row_end, load.held_address, load.held_last
 
 
-@jit
+@part
 def _write_held(load: Any, held: _Held) -> None:
     load.held_needed, load.held_row_end, load.held_address, load.held_last = held
