@@ -1,19 +1,19 @@
 """What becomes of one file: what TFLM says, what every backend says, and where its MACs ran."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import Any
 
 from npu.errors import GoldenError
 from npu.golden import compare, run_golden
+from npu.inference import infer
 from npu.inputs import load_inputs
 from npu.model.graph import Graph
 from npu.model.tflite_reader import read_model_bytes
 from npu.offload.backends import BackendName
-from npu.offload.reference_backend import run_on_reference
 from npu.offload.result import RunResult
-from npu.offload.runner import run_network
 from rtl.config import PRESETS
 from rtl.errors import NpuError
 
@@ -29,9 +29,9 @@ class Verdict:
     ----------
     golden : what TFLM refuses it with; empty when it runs.
     failures : what went wrong here, by backend and configuration; empty when all are bit-exact.
-    macs, npu_macs : useful MACs, and those on `npu256`.
-    cycles : of `npu256`, None without any operator on the NPU.
-    cpu_macs : MACs on the CPU of `npu256` by the reason for it.
+    macs, npu_macs : useful MACs, and those on the last of `CONFIGURATIONS`.
+    cycles : there, None without any operator on the NPU.
+    cpu_macs : MACs on its CPU by the reason for it.
     """
 
     golden: str = ""
@@ -51,10 +51,10 @@ class Verdict:
         return asdict(self)
 
 
-def judge(model: bytes, configurations: Iterable[str] = CONFIGURATIONS) -> Verdict:
+def judge(model: bytes) -> Verdict:
     """Run `model` in TFLM and, where TFLM runs it, on every backend and configuration."""
     try:
-        graph = read_model_bytes(model)
+        graph = read_model_bytes(model, "converted")
         inputs = load_inputs([], graph)
     except NpuError as error:
         return Verdict(golden=_refusal(model), failures={"reading": str(error)})
@@ -65,7 +65,7 @@ def judge(model: bytes, configurations: Iterable[str] = CONFIGURATIONS) -> Verdi
     failures: dict[str, str] = {}
     runs: dict[str, RunResult] = {}
 
-    def attempt(name: str, run: Any) -> None:
+    def attempt(name: str, run: Callable[[], RunResult]) -> None:
         try:
             runs[name] = result = run()
             found = compare(graph, expected, {**result.values, **result.outputs})
@@ -74,17 +74,17 @@ def judge(model: bytes, configurations: Iterable[str] = CONFIGURATIONS) -> Verdi
         except NpuError as error:
             failures[name] = str(error)
 
-    attempt("reference", lambda: run_on_reference(graph, inputs))
-    for name in configurations:
+    attempt("reference", partial(_run, graph, inputs, "reference", CONFIGURATIONS[0]))
+    for name in CONFIGURATIONS:
         for backend in SIMULATED:
-            attempt(f"{backend} {name}", lambda b=backend, n=name: _simulated(graph, inputs, b, n))
-    return _verdict(failures, runs.get(f"cycle {name}"))
+            attempt(f"{backend} {name}", partial(_run, graph, inputs, backend, name))
+    return _verdict(failures, runs.get(f"cycle {CONFIGURATIONS[-1]}"))
 
 
-def _simulated(
+def _run(
     graph: Graph, inputs: Mapping[int, Any], backend: BackendName, configuration: str
 ) -> RunResult:
-    return run_network(
+    return infer(
         graph,
         inputs,
         config=PRESETS[configuration],
