@@ -62,3 +62,37 @@ def test_fields_are_where_the_table_says(opcode: Opcode) -> None:
         expected = [mask if i == beat else 0 for i in range(len(changed))]
         assert [int(word) for word in changed] == expected, name
         assert last < BEAT_BITS
+
+
+CONTRIBUTING = (docs.ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+CHANGES = [
+    [cell.strip() for cell in line.strip("| ").split(" | ")]
+    for line in CONTRIBUTING.partition("I want to add | go to |")[2].splitlines()
+    if line.startswith(("| a ", "| an "))
+]
+
+
+@pytest.mark.quick
+def test_newcomers_are_told_of_ten_changes() -> None:
+    assert len(CHANGES) == 10
+    assert all(re.search(r"`[a-z]+/", where) for _, where in CHANGES)
+
+
+@pytest.mark.quick
+@pytest.mark.parametrize(("change", "where"), CHANGES)
+def test_newcomers_are_sent_to_what_exists(change: str, where: str) -> None:
+    """Paths in backticks, and in brackets behind them what the file is to define or use."""
+    for path, named in re.findall(r"`([\w./]+/[\w./]*)`(?: \(((?:`\w+`,? ?)+)\))?", where):
+        target = docs.ROOT / path
+        assert target.is_dir() if path.endswith("/") else target.is_file(), f"{change}: {path}"
+        for name in re.findall(r"\w+", named):
+            assert re.search(rf"\b{name}\b", target.read_text(encoding="utf-8")), f"{path}: {name}"
+
+
+@pytest.mark.quick
+@pytest.mark.parametrize("document", ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"])
+def test_links_lead_somewhere(document: str) -> None:
+    text = (docs.ROOT / document).read_text(encoding="utf-8")
+    targets = re.findall(r"\]\((?!https?://)([^)#]+)", text)
+    assert targets
+    assert [target for target in targets if not (docs.ROOT / target).exists()] == []
