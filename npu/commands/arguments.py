@@ -21,6 +21,12 @@ ConfigOption = Annotated[
 ]
 DEFAULT_CONFIG = DEFAULT_PRESET
 ClockOption = Annotated[
-    float, typer.Option(min=0.001, help="The clock that turns cycles into milliseconds.")
+    float | None,
+    typer.Option(
+        min=0.001,
+        metavar="MHZ",
+        help="The clock that turns cycles into milliseconds. Default: what place and route reached "
+        "for a preset, as far as that ships (`npu synth`), else 100.",
+        show_default=False,
+    ),
 ]
-DEFAULT_CLOCK_MHZ = 100.0

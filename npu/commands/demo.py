@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from npu.commands.arguments import DEFAULT_CLOCK_MHZ, DEFAULT_CONFIG, ClockOption, ConfigOption
+from npu.commands.arguments import DEFAULT_CONFIG, ClockOption, ConfigOption
 from npu.commands.progress import progress_bar, step_log
 from npu.offload.backends import SimulatorName
 
@@ -42,7 +42,7 @@ def demo(
     images: Annotated[
         int, typer.Option(min=1, max=SHIPPED_IMAGES, help="How many of the shipped images to run.")
     ] = SHIPPED_IMAGES,
-    clock_mhz: ClockOption = DEFAULT_CLOCK_MHZ,
+    clock_mhz: ClockOption = None,
 ) -> None:
     """Run the shipped network on real images and compare every tensor with TFLM.
 
@@ -57,6 +57,7 @@ def demo(
         print_line,
         totals_line,
     )
+    from npu.synth.clocks import chosen_clock
     from rtl.config import load_config
 
     hardware = load_config(config)
@@ -72,16 +73,17 @@ def demo(
     inferences = _run(graph, model.read_bytes(), hardware, backend, images)
 
     first = inferences[0].result
-    setting = f"{config}, backend {backend}, one image"
+    clock = chosen_clock(clock_mhz, hardware)
+    setting = f"{config}, backend {backend}, one image, clock {clock.origin}"
     table = layer_table(first, hardware.macs_per_cycle, hardware.bus_bytes, console.width)
     console.print(table)
     print_line(
         console,
         totals_line(
-            first, macs_per_cycle=hardware.macs_per_cycle, clock_mhz=clock_mhz, setting=setting
+            first, macs_per_cycle=hardware.macs_per_cycle, clock_mhz=clock.mhz, setting=setting
         ),
     )
-    console.print(image_table(inferences, class_names, clock_mhz))
+    console.print(image_table(inferences, class_names, clock.mhz))
     right = sum(i.predicted == i.label for i in inferences)
     print_line(console, f"predicted as labelled: {right} of {len(inferences)} images")
     total = sum_comparisons([i.comparison for i in inferences])

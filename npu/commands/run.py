@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from npu.commands.arguments import (
-    DEFAULT_CLOCK_MHZ,
     DEFAULT_CONFIG,
     ClockOption,
     ConfigOption,
@@ -96,7 +95,7 @@ def run(
     trace: TraceOption = None,
     waves: WavesOption = None,
     waves_window: WindowOption = DEFAULT_WINDOW,
-    clock_mhz: ClockOption = DEFAULT_CLOCK_MHZ,
+    clock_mhz: ClockOption = None,
     latency: LatencyOption = 20,
     stall_probability: StallOption = 0.0,
     stall_seed: SeedOption = 0,
@@ -108,11 +107,13 @@ def run(
     from npu.model.tflite_reader import read_model
     from npu.report.record import STDOUT, run_record, write_json
     from npu.report.tables import make_console, print_comparison, print_run
+    from npu.synth.clocks import chosen_clock
     from rtl.config import load_config
     from sim.memory import MemoryConfig
 
     recorded = check_files(backend, json, trace, waves, waves_window)
     hardware = load_config(config)
+    clock = chosen_clock(clock_mhz, hardware)
     memory = MemoryConfig(
         latency_cycles=latency, stall_probability=stall_probability, stall_seed=stall_seed
     )
@@ -140,8 +141,8 @@ def run(
         result,
         macs_per_cycle=hardware.macs_per_cycle,
         bus_bytes=hardware.bus_bytes,
-        clock_mhz=clock_mhz,
-        setting=_setting(config, backend, latency, stall_probability),
+        clock_mhz=clock.mhz,
+        setting=_setting(config, backend, latency, stall_probability, clock.origin),
     )
     if comparison is not None:
         print_comparison(console, comparison)
@@ -230,10 +231,12 @@ def _execute(
         )
 
 
-def _setting(config: str, backend: BackendName, latency: int, stall_probability: float) -> str:
+def _setting(
+    config: str, backend: BackendName, latency: int, stall_probability: float, clock: str
+) -> str:
     if backend == "reference":
         return "backend reference: no NPU is simulated"
     if backend == "functional":
         return f"{config}, backend functional: the command stream, without time"
     stalls = f", stalls {stall_probability:g}" if stall_probability else ""
-    return f"{config}, backend {backend}, memory latency {latency} cycles{stalls}"
+    return f"{config}, backend {backend}, memory latency {latency} cycles{stalls}, clock {clock}"

@@ -17,24 +17,37 @@ class Clock:
 
     Attributes
     ----------
-    mhz : the clock. target : what was routed for, None when the clock is assumed.
+    mhz : the clock. target : what was routed for, None when nothing was.
     stale : whether the RTL has changed since it was measured.
+    given : whether the user wants it so.
     """
 
     mhz: float
     target: str | None = None
     stale: bool = False
+    given: bool = False
 
     @property
     def measured(self) -> bool:
         """Whether place and route reached it."""
         return self.target is not None
 
+    @property
+    def origin(self) -> str:
+        """Where it comes from, to be said beside it."""
+        if self.target is not None:
+            older = ", of an older RTL" if self.stale else ""
+            return f"measured on {self.target} -{SPEED_GRADE}{older}"
+        return "as given" if self.given else "assumed"
+
     def __str__(self) -> str:
-        if self.target is None:
-            return f"{self.mhz:g} MHz, assumed"
-        older = ", of an older RTL" if self.stale else ""
-        return f"{self.mhz:.1f} MHz, measured on {self.target} -{SPEED_GRADE}{older}"
+        digits = f"{self.mhz:.1f}" if self.measured else f"{self.mhz:g}"
+        return f"{digits} MHz, {self.origin}"
+
+
+def chosen_clock(given_mhz: float | None, config: NpuConfig) -> Clock:
+    """The clock that the user gave, or else that of the configuration."""
+    return npu_clock(config) if given_mhz is None else Clock(given_mhz, given=True)
 
 
 def npu_clock(config: NpuConfig) -> Clock:

@@ -58,19 +58,43 @@ def npu_design(config: NpuConfig, name: str) -> Design:
 
 @cache
 def rtl_digest() -> str:
-    """A hash of the package `rtl`, comments and docstrings left out: what a result is a result of.
+    """A hash of what the Verilog is made by, comments and docstrings left out: what a result is of.
 
-    Two digests may stand for the same Verilog, one digest never for two.
+    It covers `rtl.verilog` and all of the package that this imports. Two digests may stand for the
+    same Verilog, one digest never for two.
     """
     root = Path(rtl.__file__).parent
-    digest = hashlib.sha256()
-    for path in sorted(root.rglob("*.py")):
-        tree = ast.parse(path.read_bytes())
+    waiting, trees = ["rtl.verilog"], {}
+    while waiting:
+        name = waiting.pop()
+        path = _module_path(root, name)
+        if name in trees or path is None:
+            continue
+        trees[name] = tree = ast.parse(path.read_bytes())
         for node in ast.walk(tree):
-            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            if isinstance(node, ast.ImportFrom) and node.module is not None:
+                # `from rtl import x` may name a module
+                waiting += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
+            elif isinstance(node, ast.Import):
+                waiting += [alias.name for alias in node.names]
+            elif isinstance(
+                node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+            ):
                 _drop_docstrings(node.body)
-        digest.update(f"{path.relative_to(root)}\n{ast.dump(tree)}\n".encode())
+    digest = hashlib.sha256()
+    for name, tree in sorted(trees.items()):
+        digest.update(f"{name}\n{ast.dump(tree)}\n".encode())
     return digest.hexdigest()[:24]
+
+
+def _module_path(root: Path, name: str) -> Path | None:
+    """File of a module of the package `rtl`, None for others and for what is no module."""
+    package, *rooms = name.split(".")
+    if package != rtl.__name__:
+        return None
+    folder = root.joinpath(*rooms)
+    candidates = (folder / "__init__.py", folder.with_suffix(".py"))
+    return next((path for path in candidates if path.is_file()), None)
 
 
 def _drop_docstrings(body: list[ast.stmt]) -> None:

@@ -43,6 +43,8 @@ class ToolFailedError(Exception):
     @property
     def reason(self) -> str:
         """The first line that says what went wrong, without its mark; else the last one."""
+        if self.code == -signal.SIGKILL:
+            return "its process was killed (out of memory?)"
         said = [line for line in self.lines if line.strip()]
         marked = [line for line in said if _ERROR.match(line)]
         return _ERROR.sub("", (marked or said[-1:] or [str(self)])[0]).strip()

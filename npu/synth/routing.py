@@ -166,7 +166,7 @@ def _route(
             try:
                 tools.run(job, folder, lambda line: _tell(listener, step, line))
             except ToolFailedError as error:
-                raise _failure(step, error) from None
+                raise routing_failure(step, error) from None
             report = json.loads((folder / _REPORT).read_text(encoding="utf-8"))
         path = critical_path(report, *netlist.get())
         clocks = [clock["achieved"] for clock in report["fmax"].values()]
@@ -202,7 +202,8 @@ def driven_nets(netlist: Mapping[str, Any]) -> dict[str, str]:
     return found
 
 
-def _failure(step: str, error: ToolFailedError) -> RoutingError | DoesNotFitError:
+def routing_failure(step: str, error: ToolFailedError) -> RoutingError | DoesNotFitError:
+    """What to say of a router that gave up: whether the part is too small, or anything else."""
     reason = error.reason
     if _TOO_LARGE.search(reason):
         return DoesNotFitError(f"{step}: no room on the part: {reason}")

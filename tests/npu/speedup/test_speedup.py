@@ -22,7 +22,6 @@ from npu.speedup.report import print_speedup, speedup_record
 from npu.speedup.rungs import CPU_RUNGS, NPU_RUNG, RUNGS
 from npu.speedup.store import Measurement, find, keep, measurement_key, ship
 from rtl.config import PRESETS
-from sim.cache import cache_folder
 from sim.soc.build import hardware_sources
 from sim.soc.cores import CORES
 from sim.soc.memory_map import ExitCode
@@ -157,7 +156,9 @@ def test_wait_states_cost_everyone(model: Path) -> None:
 
 
 @needs_soc
-def test_wrong_outputs_are_refused(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_wrong_outputs_are_refused(
+    model: Path, results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def wrong(graph: Any, inputs: Any) -> Any:
         values = run_reference(graph, inputs)
         values[graph.outputs[0]] = values[graph.outputs[0]] ^ np.int8(1)
@@ -168,7 +169,7 @@ def test_wrong_outputs_are_refused(model: Path, monkeypatch: pytest.MonkeyPatch)
     message = r"reference on VexRiscv: output '\w+' differs from the reference kernels in 5 of 5"
     with pytest.raises(SpeedupError, match=message):
         measure_all(graph, load_inputs([], graph), Setting(CONFIG))
-    assert not list(cache_folder().glob("**/*.json"))
+    assert not list(results.glob("**/*.json"))
 
 
 def test_what_the_kernels_refuse_is_refused_before_anything_is_built(
@@ -209,14 +210,20 @@ def test_firmware_that_stops(model: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
 @needs_soc
 def test_regenerate_writes_what_ships(
-    model: Path, config: Path, request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]
+    model: Path,
+    config: Path,
+    results: Path,
+    request: pytest.FixtureRequest,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert regenerate.main([str(model), "--config", str(config)]) == 0
     (path,) = store.SHIPPED.glob("*.json")
     assert path.stem == "classifier"
     assert len(json.loads(path.read_text())) == len(RUNGS)
     # the user's cache is not needed any more
-    for own in cache_folder().glob("**/*.json"):
+    kept = list(results.glob("**/*.json"))
+    assert kept
+    for own in kept:
         own.unlink()
     request.getfixturevalue("no_tools")
     graph = read_model(model)

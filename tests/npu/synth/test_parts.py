@@ -6,12 +6,14 @@ from typing import Any
 import pytest
 
 from npu.synth.blocks import Block, block_tree, module_cells, routable_units
-from npu.synth.errors import SynthesisError
+from npu.synth.errors import DoesNotFitError, RoutingError, SynthesisError
 from npu.synth.flow import Request
 from npu.synth.labels import label_cells
 from npu.synth.liberty import read_liberty
 from npu.synth.paths import Segment, critical_path
+from npu.synth.process import ToolFailedError
 from npu.synth.resources import MACRO_BITS, NAND2, figures, unmapped
+from npu.synth.routing import routing_failure
 from npu.synth.targets import TARGETS, Family, find_target
 from tests.npu.synth.tiny import LIBERTY
 
@@ -212,3 +214,17 @@ def test_the_critical_path_by_block() -> None:
     assert path.by_block() == {"producer": 3.75, "consumer": 1.25}
     assert type(path).from_dict(path.to_dict()) == path
     assert critical_path({"critical_paths": report["critical_paths"][:1]}, labels, {}) is None
+
+
+def test_why_a_router_gave_up() -> None:
+    lines = [
+        "Info: Placing",
+        "ERROR: Unable to place cell 'a.b', no BELs remaining to implement cell type 'MULT18X18D'",
+        "0 warnings, 1 error",
+    ]
+    failure = routing_failure("npu64, seed 2", ToolFailedError(1, lines))
+    assert isinstance(failure, DoesNotFitError)
+    assert str(failure).startswith("npu64, seed 2: no room on the part: Unable to place cell 'a.b'")
+    failure = routing_failure("npu64, seed 2", ToolFailedError(1, ["ERROR: failed to route"]))
+    assert isinstance(failure, RoutingError)
+    assert str(failure) == "npu64, seed 2: the router failed: failed to route"

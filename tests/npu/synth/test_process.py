@@ -56,7 +56,11 @@ def test_a_failure_says_why(tool: Callable[[str], None], tmp_path: Path) -> None
     assert caught.value.code == 3
     assert caught.value.reason == "no room"
     assert ToolFailedError(1, ["", "last words", ""]).reason == "last words"
-    assert ToolFailedError(-9, []).reason == "exit code -9"
+    assert ToolFailedError(-9, ["1. Executing"]).reason == "its process was killed (out of memory?)"
+    assert ToolFailedError(4, []).reason == "exit code 4"
+    # yosys passes on what abc says, and then fails for want of its output
+    lines = ["ABC: Error: no library", "ERROR: Can't open ABC output file"]
+    assert ToolFailedError(1, lines).reason == "no library"
 
 
 def test_one_failure_ends_the_others(tool: Callable[[str], None], tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from npu.speedup.rungs import RUNGS
 from npu.speedup.store import Measurement
 from npu.synth import clocks, shipped
 from npu.synth.blocks import Block
-from npu.synth.clocks import ASSUMED_MHZ, core_clock, npu_clock
+from npu.synth.clocks import ASSUMED_MHZ, chosen_clock, core_clock, npu_clock
 from npu.synth.cores import core_design, find_core
 from npu.synth.design import rtl_digest
 from npu.synth.errors import SynthesisError
@@ -113,6 +113,8 @@ def test_clocks(table: Shipped) -> None:
     assert (other.mhz, other.measured) == (ASSUMED_MHZ, False)
     assert str(other) == "100 MHz, assumed"
     assert core_clock("vexriscv", "ecp5-45k") is None
+    assert str(chosen_clock(62.5, PRESETS["npu64"])) == "62.5 MHz, as given"
+    assert chosen_clock(None, PRESETS["npu64"]) == clock
 
 
 def test_speedup_at_each_ones_own_clock(table: Shipped) -> None:
