@@ -63,20 +63,25 @@ class PixelAccumulators(wiring.Component):
 
             term = Signal(signed(32), name=f"term{c}")
             old = Signal(signed(32), name=f"old{c}")
-            new = Signal(signed(32), name=f"new{c}")
+            base = Signal(signed(32), name=f"base{c}")
+            less = Signal(name=f"less{c}")
+            # a maximum is of int8 values; it replaces the old one or is not written
+            replaces = self.first | self.is_max
+            column = self.columns[c]
             m.d.comb += [
                 current.addr.eq(self.slot),
-                term.eq(Mux(self.is_conv, self.sums[c % config.channels], self.columns[c])),
+                term.eq(Mux(self.is_conv, self.sums[c % config.channels], column)),
                 old.eq(current.data.as_signed()),
-                new.eq(term),
+                base.eq(Mux(replaces, 0, old)),
+                less.eq(column[:8].as_signed() <= old[:8].as_signed()),
                 write.addr.eq(self.slot),
-                write.data.eq(new),
-                write.en.eq(self.enables[c // config.channels]),
+                write.data.eq(base + term),
+                write.en.eq(
+                    self.enables[c // config.channels] & ~(self.is_max & ~self.first & less)
+                ),
                 drained.addr.eq(self.read_slot),
                 self.values[c].eq(drained.data),
             ]
-            with m.If(~self.first):
-                m.d.comb += new.eq(Mux(self.is_max, Mux(old > term, old, term), old + term))
         return m
 
 
@@ -88,16 +93,16 @@ class Accumulators(wiring.Component):
     the old value.
 
     Latency: an update is visible to reads of the following cycle; reads are combinational.
-    Throughput: one update and one read of Q pixels per cycle.
+    Throughput: one update and one read of R values per cycle.
 
     Parameters
     ----------
-    config : sets P, K, C, D and Q.
+    config : sets P, K, C, D and R.
 
     Members
     -------
     valid, tag, sums, columns : result of the grid.
-    read_slot, read_pixels : which slot, and which group of Q pixels. values : int32 [Q * C].
+    read_slot, choice : which slot, and which R of its P * C values. values : int32 [R].
     """
 
     valid: Signal
@@ -105,7 +110,7 @@ class Accumulators(wiring.Component):
     sums: list[Signal]
     columns: list[Signal]
     read_slot: Signal
-    read_pixels: Signal
+    choice: Signal
     values: list[Signal]
 
     def __init__(self, config: NpuConfig) -> None:
@@ -118,8 +123,8 @@ class Accumulators(wiring.Component):
                 "sums": In(signed(sum_bits(config))).array(p * k),
                 "columns": In(signed(column_bits(config))).array(p * c),
                 "read_slot": In(range(2 * config.block_words)),
-                "read_pixels": In(range(max(config.pixels // config.requant_words, 2))),
-                "values": Out(signed(32)).array(config.requant_words * c),
+                "choice": In(range(max(config.output_choices, 2))),
+                "values": Out(signed(32)).array(config.requant_lanes),
             }
         )
 
@@ -150,8 +155,7 @@ class Accumulators(wiring.Component):
             for c in range(config.lanes):
                 m.d.comb += pixel.columns[c].eq(self.columns[p * config.lanes + c])
 
-        for q in range(config.requant_words):
-            for c in range(config.lanes):
-                choices = Array(reads[p][c] for p in range(q, config.pixels, config.requant_words))
-                m.d.comb += self.values[q * config.lanes + c].eq(choices[self.read_pixels])
+        flat = [value for values in reads for value in values]
+        for i in range(config.requant_lanes):
+            m.d.comb += self.values[i].eq(Array(flat[i :: config.requant_lanes])[self.choice])
         return m

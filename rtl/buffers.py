@@ -1,6 +1,6 @@
 """On-chip memories that the load engine fills and the grid and the output stage read."""
 
-from amaranth.hdl import Cat, Module, Signal, signed, unsigned
+from amaranth.hdl import Array, C, Cat, Module, Signal, signed, unsigned
 from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -60,14 +60,15 @@ class WeightBuffer(wiring.Component):
 
 
 class ParameterRead(wiring.Signature):
-    """A block's parameters per channel, as they leave the buffer."""
+    """Parameters of as many channels as are requantized at once, as they leave the buffer."""
 
     def __init__(self, config: NpuConfig) -> None:
+        channels = config.parameter_lanes
         super().__init__(
             {
-                "biases": Out(signed(32)).array(config.lanes),
-                "multipliers": Out(32).array(config.lanes),
-                "shifts": Out(signed(8)).array(config.lanes),
+                "biases": Out(signed(32)).array(channels),
+                "multipliers": Out(32).array(channels),
+                "shifts": Out(signed(8)).array(channels),
             }
         )
 
@@ -75,19 +76,24 @@ class ParameterRead(wiring.Signature):
 class ParameterBuffer(wiring.Component):
     """Bias, multiplier and shift in blocks of C channels: one memory per byte plane.
 
-    Latency: `block` one cycle after `address` with `enable`. Throughput: a block read and a
-    plane written per cycle.
+    Where fewer than C channels are read at once, a block takes a row for each part of them. A byte
+    plane arrives for all C channels; so that no memory is written twice in a cycle, the planes of
+    part h are in the memories after theirs, by h.
+
+    Latency: `channels` one cycle after `address` with `enable`. Throughput: a part of a block read
+    and a plane written per cycle.
 
     Members
     -------
-    write : byte planes from the load engine. enable, address : read request.
-    block : the block's parameters.
+    write : byte planes from the load engine. enable, address, part : read request.
+    channels : the parameters of a part.
     """
 
     write: wiring.PureInterface
     enable: Signal
     address: Signal
-    block: wiring.PureInterface
+    part: Signal
+    channels: wiring.PureInterface
 
     def __init__(self, config: NpuConfig) -> None:
         self.config = config
@@ -96,56 +102,74 @@ class ParameterBuffer(wiring.Component):
                 "write": In(ParameterWrite(config)),
                 "enable": In(1),
                 "address": In(14),
-                "block": Out(ParameterRead(config)),
+                "part": In(range(max(config.requant_parts, 2))),
+                "channels": Out(ParameterRead(config)),
             }
         )
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        lanes = self.config.lanes
-        planes = []
-        for plane in range(PARAMETER_BYTES):
+        config = self.config
+        parts = config.requant_parts
+        width = config.parameter_lanes * 8
+        part_bits = (parts - 1).bit_length()
+        part = Signal.like(self.part, name="part_read", reset_less=True)
+        with m.If(self.enable):
+            m.d.sync += part.eq(self.part)
+
+        rows = []
+        for number in range(PARAMETER_BYTES):
             ram = memory.Memory(
-                shape=unsigned(lanes * 8), depth=self.config.parameter_blocks, init=[]
+                shape=unsigned(width), depth=config.parameter_blocks * parts, init=[]
             )
-            m.submodules[f"plane{plane}"] = ram
+            m.submodules[f"plane{number}"] = ram
             read = ram.read_port()
             write = ram.write_port()
-            planes.append(read.data)
+            rows.append(read.data)
             m.d.comb += [
-                read.addr.eq(self.address),
+                read.addr.eq(Cat(self.part[:part_bits], self.address)),
                 read.en.eq(self.enable),
-                write.addr.eq(self.write.block),
-                write.data.eq(self.write.data),
-                write.en.eq(self.write.valid & (self.write.plane == plane)),
             ]
-        for c in range(lanes):
+            for h in range(parts):
+                with m.If(self.write.plane == (number - h) % PARAMETER_BYTES):
+                    m.d.comb += [
+                        write.addr.eq(Cat(C(h, part_bits), self.write.block)),
+                        write.data.eq(self.write.data.word_select(h, width)),
+                        write.en.eq(self.write.valid),
+                    ]
+        planes = []
+        for number in range(PARAMETER_BYTES):
+            plane = Signal(width, name=f"read{number}")
+            moved = [rows[(number + h) % PARAMETER_BYTES] for h in range(parts)]
+            m.d.comb += plane.eq(Array(moved)[part] if parts > 1 else moved[0])
+            planes.append(plane)
+        for c in range(config.parameter_lanes):
             channel = [plane.word_select(c, 8) for plane in planes]
             m.d.comb += [
-                self.block.biases[c].eq(Cat(channel[:4])),
-                self.block.multipliers[c].eq(Cat(channel[4:8])),
-                self.block.shifts[c].eq(channel[8]),
+                self.channels.biases[c].eq(Cat(channel[:4])),
+                self.channels.multipliers[c].eq(Cat(channel[4:8])),
+                self.channels.shifts[c].eq(channel[8]),
             ]
         return m
 
 
 class TableRead(wiring.Signature):
-    """One lookup per lane; `entries` are present in the cycle after `enable`, and stay."""
+    """R lookups at once; `entries` are present in the cycle after `enable`, and stay."""
 
     def __init__(self, config: NpuConfig) -> None:
         super().__init__(
             {
                 "enable": Out(1),
-                "indices": Out(8).array(config.lanes),
-                "entries": In(signed(8)).array(config.lanes),
+                "indices": Out(8).array(config.requant_lanes),
+                "entries": In(signed(8)).array(config.requant_lanes),
             }
         )
 
 
 class LookupTable(wiring.Component):
-    """256 entries of 8 bits that C lanes look up at once: one copy per lane, in rows of C entries.
+    """256 entries of 8 bits that R lanes look up at once: one copy per lane, in rows of C entries.
 
-    Latency: `entries` one cycle after `enable`. Throughput: C lookups and C entries written per
+    Latency: `entries` one cycle after `enable`. Throughput: R lookups and C entries written per
     cycle.
 
     Members
@@ -164,8 +188,13 @@ class LookupTable(wiring.Component):
         m = Module()
         lanes = self.config.lanes
         place_bits = (lanes - 1).bit_length()
-        for c in range(lanes):
-            ram = memory.Memory(shape=unsigned(lanes * 8), depth=self.config.table_rows, init=[])
+        for c in range(self.config.requant_lanes):
+            ram = memory.Memory(
+                shape=unsigned(lanes * 8),
+                depth=self.config.table_rows,
+                init=[],
+                attrs={"ram_style": "block"},
+            )
             m.submodules[f"lane{c}"] = ram
             read = ram.read_port()
             write = ram.write_port()

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from amaranth.hdl import Cat, Module, Mux, Signal, signed
+from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
@@ -14,9 +14,17 @@ from rtl.config import NpuConfig
 from rtl.elementwise import Elementwise
 from rtl.grid import Grid, GridMode
 from rtl.interfaces import DoneCounts, EngineStatus, ErrorReport
-from rtl.isa import ADDRESS_BITS, BEAT_BITS, COMMANDS, Engine, Function, Opcode
+from rtl.isa import (
+    ADDRESS_BITS,
+    BEAT_BITS,
+    COMMANDS,
+    MAX_LEFT_SHIFT,
+    Engine,
+    Function,
+    Opcode,
+)
 from rtl.mac_control import MacControl
-from rtl.output_stage import Drain, Requantize
+from rtl.output_stage import Drain, OutputPlace, Requantize
 from rtl.registers import ErrorCode
 from rtl.scratchpad import OutputWrite, WindowFetch
 from rtl.sequencer import Sequencer
@@ -25,7 +33,7 @@ from rtl.window import WindowQueue
 START_LATENCY = 4
 """Cycles from the start pulse to the first grid operation, besides the words of a block."""
 
-ABORT_CYCLES = 16
+ABORT_CYCLES = 20
 """Cycles after a fault until nothing of the aborted command is under way."""
 
 
@@ -51,7 +59,8 @@ class ComputeEngine(wiring.Component):
     beats, done_counts, halt, clear, status, error : as for every engine.
     fetch, output : scratchpad ports.
     weight_enable, weight_address, weight_columns : weight buffer port, data one cycle later.
-    parameter_enable, parameter_address, parameters : parameter buffer port, likewise.
+    parameter_enable, parameter_address, parameter_part, parameters : parameter buffer port,
+        likewise.
     table : lookup table port.
     mac_active, mac_wait_window, mac_wait_accumulator, output_active, fetch_active : events.
     """
@@ -73,6 +82,7 @@ class ComputeEngine(wiring.Component):
                 "weight_columns": In(config.lanes * 8).array(config.channels),
                 "parameter_enable": Out(1),
                 "parameter_address": Out(14),
+                "parameter_part": Out(range(max(config.requant_parts, 2))),
                 "parameters": In(ParameterRead(config)),
                 "table": Out(TableRead(config)),
                 "mac_active": Out(1),
@@ -99,6 +109,7 @@ class ComputeEngine(wiring.Component):
         connect(m, flipped(self.beats), slot.beats)
         connect(m, flipped(self.done_counts), slot.done)
         connect(m, sequencer.steps, windows.steps)
+        connect(m, mac.groups, drain.groups)
         connect(m, windows.fetch, flipped(self.fetch))
         connect(m, requantize.write, flipped(self.output))
         connect(m, flipped(self.parameters), requantize.parameters)
@@ -213,8 +224,6 @@ class ComputeEngine(wiring.Component):
             mac.weight_base.eq(command.weight_base),
             mac.head_valid.eq(windows.head_valid & ~is_elementwise),
             mac.head_step.eq(windows.head_step),
-            mac.take.eq(drain.take),
-            mac.take_buffer.eq(drain.take_buffer),
             mac.release.eq(drain.release),
             grid.issue.eq(mac.issue),
             grid.stride_two.eq(command.window_stride == 2),
@@ -224,14 +233,13 @@ class ComputeEngine(wiring.Component):
             accumulators.valid.eq(grid.valid),
             accumulators.tag.eq(grid.result_tag),
             accumulators.read_slot.eq(drain.slot),
-            accumulators.read_pixels.eq(drain.pixel_group),
-            drain.ready.eq(mac.ready),
-            drain.groups.eq(mac.groups),
+            accumulators.choice.eq(drain.choice),
             drain.clear.eq(drop),
             drain.block_words.eq(block_words),
             drain.plane_pitch.eq(command.ofm_plane_pitch),
             self.parameter_enable.eq(parameters_used),
             self.parameter_address.eq(drain.parameter_block),
+            self.parameter_part.eq(drain.place.part),
             elementwise.enable.eq(is_elementwise & running),
             elementwise.command.eq(pair_command),
             elementwise.both_valid.eq(windows.head_valid & windows.next_valid),
@@ -251,14 +259,10 @@ class ComputeEngine(wiring.Component):
             Signal(signed(32), name=f"value{i}", reset_less=True)
             for i in range(config.requant_lanes)
         ]
-        mask = Signal(config.requant_words)
-        address = Signal(ADDRESS_BITS)
-        last = Signal()
-        m.d.sync += [
-            mask.eq(Mux(drain.valid & ~drop, drain.mask, 0)),
-            address.eq(drain.address),
-            last.eq(drain.last & ~drop),
-        ]
+        place = Signal(OutputPlace(config))
+        m.d.sync += place.eq(drain.place)
+        with m.If(~drain.valid | drop):
+            m.d.sync += [place.mask.eq(0), place.last.eq(0)]
         with m.If(drain.valid):
             m.d.sync += _each(values, accumulators.values)
         buses = [
@@ -275,28 +279,17 @@ class ComputeEngine(wiring.Component):
         for target, source in buses:
             m.d.comb += _each(target, source)
         m.d.comb += [
-            requantize.mask.eq(mask),
-            requantize.address.eq(address),
-            requantize.last.eq(last),
-            requantize.add_valid.eq(elementwise.valid),
-            requantize.add_address.eq(elementwise.address),
-            requantize.add_last.eq(elementwise.last),
+            requantize.place.eq(place),
+            requantize.add_place.eq(elementwise.place),
             requantize.elementwise.eq(is_elementwise),
             requantize.shared_scale.eq(command.shared_scale),
             requantize.no_bias.eq(command.no_bias),
-            requantize.multiplier.eq(
-                Mux(is_elementwise, pair_command.ofm_multiplier, command.ofm_multiplier)
-            ),
-            requantize.shift.eq(Mux(is_elementwise, pair_command.ofm_shift, command.ofm_shift)),
-            requantize.zero_point.eq(
-                Mux(is_elementwise, pair_command.ofm_zero_point, command.ofm_zero_point)
-            ),
-            requantize.minimum.eq(
-                Mux(is_elementwise, pair_command.activation_min, command.activation_min)
-            ),
-            requantize.maximum.eq(
-                Mux(is_elementwise, pair_command.activation_max, command.activation_max)
-            ),
+            # in the same place in both formats
+            requantize.multiplier.eq(command.ofm_multiplier),
+            requantize.shift.eq(command.ofm_shift),
+            requantize.zero_point.eq(command.ofm_zero_point),
+            requantize.minimum.eq(command.activation_min),
+            requantize.maximum.eq(command.activation_max),
             requantize.clear.eq(drop),
             self.mac_active.eq(mac.issue),
             self.mac_wait_window.eq(running & ~is_elementwise & mac.wait_window),
@@ -313,7 +306,7 @@ class ComputeEngine(wiring.Component):
             ]
         return m
 
-    def _legal(self, m: Module, command: Any, pair_command: Any, opcode: Signal) -> Signal:
+    def _legal(self, m: Module, command: Any, pair_command: Any, opcode: Signal) -> Value:
         """Whether this hardware supports the fields; the dispatcher checked reserved bits."""
         config = self.config
         part_bits = (config.groups_per_word - 1).bit_length()
@@ -339,8 +332,10 @@ class ComputeEngine(wiring.Component):
             command.depth <= config.accumulator_depth,
             command.depth[:part_bits] == 0,
         ]
+        shifts: Value = (command.ofm_shift >= -31) & (command.ofm_shift <= MAX_LEFT_SHIFT)
         one_word = [command.depth == config.groups_per_word, command.channel_steps == 1]
         legal = Signal()
+        result: Value = legal & shifts
         with m.Switch(opcode):
             with m.Case(Opcode.ELEMENTWISE):
                 m.d.comb += legal.eq(
@@ -350,4 +345,4 @@ class ComputeEngine(wiring.Component):
                 m.d.comb += legal.eq(Cat(grid_rules).all())
             with m.Default():
                 m.d.comb += legal.eq(Cat(grid_rules, one_word).all())
-        return legal
+        return result

@@ -25,12 +25,8 @@ TABLE_ENTRIES = 256
 ROUNDINGS = ("double", "single", "half_up")
 """How the requantizer may round, see `rtl/ARCHITECTURE.md`."""
 
-CONFIG_FORMAT = 2
+CONFIG_FORMAT = 3
 """Version of command encoding and parameter meaning; part of the configuration id."""
-
-
-def _is_power_of_two(value: int) -> bool:
-    return value > 0 and value & (value - 1) == 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +39,8 @@ class NpuConfig:
     channels : output channels computed at once, K; in depthwise mode, kernel taps at once.
     lanes : input channels reduced at once, C; also the bytes of a scratchpad word.
     accumulator_depth : groups of K output channels accumulated per activation fetch, D.
-    requant_lanes : outputs requantized per cycle, R (a multiple of `lanes`).
+    requant_lanes : outputs requantized, and elements of an elementwise command taken, per cycle, R:
+        `lanes` times or divided by a power of two.
     scratchpad_kib : activation memory, KiB.
     weight_buffer_kib : weight memory, KiB.
     parameter_channels : output channels whose bias, multiplier and shift fit on chip.
@@ -98,11 +95,12 @@ class NpuConfig:
                 f"accumulator_depth must be a multiple of lanes/channels = {self.groups_per_word}"
                 f" so that a block fills whole words, got {self.accumulator_depth}"
             )
-        words = self.requant_lanes // self.lanes
-        if self.requant_lanes % self.lanes or not _is_power_of_two(words) or words > self.pixels:
+        allowed = [self.lanes >> 2, self.lanes >> 1]
+        allowed += [self.lanes << i for i in range(self.pixels.bit_length())]
+        if self.requant_lanes not in allowed:
             raise ConfigError(
-                f"requant_lanes must be lanes ({self.lanes}) times a power of two up to pixels"
-                f" ({self.pixels}), got {self.requant_lanes}"
+                f"requant_lanes must be lanes ({self.lanes}) divided by 2 or 4, or times a power of"
+                f" two up to pixels ({self.pixels}), got {self.requant_lanes}"
             )
         if self.scratchpad_kib * 1024 % (self.banks * self.lanes):
             raise ConfigError(
@@ -153,8 +151,23 @@ class NpuConfig:
 
     @property
     def requant_words(self) -> int:
-        """Scratchpad words that the output stage produces per cycle, Q."""
-        return self.requant_lanes // self.lanes
+        """Scratchpad words that the output stage writes to per cycle, Q; at least 1."""
+        return max(1, self.requant_lanes // self.lanes)
+
+    @property
+    def requant_parts(self) -> int:
+        """Cycles that the output stage takes for one word: more than 1 only where R < C."""
+        return max(1, self.lanes // self.requant_lanes)
+
+    @property
+    def output_choices(self) -> int:
+        """How often the output stage takes values from one accumulator slot, P * C / R."""
+        return self.pixels * self.lanes // self.requant_lanes
+
+    @property
+    def parameter_lanes(self) -> int:
+        """Channels whose parameters are read at once: C, or R where that is less."""
+        return min(self.lanes, self.requant_lanes)
 
     @property
     def scratchpad_words(self) -> int:
@@ -221,9 +234,9 @@ _BASE = NpuConfig()
 
 PRESETS: dict[str, NpuConfig] = {
     "npu32": dataclasses.replace(
-        _BASE, pixels=4, channels=1, accumulator_depth=16, requant_lanes=8, scratchpad_kib=128
+        _BASE, pixels=2, channels=2, accumulator_depth=8, requant_lanes=4, scratchpad_kib=128
     ),
-    "npu64": dataclasses.replace(_BASE, pixels=2, scratchpad_kib=128),
+    "npu64": dataclasses.replace(_BASE, pixels=2, requant_lanes=8, scratchpad_kib=128),
     "npu128": dataclasses.replace(_BASE, pixels=4),
     "npu256": _BASE,
     "npu512": dataclasses.replace(_BASE, channels=8, accumulator_depth=4, weight_buffer_kib=128),

@@ -1,12 +1,15 @@
 """The multipliers: P x K x C products per cycle and the two ways of adding them up."""
 
 from collections.abc import Sequence
+from itertools import product
+from typing import Any
 
-from amaranth.hdl import Module, Mux, Signal, Value, signed
+from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, enum, wiring
 from amaranth.lib.wiring import In, Out
 
 from rtl.config import NpuConfig
+from rtl.multiplier import Multiplier
 
 
 class GridMode(enum.Enum, shape=2):
@@ -49,7 +52,10 @@ def add_tree(terms: Sequence[Value]) -> Value:
 class PixelRow(wiring.Component):
     """The K x C multipliers that work on one output pixel.
 
-    Latency: 3 cycles: operands, products, sums, each stage with an enable of its own so that
+    Column k has C multipliers. Their sum is the dot product of CONV; the sums of each K of them are
+    its lanes k*C/K and following of DEPTHWISE, so both come from the same adders.
+
+    Latency: 4 cycles: operands, products, pairs, sums, each stage with an enable of its own so that
     nothing switches in vain. Throughput: one operation per cycle.
 
     Parameters
@@ -58,20 +64,19 @@ class PixelRow(wiring.Component):
 
     Members
     -------
-    take, operands : register one activation word per column.
-    multiply, weights : multiply them with the columns' weight words.
-    add_lanes : `sums[k]` becomes the sum of column k's products.
-    add_columns, keep : `columns[c]` becomes the sum of lane c's products over the columns, or with
-        `keep` the activation of column 0.
+    take, operands, weights : register C activations and C weights per column.
+    multiply, add_pairs, add : multiply them, and add up in two steps.
+    sums[k] : the sum of column k's products. columns[c] : the sum of lane c's.
     """
+
+    LATENCY = Multiplier.LATENCY + 2
 
     take: Signal
     operands: list[Signal]
-    multiply: Signal
     weights: list[Signal]
-    add_lanes: Signal
-    add_columns: Signal
-    keep: Signal
+    multiply: Signal
+    add_pairs: Signal
+    add: Signal
     sums: list[Signal]
     columns: list[Signal]
 
@@ -82,11 +87,10 @@ class PixelRow(wiring.Component):
             {
                 "take": In(1),
                 "operands": In(c * 8).array(k),
-                "multiply": In(1),
                 "weights": In(c * 8).array(k),
-                "add_lanes": In(1),
-                "add_columns": In(1),
-                "keep": In(1),
+                "multiply": In(1),
+                "add_pairs": In(1),
+                "add": In(1),
                 "sums": Out(signed(sum_bits(config))).array(k),
                 "columns": Out(signed(column_bits(config))).array(c),
             }
@@ -94,31 +98,57 @@ class PixelRow(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        k_range, c_range = range(self.config.channels), range(self.config.lanes)
-        products: dict[tuple[int, int], Signal] = {}
-        kept: dict[int, Signal] = {}
-        for k in k_range:
-            operand = Signal(len(self.operands[k]), name=f"operand{k}", reset_less=True)
-            with m.If(self.take):
-                m.d.sync += operand.eq(self.operands[k])
-            for c in c_range:
-                activation = operand.word_select(c, 8).as_signed()
-                weight = self.weights[k].word_select(c, 8).as_signed()
-                product = Signal(signed(16), name=f"product{k}_{c}", reset_less=True)
-                products[k, c] = product
-                with m.If(self.multiply):
-                    m.d.sync += product.eq(activation * weight)
-                if k == 0:
-                    kept[c] = Signal(signed(8), name=f"kept{c}", reset_less=True)
-                    with m.If(self.multiply):
-                        m.d.sync += kept[c].eq(activation)
-            with m.If(self.add_lanes):
-                m.d.sync += self.sums[k].eq(add_tree([products[k, c] for c in c_range]))
-        for c in c_range:
-            with m.If(self.add_columns):
-                total = add_tree([products[k, c] for k in k_range])
-                m.d.sync += self.columns[c].eq(Mux(self.keep, kept[c], total))
+        taps, lanes = self.config.channels, self.config.lanes
+        for k in range(self.config.channels):
+            products: list[Value] = []
+            for i in range(lanes):
+                multiplier = Multiplier(signed(8), signed(8))
+                m.submodules[f"multiplier{k}_{i}"] = multiplier
+                m.d.comb += [
+                    multiplier.take.eq(self.take),
+                    multiplier.a.eq(self.operands[k].word_select(i, 8)),
+                    multiplier.b.eq(self.weights[k].word_select(i, 8)),
+                    multiplier.multiply.eq(self.multiply),
+                ]
+                products.append(multiplier.product)
+            # registered, or synthesis merges the whole tree into a carry-save adder twice the size
+            pairs = [
+                Signal(signed(17), name=f"pair{k}_{i}", reset_less=True) for i in range(lanes // 2)
+            ]
+            with m.If(self.add_pairs):
+                m.d.sync += [
+                    pair.eq(a + b)
+                    for pair, a, b in zip(pairs, products[::2], products[1::2], strict=True)
+                ]
+            columns = self._columns(m, k, products, pairs)
+            terms = columns if taps > 1 else pairs
+            with m.If(self.add):
+                m.d.sync += self.sums[k].eq(add_tree(terms))
+                for i, column in enumerate(columns):
+                    m.d.sync += self.columns[k * len(columns) + i].eq(column)
         return m
+
+    def _columns(
+        self, m: Module, k: int, products: list[Value], pairs: list[Signal]
+    ) -> list[Value]:
+        """The sums of each K products of column k, before the last register."""
+        taps = self.config.channels
+        if taps == 1:
+            kept = [
+                Signal(signed(16), name=f"kept{k}_{i}", reset_less=True)
+                for i in range(len(products))
+            ]
+            with m.If(self.add_pairs):
+                m.d.sync += [
+                    target.eq(product) for target, product in zip(kept, products, strict=True)
+                ]
+            return list(kept)
+        columns: list[Value] = []
+        for i in range(0, len(pairs), taps // 2):
+            column = Signal(signed(column_bits(self.config)), name=f"column{k}_{i}")
+            m.d.comb += column.eq(add_tree(pairs[i : i + taps // 2]))
+            columns.append(column)
+        return columns
 
 
 def sum_bits(config: NpuConfig) -> int:
@@ -134,12 +164,13 @@ def column_bits(config: NpuConfig) -> int:
 class Grid(wiring.Component):
     """Multiply a window with a weight word: P pixel rows side by side.
 
-    CONV: `sums[p*K + k]` = sum over c of `window[p*s][c] * weight[k][c]`.
-    DEPTHWISE: `columns[p*C + c]` = sum over k of `window[p*s + k][c] * weight[k][c]`.
-    MAX_POOL: `columns[p*C + c]` = `window[p*s][c]`.
+    CONV: `sums[p*K + k]` = sum over c of `window[p*s][c] * weight[k*C + c]`.
+    DEPTHWISE: `columns[p*C + c]` = sum over k of `window[p*s + k][c] * weight[c*K + k]`.
+    MAX_POOL: `columns[p*C + c]` = `window[p*s][c]`: the weight of tap 0 counts as 1, others as 0.
 
-    Latency: 3 cycles from `issue` to `valid`: operands, products, sums. Weights are read from
-    `weight_columns`, which must arrive one cycle after `issue`. Throughput: one per cycle.
+    Latency: `LATENCY` cycles from `issue` to `valid`. Weights are read from `weight_columns`, which
+    must arrive one cycle after `issue`; then mode and stride, which are the command's, are used,
+    too. Throughput: one per cycle.
 
     Parameters
     ----------
@@ -147,12 +178,12 @@ class Grid(wiring.Component):
 
     Members
     -------
-    issue, window, stride_two, tag : operation; s is 2 when `stride_two`.
+    issue, window, tag : operation. stride_two : s is 2.
     weight_columns : the weight word, C bytes per column, one cycle after `issue`.
     valid, result_tag, sums, columns : the result.
     """
 
-    LATENCY = 3
+    LATENCY = 1 + PixelRow.LATENCY
 
     issue: Signal
     window: list[Signal]
@@ -184,38 +215,68 @@ class Grid(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         config = self.config
-        layout = GridTag(config)
-        valid = [Signal(name=f"valid{i}") for i in range(2)]
-        tags = [Signal(layout, name=f"tag{i}") for i in range(2)]
-        m.d.sync += [valid[0].eq(self.issue), valid[1].eq(valid[0]), self.valid.eq(valid[1])]
-        with m.If(self.issue):
-            m.d.sync += tags[0].eq(self.tag)
-        with m.If(valid[0]):
-            m.d.sync += tags[1].eq(tags[0])
-        with m.If(valid[1]):
-            m.d.sync += self.result_tag.eq(tags[1])
+        valids = [self.issue] + [Signal(name=f"valid{i}") for i in range(self.LATENCY)]
+        tags: list[Any] = [self.tag] + [
+            Signal(GridTag(config), name=f"tag{i}", reset_less=True) for i in range(self.LATENCY)
+        ]
+        for i in range(self.LATENCY):
+            m.d.sync += valids[i + 1].eq(valids[i])
+            with m.If(valids[i]):
+                m.d.sync += tags[i + 1].eq(tags[i])
+        m.d.comb += [self.valid.eq(valids[-1]), self.result_tag.eq(tags[-1])]
 
-        is_conv = tags[1].mode == GridMode.CONV
-        shifted = self.tag.mode == GridMode.DEPTHWISE
-        last = config.banks - 1
+        window = [
+            Signal(config.lanes * 8, name=f"held{j}", reset_less=True) for j in range(config.banks)
+        ]
+        with m.If(self.issue):
+            m.d.sync += [held.eq(word) for held, word in zip(window, self.window, strict=True)]
+        mode = tags[1].mode
+        weights = [Signal(config.lanes * 8, name=f"weights{k}") for k in range(config.channels)]
+        for k, i in product(range(config.channels), range(config.lanes)):
+            neutral = int(i % config.channels == 0)
+            m.d.comb += (
+                weights[k]
+                .word_select(i, 8)
+                .eq(
+                    Mux(
+                        mode == GridMode.MAX_POOL, neutral, self.weight_columns[k].word_select(i, 8)
+                    )
+                )
+            )
         for p in range(config.pixels):
             row = PixelRow(config)
             m.submodules[f"row{p}"] = row
             m.d.comb += [
-                row.take.eq(self.issue),
-                row.multiply.eq(valid[0]),
-                row.add_lanes.eq(valid[1] & is_conv),
-                row.add_columns.eq(valid[1] & ~is_conv),
-                row.keep.eq(tags[1].mode == GridMode.MAX_POOL),
+                row.take.eq(valids[1]),
+                row.multiply.eq(valids[2]),
+                row.add_pairs.eq(valids[3]),
+                row.add.eq(valids[4]),
             ]
             for k in range(config.channels):
-                near = Mux(shifted, self.window[min(p + k, last)], self.window[p])
-                far = Mux(shifted, self.window[min(2 * p + k, last)], self.window[2 * p])
                 m.d.comb += [
-                    row.operands[k].eq(Mux(self.stride_two, far, near)),
-                    row.weights[k].eq(self.weight_columns[k]),
+                    row.operands[k].eq(self._operands(window, mode, p, k)),
+                    row.weights[k].eq(weights[k]),
                     self.sums[p * config.channels + k].eq(row.sums[k]),
                 ]
             for c in range(config.lanes):
                 m.d.comb += self.columns[p * config.lanes + c].eq(row.columns[c])
         return m
+
+    def _operands(self, window: list[Signal], mode: Value, p: int, k: int) -> Value:
+        """The C activations of column k of pixel p."""
+        config = self.config
+        last = config.banks - 1
+        groups = config.groups_per_word
+        bytes_ = []
+        for i in range(config.lanes):
+            lane, tap = k * groups + i // config.channels, i % config.channels
+            near, far = (
+                Mux(
+                    mode == GridMode.CONV,
+                    window[base].word_select(i, 8),
+                    window[min(base + tap, last)].word_select(lane, 8),
+                )
+                for base in (p, 2 * p)
+            )
+            bytes_.append(Mux(self.stride_two, far, near))
+        return Cat(bytes_)

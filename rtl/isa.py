@@ -19,6 +19,9 @@ from numpy.typing import NDArray
 from rtl.errors import EncodingError
 
 BEAT_BITS = 64
+MAX_LEFT_SHIFT = 7
+"""Multipliers of results are below 2**7; the compiler leaves others to the CPU."""
+
 WAIT_BITS = 16
 ADDRESS_BITS = 20
 REGIONS = 8
@@ -127,7 +130,17 @@ _STORE: list[Fields] = [
     {"base": _address(), "row_pitch": _address(), "plane_pitch": _address()},
 ]
 
+_OUTPUT: Fields = {
+    "ofm_multiplier": unsigned(32),
+    "ofm_shift": signed(8),
+    "ofm_zero_point": signed(8),
+    "activation_min": signed(8),
+    "activation_max": signed(8),
+}
+"""What every compute command has in the same place, so that the hardware need not choose."""
+
 _GRID: list[Fields] = [
+    _OUTPUT,
     {"ifm_origin": _address(), "ifm_plane_pitch": _address(), "ifm_row_step": _address()},
     {
         "ifm_tap_row_step": _address(),
@@ -136,7 +149,8 @@ _GRID: list[Fields] = [
         "window_stride": unsigned(2),
         "group_pixels": unsigned(6),
         "ifm_zero_point": signed(8),
-        "activation_max": signed(8),
+        "shared_scale": unsigned(1),
+        "no_bias": unsigned(1),
     },
     {
         "ifm_height": unsigned(16),
@@ -158,41 +172,26 @@ _GRID: list[Fields] = [
         "pad_left": unsigned(8),
         "weight_base": unsigned(20),
         "parameter_base": unsigned(14),
-        "activation_min": signed(8),
     },
     {
         "ofm_base": _address(),
         "ofm_plane_pitch": _address(),
         "ofm_row_pitch": unsigned(16),
-        "ofm_zero_point": signed(8),
-    },
-    {
-        "ofm_multiplier": unsigned(32),
-        "ofm_shift": signed(8),
-        "shared_scale": unsigned(1),
-        "no_bias": unsigned(1),
     },
 ]
 
 _ELEMENTWISE: list[Fields] = [
+    _OUTPUT,
     {"ifm_base": _address(), "ifm2_base": _address(), "ofm_base": _address()},
-    {"ifm_multiplier": unsigned(32), "ifm2_multiplier": unsigned(32)},
     {
-        "ofm_multiplier": unsigned(32),
+        "operand_multiplier": unsigned(32),
+        "operand_right_shift": unsigned(5),
         "words": _address(),
-        "ifm_right_shift": unsigned(5),
-        "ifm2_right_shift": unsigned(5),
-    },
-    {
-        "ifm_zero_point": signed(8),
-        "ifm2_zero_point": signed(8),
-        "ofm_zero_point": signed(8),
-        "activation_min": signed(8),
-        "activation_max": signed(8),
-        "ofm_shift": signed(8),
         "function": unsigned(3),
         "ifm2_repeat": unsigned(1),
+        "scale_second": unsigned(1),
     },
+    {"ifm_zero_point": signed(8), "ifm2_zero_point": signed(8)},
 ]
 
 

@@ -1,11 +1,14 @@
 """Issues grid operations: one window, `depth` weight words; hands finished groups over."""
 
-from amaranth.hdl import Module, Mux, Signal
-from amaranth.lib import data, wiring
+from typing import Any
+
+from amaranth.hdl import Module, Mux, ResetInserter, Signal
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from rtl.config import NpuConfig
-from rtl.grid import GridMode, GridTag
+from rtl.fifo import StreamFifo
+from rtl.grid import Grid, GridMode, GridTag
 from rtl.isa import ADDRESS_BITS
 from rtl.output_stage import GroupLayout
 from rtl.sequencer import StepLayout
@@ -14,9 +17,10 @@ from rtl.sequencer import StepLayout
 class MacControl(wiring.Component):
     """Decide in every cycle whether the grid works, on what, and with which weight word.
 
-    A group starts when one of the two accumulator buffers is free. Each step of a CONV takes
-    `depth` cycles, of the other modes one. Two cycles after a group's last operation was issued its
-    buffer is announced to the drain, which finds the accumulators updated when it reads them.
+    A group takes the accumulator slots after those of the one before: a buffer of `block_words`,
+    or in the modes that need one word just that. It starts when they are free: there are two
+    buffers. Each step of a CONV takes `depth` cycles, of the other modes one. Finished groups are
+    queued for the drain, which finds the accumulators updated when it reads them.
 
     Parameters
     ----------
@@ -28,7 +32,7 @@ class MacControl(wiring.Component):
     mode, depth, weight_base : of the command.
     head_valid, head_step : the oldest window. pop : it is used up in this cycle.
     issue, tag, weight_address : the grid operation of this cycle.
-    ready, groups : finished groups per buffer, for the drain. take, take_buffer, release : from it.
+    groups : finished groups, in order. release : the drain has read the oldest one's accumulators.
     wait_window, wait_accumulator : why the grid does not work (a command is running).
     out_of_range : the weight word issued in this cycle lies beyond the buffer.
     """
@@ -48,10 +52,7 @@ class MacControl(wiring.Component):
                 "issue": Out(1),
                 "tag": Out(GridTag(config)),
                 "weight_address": Out(ADDRESS_BITS),
-                "ready": Out(2),
-                "groups": Out(data.ArrayLayout(GroupLayout(config), 2)),
-                "take": In(1),
-                "take_buffer": In(1),
+                "groups": Out(stream.Signature(GroupLayout(config))),
                 "release": In(1),
                 "wait_window": Out(1),
                 "wait_accumulator": Out(1),
@@ -63,18 +64,23 @@ class MacControl(wiring.Component):
         m = Module()
         config = self.config
         step = self.head_step
-        pending = Signal(2)
-        buffer = Signal()
+        slots = 2 * config.block_words
+        groups: Any = StreamFifo(GroupLayout(config), 1 << (slots - 1).bit_length())
+        m.submodules.groups = ResetInserter(self.clear)(groups)
+        pending = Signal(range(slots + 1))
+        slot = Signal(range(slots))
         index = Signal(6)
         block_base = Signal(ADDRESS_BITS)
         is_conv = Signal()
         step_end = Signal()
         hand_over = Signal()
+        full = Signal()
         part_bits = (config.groups_per_word - 1).bit_length()
 
         m.d.comb += [
             is_conv.eq(self.mode == GridMode.CONV),
-            self.wait_accumulator.eq(self.head_valid & step.first & (pending == 2)),
+            full.eq(pending == Mux(is_conv, 2, slots)),
+            self.wait_accumulator.eq(self.head_valid & step.first & full),
             self.wait_window.eq(~self.head_valid),
             self.issue.eq(self.head_valid & ~self.wait_accumulator),
             step_end.eq(~is_conv | (index == self.depth - 1)),
@@ -83,57 +89,55 @@ class MacControl(wiring.Component):
             self.tag.mode.eq(self.mode),
             self.tag.first.eq(step.first),
             self.tag.part.eq(index[:part_bits]),
-            self.tag.slot.eq(
-                Mux(buffer, config.block_words, 0) + Mux(is_conv, index >> part_bits, 0)
-            ),
+            self.tag.slot.eq(slot + Mux(is_conv, index >> part_bits, 0)),
             self.out_of_range.eq(
                 self.issue
                 & (self.mode != GridMode.MAX_POOL)
                 & (self.weight_address >= config.weight_words)
             ),
+            groups.i.valid.eq(hand_over),
+            groups.i.payload.ofm_address.eq(step.ofm_address),
+            groups.i.payload.pixels.eq(step.ofm_pixels),
+            groups.i.payload.parameter_block.eq(step.parameter_block),
+            groups.i.payload.command_last.eq(step.command_last),
+            groups.i.payload.slot.eq(slot),
         ]
         with m.If(self.issue):
             m.d.sync += [
                 index.eq(Mux(step_end, 0, index + 1)),
                 self.weight_address.eq(self.weight_address + 1),
             ]
+        following = slot + Mux(is_conv, config.block_words, 1)
         with m.If(hand_over):
-            m.d.sync += [
-                buffer.eq(~buffer),
-                self.groups[buffer].ofm_address.eq(step.ofm_address),
-                self.groups[buffer].pixels.eq(step.ofm_pixels),
-                self.groups[buffer].parameter_block.eq(step.parameter_block),
-                self.groups[buffer].command_last.eq(step.command_last),
-            ]
+            m.d.sync += slot.eq(Mux(following == slots, 0, following))
             with m.If(step.block_last):
                 m.d.sync += block_base.eq(self.weight_address + 1)
             with m.Else():
                 m.d.sync += self.weight_address.eq(block_base)
         m.d.sync += pending.eq(pending + hand_over - self.release)
 
-        # the accumulators are updated three cycles after issue
-        announce = Signal(2)
-        announce_buffer = Signal(2)
+        # the accumulators hold a group's last sums `Grid.LATENCY` cycles after their issue, and are
+        # read a cycle after a group was taken
+        arriving = Signal(Grid.LATENCY - 1)
+        ready = Signal(range(slots + 1))
+        taken = self.groups.valid & self.groups.ready
         m.d.sync += [
-            announce.eq((announce << 1) | hand_over),
-            announce_buffer.eq((announce_buffer << 1) | buffer),
+            arriving.eq((arriving << 1) | hand_over),
+            ready.eq(ready + arriving[-1] - taken),
         ]
-        with m.If(self.take):
-            m.d.sync += self.ready.bit_select(self.take_buffer, 1).eq(0)
-        with m.If(announce[1]):
-            m.d.sync += self.ready.bit_select(announce_buffer[1], 1).eq(1)
+        m.d.comb += [
+            self.groups.valid.eq(ready != 0),
+            self.groups.payload.eq(groups.o.payload),
+            groups.o.ready.eq(taken),
+        ]
 
         with m.If(self.start):
             m.d.sync += [
                 self.weight_address.eq(self.weight_base),
                 block_base.eq(self.weight_base),
+                # of the command before, groups of another size may have been left off anywhere
+                slot.eq(0),
             ]
         with m.If(self.clear):
-            m.d.sync += [
-                pending.eq(0),
-                buffer.eq(0),
-                index.eq(0),
-                announce.eq(0),
-                self.ready.eq(0),
-            ]
+            m.d.sync += [pending.eq(0), index.eq(0), arriving.eq(0), ready.eq(0)]
         return m

@@ -98,7 +98,7 @@ class Npu(wiring.Component):
         connect(m, load.weights, weights.write)
         connect(m, load.parameters, parameters.write)
         connect(m, load.table, table.write)
-        connect(m, parameters.block, compute.parameters)
+        connect(m, parameters.channels, compute.parameters)
         connect(m, compute.table, table.read)
         connect(m, compute.fetch, scratchpad.fetch)
         connect(m, compute.output, scratchpad.output)
@@ -147,6 +147,7 @@ class Npu(wiring.Component):
             weights.address.eq(compute.weight_address),
             parameters.enable.eq(compute.parameter_enable),
             parameters.address.eq(compute.parameter_address),
+            parameters.part.eq(compute.parameter_part),
         ]
         for column, source in zip(compute.weight_columns, weights.columns, strict=True):
             m.d.comb += column.eq(source)

@@ -25,7 +25,8 @@ class WindowFetch(wiring.Signature):
 
 
 class OutputWrite(wiring.Signature):
-    """Q consecutive words at once, always accepted. `mask[q]` enables the word at `address + q`."""
+    """Q consecutive words at once, always accepted. `mask[q]` enables the word at `address + q`,
+    `enable[c]` byte c of all words."""
 
     def __init__(self, config: NpuConfig) -> None:
         super().__init__(
@@ -33,6 +34,7 @@ class OutputWrite(wiring.Signature):
                 "mask": Out(config.requant_words),
                 "address": Out(ADDRESS_BITS),
                 "words": Out(config.lanes * 8).array(config.requant_words),
+                "enable": Out(config.lanes),
             }
         )
 
@@ -40,7 +42,8 @@ class OutputWrite(wiring.Signature):
 class Scratchpad(wiring.Component):
     """Software-managed activation memory; word address a lives in bank `a mod F`.
 
-    Reads: a window fetch uses all banks, a store read one; when both ask, they alternate.
+    Reads: a window fetch uses all banks, a store read one. A store read goes first, but not if a
+    fetch had to wait for one in the cycle before; so they alternate when both ask.
     Writes: output words have priority; a load write, of any of a word's bytes, waits only when its
     bank is taken.
     Latency: read data one cycle after the request, writes visible to reads of the next cycle.
@@ -70,22 +73,24 @@ class Scratchpad(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        banks, lanes = self.config.banks, self.config.lanes
+        banks = self.config.banks
         select = (banks - 1).bit_length()
         row_bits = ADDRESS_BITS - select
 
-        fetch_won = Signal()
+        # decided by registers: asking for a word and asking for a window take long to find out
+        fetch_next = Signal()
+        storing = Signal()
         m.d.comb += [
-            self.store.ready.eq(~self.fetch.valid | fetch_won),
-            self.fetch.ready.eq(~(self.store.valid & self.store.ready)),
+            storing.eq(self.store.valid & ~fetch_next),
+            self.store.ready.eq(~fetch_next),
+            self.fetch.ready.eq(~storing),
         ]
-        m.d.sync += fetch_won.eq(self.fetch.valid & self.fetch.ready)
+        m.d.sync += fetch_next.eq(storing & self.fetch.valid)
 
         fetch_low, fetch_row = self.fetch.address[:select], self.fetch.address[select:]
         store_low, store_row = self.store.address[:select], self.store.address[select:]
         load_low, load_row = self.load.address[:select], self.load.address[select:]
         out_low, out_row = self.output.address[:select], self.output.address[select:]
-        fetching = self.fetch.valid & self.fetch.ready
 
         read_data = []
         taken = Signal(banks)
@@ -99,9 +104,9 @@ class Scratchpad(wiring.Component):
 
             row = Signal(row_bits, name=f"read_row{bank}")
             m.d.comb += [
-                row.eq(Mux(fetching, fetch_row + (fetch_low > bank), store_row)),
+                row.eq(Mux(storing, store_row, fetch_row + (fetch_low > bank))),
                 read.addr.eq(row),
-                read.en.eq(fetching | (self.store.valid & (store_low == bank))),
+                read.en.eq(Mux(storing, store_low == bank, self.fetch.valid)),
             ]
             read_data.append(read.data)
 
@@ -117,7 +122,7 @@ class Scratchpad(wiring.Component):
                 write.data.eq(Mux(taken[bank], out_data, self.load.data)),
             ]
             with m.If(taken[bank]):
-                m.d.comb += write.en.eq((1 << lanes) - 1)
+                m.d.comb += write.en.eq(self.output.enable)
             with m.Elif(self.load.valid & (load_low == bank)):
                 m.d.comb += write.en.eq(self.load.enable)
         m.d.comb += self.load.ready.eq(~taken.bit_select(load_low, 1))

@@ -1,11 +1,14 @@
 """Turns a compute command into the sequence of activation windows that it needs."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal, signed, unsigned
+from collections.abc import Sequence
+
+from amaranth.hdl import C, Cat, Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib import data, stream, wiring
-from amaranth.lib.wiring import In, Out
+from amaranth.lib.wiring import In, Out, connect, flipped
 
 from rtl.config import NpuConfig
 from rtl.isa import ADDRESS_BITS, COMMANDS, Opcode
+from rtl.skid import SkidBuffer
 
 
 class StepLayout(data.StructLayout):
@@ -39,6 +42,23 @@ class StepLayout(data.StructLayout):
                 "parameter_block": 14,
             }
         )
+
+
+LEVELS = 6
+"""Loops of the nest, innermost first: channel steps, kernel columns and rows, and these."""
+
+GROUP, ROW, BLOCK = 3, 4, 5
+"""Pixel groups along a row, output rows, blocks of channels."""
+
+
+def choose(one_hot: Value, values: Sequence[Value]) -> Value:
+    """The value whose bit is set; 0 where none is."""
+    width = max(len(value) for value in values)
+    gated = [Mux(one_hot[i], value, C(0, width)) for i, value in enumerate(map(Value.cast, values))]
+    total = gated[0]
+    for value in gated[1:]:
+        total = total | value
+    return total
 
 
 class Sequencer(wiring.Component):
@@ -87,22 +107,25 @@ class Sequencer(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
+        m.submodules.buffer = buffer = SkidBuffer(StepLayout(self.config))
+        connect(m, buffer.o, flipped(self.steps))
+        m.d.comb += buffer.clear.eq(self.abort)
         command = self.grid
         is_elementwise = Signal()
         is_conv = Signal()
-        m.d.comb += [
-            is_elementwise.eq(self.opcode == Opcode.ELEMENTWISE),
-            is_conv.eq(self.opcode == Opcode.CONV),
-        ]
-
         running = Signal()
         setup = Signal()
         step = Signal()
-        payload = self.steps.payload
+        m.d.comb += [
+            is_elementwise.eq(self.opcode == Opcode.ELEMENTWISE),
+            is_conv.eq(self.opcode == Opcode.CONV),
+            step.eq(running & buffer.i.ready),
+            buffer.i.valid.eq(running),
+        ]
 
         # ofm_plane_pitch times the words of a block, by repeated addition
-        ofm_block_pitch = Signal(ADDRESS_BITS)
-        setup_left = Signal(6)
+        ofm_block_pitch = Signal(ADDRESS_BITS, reset_less=True)
+        setup_left = Signal(6, reset_less=True)
         with m.If(self.start):
             m.d.sync += [setup.eq(1), setup_left.eq(self.block_words), ofm_block_pitch.eq(0)]
         with m.If(setup):
@@ -113,195 +136,215 @@ class Sequencer(wiring.Component):
             with m.If(setup_left == 1):
                 m.d.sync += [setup.eq(0), running.eq(1)]
 
-        # loop counters count down to 1; `more[i]`: loop i has iterations left; innermost first
-        levels = 6
-        group_level = 3
+        more, width_left = self._count(m, setup, step, is_elementwise)
+        advance = Signal(LEVELS)
+        for level in range(LEVELS):
+            m.d.comb += advance[level].eq(more[level] & ~more[:level].any())
+
+        # ELEMENTWISE walks its operands as the two innermost levels, in turn
+        words_left = Signal(ADDRESS_BITS, reset_less=True)
+        second = Signal()
+        banks = self.config.banks
+        with m.If(self.start):
+            m.d.sync += [words_left.eq(self.elementwise.words), second.eq(0)]
+        with m.If(step & is_elementwise):
+            m.d.sync += second.eq(~second)
+            with m.If(second):
+                m.d.sync += words_left.eq(words_left - banks)
+            m.d.comb += advance.eq(Mux(second, 0b10, 0b01))
+
+        address = self._addresses(m, setup, step, advance, is_conv)
+        ofm_address = self._ofm_addresses(m, setup, step, advance, ofm_block_pitch)
+        column, row = self._coordinates(m, setup, step, advance)
+        parameter_block = Signal(14, reset_less=True)
+        first = Signal()
+        with m.If(setup):
+            m.d.sync += [parameter_block.eq(command.parameter_base), first.eq(1)]
+        with m.If(step):
+            m.d.sync += first.eq(~more[:GROUP].any())
+            with m.If(advance[BLOCK]):
+                m.d.sync += parameter_block.eq(parameter_block + self.block_words)
+
+        payload = buffer.i.payload
+        last_words = words_left <= banks
+        last_step = Signal()
+        m.d.comb += [
+            payload.address.eq(address),
+            payload.ofm_address.eq(ofm_address),
+            payload.parameter_block.eq(parameter_block),
+        ]
+        with m.If(is_elementwise):
+            repeated = second & self.elementwise.ifm2_repeat
+            m.d.comb += [
+                payload.high.eq(Mux(repeated, 1, Mux(last_words, words_left, banks))),
+                payload.first.eq(~second),
+                payload.last.eq(second),
+                payload.command_last.eq(last_words),
+                last_step.eq(second & last_words),
+            ]
+        with m.Else():
+            m.d.comb += [
+                payload.first.eq(first),
+                payload.last.eq(~more[:GROUP].any()),
+                payload.block_last.eq(~more[:BLOCK].any()),
+                payload.command_last.eq(~more.any()),
+                last_step.eq(~more.any()),
+                payload.ofm_pixels.eq(Mux(more[GROUP], command.group_pixels, width_left)),
+            ]
+            self._mask(m, payload, column, row)
+        with m.If((step & last_step) | self.abort):
+            m.d.sync += running.eq(0)
+        with m.If(self.abort):
+            m.d.sync += setup.eq(0)
+        return m
+
+    def _count(
+        self, m: Module, setup: Signal, step: Signal, is_elementwise: Signal
+    ) -> tuple[Signal, Signal]:
+        """Which loops have iterations left, as registers; and the pixels left in the row.
+
+        Whether a counter will be at its end is known a step before, from what it is counted to.
+        """
+        command = self.grid
         counts = {
             0: command.channel_steps,
             1: command.kernel_width,
             2: command.kernel_height,
-            4: command.ofm_height,
-            5: command.blocks,
+            ROW: command.ofm_height,
+            BLOCK: command.blocks,
         }
-        width_left = Signal(16)
-        more = Signal(levels)
-        counters = {level: Signal(16, name=f"counter{level}") for level in counts}
-        m.d.comb += more[group_level].eq(width_left > command.group_pixels)
-        for level, counter in counters.items():
-            m.d.comb += more[level].eq(counter != 1)
+        more = Signal(LEVELS)
+        for level, count in counts.items():
+            left = Signal.like(count, name=f"left{level}", reset_less=True)
+            several = Signal(name=f"several{level}", reset_less=True)
+            with m.If(setup):
+                m.d.sync += [left.eq(count), several.eq(count != 1), more[level].eq(count != 1)]
+            with m.Elif(step & ~is_elementwise & ~more[:level].any()):
+                m.d.sync += [
+                    left.eq(Mux(more[level], left - 1, count)),
+                    more[level].eq(Mux(more[level], left != 2, several)),
+                ]
+        width_left = Signal(16, reset_less=True)
+        several_groups = Signal(reset_less=True)
+        several = command.ofm_width > command.group_pixels
+        with m.If(setup):
+            m.d.sync += [
+                width_left.eq(command.ofm_width),
+                several_groups.eq(several),
+                more[GROUP].eq(several),
+            ]
+        with m.Elif(step & ~is_elementwise & ~more[:GROUP].any()):
+            with m.If(more[GROUP]):
+                m.d.sync += [
+                    width_left.eq(width_left - command.group_pixels),
+                    more[GROUP].eq(width_left > command.group_pixels << 1),
+                ]
+            with m.Else():
+                m.d.sync += [width_left.eq(command.ofm_width), more[GROUP].eq(several_groups)]
+        return more, width_left
 
-        advance = Signal(levels)
-        for level in range(levels):
-            m.d.comb += advance[level].eq(more[level] & ~more[:level].any())
-        finished = Signal()
-        m.d.comb += finished.eq(~more.any())
-
-        # address and coordinates at the start of each level's current iteration
-        address_step = [
-            Mux(is_conv, command.ifm_plane_pitch, 0),
-            command.tap_step,
+    def _addresses(
+        self, m: Module, setup: Signal, step: Signal, advance: Signal, is_conv: Signal
+    ) -> Value:
+        """The window's address, from those at the start of each level's current iteration."""
+        command, operands = self.grid, self.elementwise
+        is_elementwise = self.opcode == Opcode.ELEMENTWISE
+        banks = self.config.banks
+        pitches: list[Value] = [
+            Mux(is_elementwise, banks, Mux(is_conv, command.ifm_plane_pitch, 0)),
+            Mux(
+                is_elementwise,
+                Mux(operands.ifm2_repeat, 0, banks),
+                command.tap_step,
+            ),
             command.ifm_tap_row_step,
             command.group_step,
             command.ifm_row_step,
             Mux(is_conv, 0, command.ifm_plane_pitch),
         ]
-        addresses = [Signal(ADDRESS_BITS, name=f"address{level}") for level in range(levels)]
-        x_step = {1: command.tap_step, group_level: command.group_step}
-        y_step = {2: command.dilation_y, 4: command.stride_y}
-        columns = [Signal(signed(18), name=f"column{level}") for level in range(levels)]
-        rows = [Signal(signed(18), name=f"row{level}") for level in range(levels)]
-        x_start = Signal(signed(18))
-        y_start = Signal(signed(18))
-        m.d.comb += [x_start.eq(-command.pad_left), y_start.eq(-command.pad_top)]
+        bases = [Signal(ADDRESS_BITS, name=f"address{i}", reset_less=True) for i in range(LEVELS)]
+        following = Signal(ADDRESS_BITS)
+        m.d.comb += following.eq(choose(advance, bases) + choose(advance, pitches))
+        for level, base in enumerate(bases):
+            start = command.ifm_origin
+            if level < 2:
+                operand = (operands.ifm_base, operands.ifm2_base)[level]
+                start = Mux(is_elementwise, operand, start)
+            with m.If(setup):
+                m.d.sync += base.eq(start)
+            with m.Elif(step & (advance[level] | (advance[level + 1 :].any() & ~is_elementwise))):
+                m.d.sync += base.eq(following)
+        return Mux(is_elementwise & advance[1], bases[1], bases[0])
 
-        next_address = Signal(ADDRESS_BITS)
-        next_column = Signal(signed(18))
-        next_row = Signal(signed(18))
-        for level in range(levels):
-            with m.If(advance[level]):
-                m.d.comb += [
-                    next_address.eq(addresses[level] + address_step[level]),
-                    next_column.eq(columns[level] + x_step.get(level, 0)),
-                    next_row.eq(rows[level] + y_step.get(level, 0)),
-                ]
-
-        first = Signal()
-        ofm_row = Signal(ADDRESS_BITS)
-        ofm_block = Signal(ADDRESS_BITS)
-        ofm_group = Signal(ADDRESS_BITS)
-        parameter_block = Signal(14)
-
-        with m.If(setup & ~is_elementwise):
-            m.d.sync += [
-                Cat(addresses).eq(Cat([command.ifm_origin] * levels)),
-                Cat(columns).eq(Cat([x_start] * levels)),
-                Cat(rows).eq(Cat([y_start] * levels)),
-                width_left.eq(command.ofm_width),
-                ofm_group.eq(command.ofm_base),
-                ofm_row.eq(command.ofm_base),
-                ofm_block.eq(command.ofm_base),
-                parameter_block.eq(command.parameter_base),
-                first.eq(1),
-            ]
-            m.d.sync += [counter.eq(counts[level]) for level, counter in counters.items()]
-        with m.If(step & ~is_elementwise):
-            for level, counter in counters.items():
-                with m.If(advance[level]):
-                    m.d.sync += counter.eq(counter - 1)
-                with m.Elif(advance[level + 1 :].any()):
-                    m.d.sync += counter.eq(counts[level])
-            for level in range(levels):
-                with m.If(advance[level:].any()):
-                    m.d.sync += [
-                        addresses[level].eq(next_address),
-                        columns[level].eq(next_column),
-                        rows[level].eq(next_row),
-                    ]
-            with m.If(advance[group_level]):
-                m.d.sync += [
-                    width_left.eq(width_left - command.group_pixels),
-                    ofm_group.eq(ofm_group + command.group_pixels),
-                ]
-            with m.If(advance[4]):
-                m.d.sync += [
-                    width_left.eq(command.ofm_width),
-                    ofm_row.eq(ofm_row + command.ofm_row_pitch),
-                    ofm_group.eq(ofm_row + command.ofm_row_pitch),
-                ]
-            with m.If(advance[5]):
-                m.d.sync += [
-                    width_left.eq(command.ofm_width),
-                    ofm_block.eq(ofm_block + ofm_block_pitch),
-                    ofm_row.eq(ofm_block + ofm_block_pitch),
-                    ofm_group.eq(ofm_block + ofm_block_pitch),
-                    parameter_block.eq(parameter_block + self.block_words),
-                ]
-
-        # ELEMENTWISE reuses the innermost address registers for its two operands
-        words_left = Signal(ADDRESS_BITS)
-        second = Signal()
-        repeat = self.elementwise.ifm2_repeat
-        banks = self.config.banks
-        with m.If(setup & is_elementwise):
-            m.d.sync += [
-                addresses[0].eq(self.elementwise.ifm_base),
-                addresses[1].eq(self.elementwise.ifm2_base),
-                ofm_group.eq(self.elementwise.ofm_base),
-                words_left.eq(self.elementwise.words),
-                second.eq(0),
-            ]
-        with m.If(step & is_elementwise):
-            m.d.sync += second.eq(~second)
-            with m.If(second):
-                m.d.sync += [
-                    addresses[0].eq(addresses[0] + banks),
-                    addresses[1].eq(addresses[1] + Mux(repeat, 0, banks)),
-                    ofm_group.eq(ofm_group + banks),
-                    words_left.eq(words_left - banks),
-                ]
-
-        last_step = Signal()
-        m.d.comb += [
-            last_step.eq(Mux(is_elementwise, second & (words_left <= banks), finished)),
-            step.eq(running & (~self.steps.valid | self.steps.ready)),
+    def _ofm_addresses(
+        self, m: Module, setup: Signal, step: Signal, advance: Signal, block_pitch: Signal
+    ) -> Signal:
+        """The output word of the group, from those at the start of its row and its block."""
+        command, operands = self.grid, self.elementwise
+        is_elementwise = self.opcode == Opcode.ELEMENTWISE
+        levels = Cat(advance[GROUP] | (is_elementwise & advance[1]), advance[ROW:])
+        pitches: list[Value] = [
+            Mux(is_elementwise, self.config.banks, command.group_pixels),
+            command.ofm_row_pitch,
+            block_pitch,
         ]
-        with m.If(self.steps.ready):
-            m.d.sync += self.steps.valid.eq(0)
-        with m.If(step):
-            m.d.sync += [
-                self.steps.valid.eq(1),
-                payload.address.eq(addresses[0]),
-                payload.ofm_address.eq(ofm_group),
-                payload.parameter_block.eq(parameter_block),
-                payload.command_last.eq(Mux(is_elementwise, words_left <= banks, finished)),
-            ]
-            with m.If(last_step):
-                m.d.sync += running.eq(0)
-            with m.If(is_elementwise):
-                m.d.sync += [
-                    payload.address.eq(Mux(second, addresses[1], addresses[0])),
-                    payload.low.eq(0),
-                    payload.high.eq(
-                        Mux(second & repeat, 1, Mux(words_left < banks, words_left, banks))
-                    ),
-                    payload.first.eq(~second),
-                    payload.last.eq(second),
-                    payload.block_last.eq(0),
-                ]
-            with m.Else():
-                m.d.sync += [first.eq(~more[:group_level].any()), payload.first.eq(first)]
-                self._describe(m, columns[0], rows[0], width_left, more)
+        bases = [Signal(ADDRESS_BITS, name=f"ofm{i}", reset_less=True) for i in range(len(pitches))]
+        following = Signal(ADDRESS_BITS)
+        m.d.comb += following.eq(choose(levels, bases) + choose(levels, pitches))
+        start = Mux(is_elementwise, operands.ofm_base, command.ofm_base)
+        for level, base in enumerate(bases):
+            with m.If(setup):
+                m.d.sync += base.eq(start)
+            with m.Elif(step & levels[level:].any()):
+                m.d.sync += base.eq(following)
+        return bases[0]
 
-        with m.If(self.abort):
-            m.d.sync += [running.eq(0), setup.eq(0), self.steps.valid.eq(0)]
-        return m
-
-    def _describe(
-        self, m: Module, column: Signal, row: Signal, width_left: Signal, more: Signal
-    ) -> None:
-        """Mask and flags of a grid step, from the current coordinates."""
+    def _coordinates(
+        self, m: Module, setup: Signal, step: Signal, advance: Signal
+    ) -> tuple[Signal, Signal]:
+        """Column and row of window word 0 in the image."""
         command = self.grid
-        payload = self.steps.payload
+        found = []
+        for name, pad, inner, inner_step, outer, outer_step in (
+            ("column", command.pad_left, 1, command.tap_step, GROUP, command.group_step),
+            ("row", command.pad_top, 2, command.dilation_y, ROW, command.stride_y),
+        ):
+            start = Signal(signed(18), name=f"{name}_start")
+            base = Signal(signed(18), name=f"{name}_base", reset_less=True)
+            current = Signal(signed(18), name=name, reset_less=True)
+            following = Signal(signed(18), name=f"{name}_next")
+            m.d.comb += [
+                start.eq(-pad),
+                following.eq(Mux(advance[inner], current + inner_step, base + outer_step)),
+            ]
+            with m.If(setup | (step & advance[outer + 1 :].any())):
+                m.d.sync += [current.eq(start), base.eq(start)]
+            with m.Elif(step):
+                with m.If(advance[inner] | advance[outer]):
+                    m.d.sync += current.eq(following)
+                with m.Elif(advance[inner + 1 : outer].any()):
+                    m.d.sync += current.eq(base)
+                with m.If(advance[outer]):
+                    m.d.sync += base.eq(following)
+            found.append(current)
+        return found[0], found[1]
+
+    def _mask(self, m: Module, payload: data.View, column: Signal, row: Signal) -> None:
+        """Which words of a grid step's window lie inside the image."""
+        command = self.grid
         banks = self.config.banks
-        below = Signal(signed(19))
         right = Signal(signed(19))
-        m.d.comb += [below.eq(-column), right.eq(command.ifm_width - column)]
-        m.d.sync += [
-            payload.last.eq(~more[:3].any()),
-            payload.block_last.eq(~more[:5].any()),
-            payload.ofm_pixels.eq(
-                Mux(width_left < command.group_pixels, width_left, command.group_pixels)
-            ),
-        ]
-        with m.If(below <= 0):
-            m.d.sync += payload.low.eq(0)
+        below = Signal(signed(19))
+        m.d.comb += [right.eq(command.ifm_width - column), below.eq(-column)]
+        with m.If(column >= 0):
+            m.d.comb += payload.low.eq(0)
         with m.Elif(below >= banks):
-            m.d.sync += payload.low.eq(banks)
+            m.d.comb += payload.low.eq(banks)
         with m.Else():
-            m.d.sync += payload.low.eq(below)
+            m.d.comb += payload.low.eq(below)
         with m.If((right <= 0) | (row < 0) | (row >= command.ifm_height)):
-            m.d.sync += payload.high.eq(0)
+            m.d.comb += payload.high.eq(0)
         with m.Elif(right >= banks):
-            m.d.sync += payload.high.eq(banks)
+            m.d.comb += payload.high.eq(banks)
         with m.Else():
-            m.d.sync += payload.high.eq(right)
+            m.d.comb += payload.high.eq(right)

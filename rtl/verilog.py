@@ -9,6 +9,7 @@ from amaranth.back import rtlil
 
 from rtl.config import NpuConfig
 from rtl.errors import NpuError
+from rtl.multiplier import Target
 from rtl.npu import Npu
 
 TOP_NAME = "npu"
@@ -41,9 +42,14 @@ class VerilogError(NpuError):
     """The Verilog file cannot be written."""
 
 
-def verilog_text(config: NpuConfig) -> str:
-    """Verilog of module `npu` and everything below it; the same text for the same design."""
-    design = rtlil.convert(Npu(config), name=TOP_NAME, emit_src=False)
+def verilog_text(config: NpuConfig, target: Target | None = None) -> str:
+    """Verilog of module `npu` and everything below it; the same text for the same design.
+
+    Parameters
+    ----------
+    target : whose cells are instantiated; None: plain logic for any target and for simulators.
+    """
+    design = rtlil.convert(Npu(config), name=TOP_NAME, platform=target, emit_src=False)
     design = _MEMORY_INIT.sub("", design)
     script = [
         f"read_rtlil <<rtlil\n{design}\nrtlil",

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtl.config import NpuConfig
-from rtl.isa import Destination, Function, Opcode
+from rtl.isa import MAX_LEFT_SHIFT, Destination, Function, Opcode
 from sim.command_table import CommandTable, Records
 
 MAX_FOLD_WORDS = 4
@@ -88,6 +88,15 @@ def _single_word(config: NpuConfig, records: Records) -> NDArray[np.bool_]:
     return np.asarray(~whole)
 
 
+def _shift(_: NpuConfig, records: Records) -> NDArray[np.bool_]:
+    shift = records["ofm_shift"]
+    return np.asarray((shift < -31) | (shift > MAX_LEFT_SHIFT))
+
+
+_OUTPUT_RULES: list[tuple[str, Rule]] = [
+    (f"ofm_shift must be between -31 and {MAX_LEFT_SHIFT}", _shift)
+]
+
 _SINGLE_WORD = "depth must be lanes / channels and channel_steps 1"
 
 _RULES: dict[Opcode, list[tuple[str, Rule]]] = {
@@ -122,11 +131,13 @@ _RULES: dict[Opcode, list[tuple[str, Rule]]] = {
     Opcode.DEPTHWISE: [(_SINGLE_WORD, _single_word)],
     Opcode.MAX_POOL: [(_SINGLE_WORD, _single_word)],
     Opcode.ELEMENTWISE: [
-        ("function must be 0 to 5", lambda _, r: np.asarray(r["function"] > max(Function)))
+        *_OUTPUT_RULES,
+        ("function must be 0 to 5", lambda _, r: np.asarray(r["function"] > max(Function))),
     ],
 }
 
 _GRID_RULES: list[tuple[str, Rule]] = [
+    *_OUTPUT_RULES,
     ("window_stride must be 1 or 2", lambda _, r: np.asarray(r["window_stride"] > 2)),
     ("group_pixels must be at most pixels", lambda c, r: np.asarray(r["group_pixels"] > c.pixels)),
 ]

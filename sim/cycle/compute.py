@@ -4,9 +4,9 @@ A window is fetched as soon as there is room for it behind the windows that wait
 the scratchpad grants it; everything behind the fetch follows from the time of the fetch:
 
 - a window can be used 2 cycles after its fetch, and after the one before it;
-- a group's first operation waits for the accumulator buffer of the group before the last;
-- when a group's last operation has left the grid, its buffer can be drained, behind the one
-  before it;
+- a group's first operation waits for its accumulators, which the group before the last had, or in
+  modes that accumulate one word per pixel an earlier one;
+- when a group's last operation has left the grid, it can be drained, behind the one before it;
 - a drained word is written `write_latency` cycles after it was read.
 """
 
@@ -37,7 +37,9 @@ def _start(m: Any, commands: Any, order: Any, times: Any, t: int) -> None:
     s.active = s.accumulator_waits = s.outputs = 0
     s.first_issue = NEVER
     s.pop = -1
-    s.release = s.release_before = -1
+    s.release = -1
+    s.groups = 0
+    s.buffers = 2 if c.accumulates != 0 else m.hardware.accumulator_slots
     s.second = 0
     s.group_address = s.row_address = s.block_address = c.ofm_base
     if s.elementwise != 0:
@@ -72,12 +74,12 @@ def _end_group(m: Any, c: Any) -> None:
         drain + 1 + h.write_latency,
         s.block_words,
         pixels,
-        h.requant_words,
         s.group_address,
         c.ofm_plane_pitch,
     )
-    s.release_before = s.release
     s.release = drain + cycles
+    s.releases[s.groups % s.buffers] = s.release
+    s.groups += 1
     s.outputs += cycles
     s.steps_left = s.group_steps
     s.width_left -= c.group_pixels
@@ -103,9 +105,12 @@ def _grid_step(m: Any, c: Any, t: int) -> None:
     """A window of a grid command is fetched in cycle t."""
     s = m.compute
     issue = max(t + _FETCH_LATENCY, s.pop + 1)
-    if s.steps_left == s.group_steps and issue <= s.release_before:
-        s.accumulator_waits += s.release_before + 1 - issue
-        issue = s.release_before + 1
+    if s.steps_left == s.group_steps and s.groups >= s.buffers:
+        # of the group that had the same accumulators
+        release = s.releases[s.groups % s.buffers]
+        if issue <= release:
+            s.accumulator_waits += release + 1 - issue
+            issue = release + 1
     if s.first_issue == NEVER:
         s.first_issue = issue
     s.attempt = max(t + 1, s.pop)
@@ -128,16 +133,17 @@ def _pair_step(m: Any, t: int) -> None:
     issue = t + _FETCH_LATENCY
     if s.first_issue == NEVER:
         s.first_issue = issue
-    s.pop = issue + words - 1
-    s.active += words
-    s.outputs += note_output(m, issue + h.pair_write_latency, 1, words, 1, s.group_address, 0)
+    cycles = note_output(m, issue + h.pair_write_latency, 1, words, s.group_address, 0)
+    s.pop = issue + cycles - 1
+    s.active += cycles
+    s.outputs += cycles
     s.group_address += words
     s.words_left -= words
     if s.words_left == 0:
         _end_steps(s, s.pop + h.pair_write_latency)
     else:
-        # the windows' last words are put aside
-        s.attempt = s.pop - 2
+        # the windows' last elements are put aside
+        s.attempt = max(s.pop - 2, issue)
 
 
 @jit
@@ -194,7 +200,6 @@ def step_compute(
     c = commands[s.command]
     fetch = t
     while True:
-        s.last_fetch = fetch
         s.fetch_active += 1
         if s.elementwise != 0:
             _pair_step(m, fetch)

@@ -95,7 +95,7 @@ def reset(machine: Any, beats: int) -> None:
     m.dispatch.total = beats
     m.dispatch.free = m.hardware.fetch_capacity
     m.compute.attempt = m.compute.done_at = NEVER
-    m.compute.last_fetch = -1
+    m.contended_at = -1
     h = m.hardware
     start_transfer(m.fetch, 0, 8 * beats, 0, 1, h.fetch_burst_bytes, h.bus_bytes, _START)
     m.next[READS_UNIT] = m.fetch.offer_at
@@ -121,7 +121,9 @@ def run(machine: Any, commands: Any, order: Any, times: Any) -> tuple[int, int]:
             break
         # registers decide what is asked of the scratchpad, so before any of it changes
         word = wants_word(m)
-        granted = word and (not wants_window(m, t) or m.compute.last_fetch == t - 1)
+        granted = word and m.contended_at != t - 1
+        if granted and wants_window(m, t):
+            m.contended_at = t
         due = _due(m, t)
         if due & 1 << READS_UNIT:
             wake(m, READS_UNIT, step_reads(m, t))

@@ -21,22 +21,19 @@ def forget_outputs(m: Any, t: int) -> None:
 
 
 @jit
-def note_output(
-    m: Any, first: int, words: int, pixels: int, chunk: int, address: int, pitch: int
-) -> int:
+def note_output(m: Any, first: int, words: int, pixels: int, address: int, pitch: int) -> int:
     """A group writes from cycle `first` on; returns for how many cycles."""
-    c = m.compute
+    c, h = m.compute, m.hardware
     output = c.ring[(c.ring_first + c.ring_count) % OUTPUTS]
     c.ring_count += 1
-    row_chunks = (pixels + chunk - 1) // chunk
+    row_cycles = (pixels + h.requant_words - 1) // h.requant_words * h.requant_parts
     output.first = first
-    output.end = first + words * row_chunks
-    output.row_chunks = row_chunks
+    output.end = first + words * row_cycles
+    output.row_cycles = row_cycles
     output.pixels = pixels
-    output.chunk = chunk
     output.address = address
     output.pitch = pitch
-    return words * row_chunks
+    return int(words * row_cycles)
 
 
 @jit
@@ -49,8 +46,10 @@ def writes_bank(m: Any, address: int, t: int) -> bool:
     output = c.ring[c.ring_first]
     if output.first > t:
         return False
-    word = (t - output.first) // output.row_chunks
-    offset = (t - output.first - word * output.row_chunks) * output.chunk
-    written = min(output.chunk, output.pixels - offset)
+    h = m.hardware
+    word = (t - output.first) // output.row_cycles
+    cycle = t - output.first - word * output.row_cycles
+    offset = cycle // h.requant_parts * h.requant_words
+    written = min(h.requant_words, output.pixels - offset)
     begin = output.address + word * output.pitch + offset
-    return bool(((address - begin) & m.hardware.bank_mask) < written)
+    return bool(((address - begin) & h.bank_mask) < written)

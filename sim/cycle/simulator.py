@@ -10,16 +10,16 @@ from numpy.typing import NDArray
 
 from rtl import command_fetch, load_engine, packer, store_engine, unpacker
 from rtl.config import NpuConfig
+from rtl.elementwise import Elementwise
 from rtl.errors import ConfigError
 from rtl.grid import Grid
 from rtl.isa import Destination, Engine
-from rtl.operand_scaler import OperandScaler
 from rtl.registers import ErrorCode
 from rtl.requantizer import Requantizer
 from sim.command_table import decode_table
 from sim.cycle.commands import Table, decode_commands
 from sim.cycle.loop import DEADLOCK, reset, run
-from sim.cycle.state import BURSTS, JOBS, MACHINE, TIMES
+from sim.cycle.state import BURSTS, JOBS, MACHINE, SLOTS, TIMES
 from sim.disassembly import disassemble
 from sim.errors import CommandError
 from sim.legality import illegal_commands, misplaced_config
@@ -153,6 +153,7 @@ def _describe(hardware: Any, config: NpuConfig, memory: MemoryConfig) -> None:
     jobs = max(load_engine.COMMANDS_IN_FLIGHT, store_engine.COMMANDS_IN_FLIGHT)
     assert jobs <= JOBS
     assert config.outstanding_bursts <= BURSTS
+    assert 2 * config.block_words <= SLOTS
     values = {
         "lanes": config.lanes,
         "bus_bytes": config.bus_bytes,
@@ -164,6 +165,7 @@ def _describe(hardware: Any, config: NpuConfig, memory: MemoryConfig) -> None:
         "queue_beats": config.queue_beats,
         "word_shift": config.groups_per_word.bit_length() - 1,
         "requant_words": config.requant_words,
+        "requant_parts": config.requant_parts,
         "bank_mask": config.banks - 1,
         "latency": memory.latency_cycles,
         "response_latency": memory.response_cycles or memory.latency_cycles,
@@ -175,9 +177,10 @@ def _describe(hardware: Any, config: NpuConfig, memory: MemoryConfig) -> None:
         "unpacker_beats": unpacker.UNITS * (unit_bytes // config.bus_bytes),
         "packer_units": packer.UNITS,
         "scratchpad": Destination.SCRATCHPAD,
+        "accumulator_slots": 2 * config.block_words,
         "grid_latency": Grid.LATENCY,
         "write_latency": Requantizer.LATENCY + 1,
-        "pair_write_latency": OperandScaler.LATENCY + 1 + Requantizer.LATENCY,
+        "pair_write_latency": Elementwise.LATENCY + Requantizer.LATENCY,
     }
     for name, value in values.items():
         hardware[name] = value

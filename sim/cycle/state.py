@@ -28,6 +28,9 @@ BURSTS = 8
 PLACEMENTS = 4
 """Words on their way into the packer's ring, and one more."""
 
+SLOTS = 64
+"""Accumulator slots: groups whose accumulators can be in use."""
+
 OUTPUTS = 256
 """Groups whose output words are remembered. Fewer than 20 can be under way at a time; the rest is
 for the compute engine to run ahead of the other units."""
@@ -56,18 +59,11 @@ def _record(*fields: str, **nested: tuple[Record, int] | Record | int) -> Record
 
 HARDWARE = _record(
     *("lanes", "bus_bytes", "bus_bits", "unit_bits", "unit_slots", "burst_bytes"),
-    *(
-        "outstanding",
-        "queue_beats",
-        "word_shift",
-        "requant_words",
-        "bank_mask",
-        "latency",
-        "response_latency",
-    ),
+    *("outstanding", "queue_beats", "word_shift", "requant_words", "requant_parts"),
+    *("bank_mask", "latency", "response_latency"),
     *("fetch_burst_bytes", "fetch_item_words", "fetch_capacity"),
     *("load_jobs", "store_jobs", "unpacker_beats", "packer_units", "scratchpad"),
-    *("grid_latency", "write_latency", "pair_write_latency"),
+    *("accumulator_slots", "grid_latency", "write_latency", "pair_write_latency"),
 )
 """What the model needs to know of the hardware and the memory. Numbers of the RTL come this way,
 not as constants, because Numba's cache does not notice when a constant of another module changes.
@@ -128,23 +124,24 @@ LOAD_STATE = _record(
 words that do not go to the scratchpad; `*_row_end` is -1 for words that are not the last of their
 row."""
 
-OUTPUT = _record("first", "end", "row_chunks", "pixels", "chunk", "address", "pitch")
-"""Words that a group writes in the cycles first <= t < end: `row_chunks` cycles for each channel
-word, `chunk` pixels in each."""
+OUTPUT = _record("first", "end", "row_cycles", "pixels", "address", "pitch")
+"""Words that a group writes in the cycles first <= t < end: `row_cycles` cycles for each channel
+word, in each of them `requant_words` pixels, or a part of one."""
 
 COMPUTE_STATE = _record(
     *("busy", "command", "start", "elementwise", "depth", "block_words", "done_at"),
-    *("attempt", "last_fetch", "pop", "release", "release_before"),
+    *("attempt", "pop", "release", "groups", "buffers"),
     *("group_steps", "steps_left", "width_left", "rows_left", "blocks_left"),
     *("row_address", "block_address", "group_address", "second", "words_left"),
     *("active", "accumulator_waits", "outputs", "first_issue"),
     *("mac_active", "mac_wait_window", "mac_wait_accumulator", "output_active", "fetch_active"),
     *("ring_first", "ring_count"),
+    releases=SLOTS,
     ring=(OUTPUT, OUTPUTS),
 )
 """The compute engine. `attempt` : from when the next window is asked for; `pop` : when the latest
-fetched window is used up; `release`, `release_before` : when the drain let go of the last two
-accumulator buffers."""
+fetched window is used up; `release` : when the drain let go of the last group's accumulators.
+`releases` : the same of the last `buffers` groups, of which there have been `groups`."""
 
 ISSUED = _record("beats", "row_last", "last", "visible_at")
 PLACEMENT = _record("step_at", "following")
@@ -166,7 +163,7 @@ STORE_STATE = _record(
 """The store engine. Places in the packer's ring are counted in bytes, without end."""
 
 MACHINE = _record(
-    *("read_beats", "write_beats", "halt_from"),
+    *("read_beats", "write_beats", "halt_from", "contended_at"),
     next=UNITS,
     hardware=HARDWARE,
     engines=(ENGINE, ENGINES),
@@ -179,7 +176,8 @@ MACHINE = _record(
     compute=COMPUTE_STATE,
     store=STORE_STATE,
 )
-"""The whole NPU. `next[u]` : the next cycle in which unit u must be evaluated."""
+"""The whole NPU. `contended_at` : when a store last had a word that kept a window waiting.
+`next[u]` : the next cycle in which unit u must be evaluated."""
 
 TIMES = _record(
     *("whole", "valid", "accepted", "done", "rest"),

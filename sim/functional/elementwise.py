@@ -19,10 +19,8 @@ _DOUBLE, _SINGLE = int(Rounding.DOUBLE), int(Rounding.SINGLE)
 
 
 @njit(cache=True, nogil=True)
-def _scale(
-    value: Integer, zero_point: int, multiplier: int, right_shift: int, rounding: int
-) -> Integer:
-    product = (value - zero_point) * multiplier
+def _scale(difference: Integer, multiplier: int, right_shift: int, rounding: int) -> Integer:
+    product = difference * multiplier
     if rounding == _SINGLE:
         return (product + (1 << 10 + right_shift)) >> 11 + right_shift
     high = (product + (1 << 10)) >> 11
@@ -39,8 +37,13 @@ def _combine(
     """The function of two elements, before it is requantized."""
     c = commands[row]
     if c.function == _ADD or c.function == _SUB:
-        first = _scale(a, c.ifm_zero_point, c.ifm_multiplier, c.ifm_right_shift, rounding)
-        second = _scale(b, c.ifm2_zero_point, c.ifm2_multiplier, c.ifm2_right_shift, rounding)
+        first, second = a - c.ifm_zero_point, b - c.ifm2_zero_point
+        if c.scale_second:
+            first <<= 19
+            second = _scale(second, c.operand_multiplier, c.operand_right_shift, rounding)
+        else:
+            first = _scale(first, c.operand_multiplier, c.operand_right_shift, rounding)
+            second <<= 19
         return np.int64(np.int32(first + second if c.function == _ADD else first - second))
     if c.function == _MUL:
         return np.int64((a - c.ifm_zero_point) * (b - c.ifm2_zero_point))

@@ -183,17 +183,18 @@ def _accumulate_taps(
     commands: NDArray[Any],
     row: int,
     tap: int,
+    taps: int,
     accumulators: NDArray[np.int32],
 ) -> None:
-    """Add one step's taps: weight int8 `[taps, C]`; tap k reads column `tap + k`."""
+    """Add one step's taps: weight int8 `[C, K]`; tap k of `taps` reads column `tap + k`."""
     c = commands[row]
     lanes = line.shape[1]
     for x in range(accumulators.shape[0]):
         group, pixel = divmod(x, c.group_pixels)
         column = group * c.group_step + pixel * c.window_stride + tap
-        for k in range(weight.shape[0]):
+        for k in range(taps):
             for lane in range(lanes):
-                accumulators[x, lane] += line[column + k, lane] * np.int32(weight[k, lane])
+                accumulators[x, lane] += line[column + k, lane] * np.int32(weight[lane, k])
 
 
 @njit(cache=True, nogil=True)
@@ -252,9 +253,9 @@ def execute_depthwise(
                     else:
                         step = (block * c.kernel_height + ky) * c.kernel_width + kx
                         unit = (c.weight_base + step) * channels
-                        weight = weights[unit : unit + taps]
+                        word = weights[unit : unit + channels].reshape(lanes, channels)
                         tap = kx * c.tap_step
-                        _accumulate_taps(line, weight, commands, row, tap, accumulators)
+                        _accumulate_taps(line, word, commands, row, tap, taps, accumulators)
             base = c.ofm_base + block * c.ofm_plane_pitch + oy * c.ofm_row_pitch
             error = write_row(scratchpad, accumulators, output, commands, row, base, rounding)
             if error != _OK:

@@ -139,20 +139,20 @@ class _State:
         if opcode == Opcode.CONV:
             return int(execute_conv(*grid, *size))
         if opcode == Opcode.DEPTHWISE:
-            self._check_unused_columns(commands, index)
+            self._check_unused_taps(commands, index)
         return int(execute_depthwise(*grid, *size, opcode == Opcode.MAX_POOL))
 
-    def _check_unused_columns(self, table: CommandTable, index: int) -> None:
-        """Columns beyond the window have no defined input: their weights must be zero."""
+    def _check_unused_taps(self, table: CommandTable, index: int) -> None:
+        """Taps beyond the window have no defined input: their weights must be zero."""
         record = table.records[Opcode.DEPTHWISE][table.rows[index]]
         channels, lanes = self.config.channels, self.config.lanes
         taps = self.config.taps_per_step(int(record["window_stride"]))
         first = int(record["weight_base"])
         steps = int(record["blocks"] * record["kernel_height"] * record["kernel_width"])
-        words = self.weights.reshape(-1, channels, lanes)[first : first + steps]
-        if words[:, taps:].any():
+        words = self.weights.reshape(-1, lanes, channels)[first : first + steps]
+        if words[:, :, taps:].any():
             raise SimulationError(
-                f"command {index} (DEPTHWISE) has nonzero weights in columns from {taps} on,"
+                f"command {index} (DEPTHWISE) has nonzero weights for taps from {taps} on,"
                 " which have no input"
             )
 

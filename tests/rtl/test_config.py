@@ -19,7 +19,10 @@ pytestmark = pytest.mark.quick
         ({"channels": 16}, r"channels must be one of \[1, 2, 4, 8\], got 16"),
         ({"accumulator_depth": 0}, "accumulator_depth must be between 1 and 32, got 0"),
         ({"accumulator_depth": 3}, "accumulator_depth must be a multiple of .* = 2 .*got 3"),
-        ({"requant_lanes": 24}, "requant_lanes must be lanes .8. times a power of two .*got 24"),
+        (
+            {"requant_lanes": 24},
+            "requant_lanes must be lanes .8. divided by 2 or 4, or times a .*24",
+        ),
         ({"scratchpad_kib": 2}, "scratchpad_kib must be between 4 and 4096, got 2"),
         ({"parameter_channels": 12}, "parameter_channels must be a multiple of lanes .8., got 12"),
         ({"bus_bytes": "8"}, "bus_bytes must be an integer, got '8'"),

@@ -1,7 +1,7 @@
 """The elementwise path and the lookup table against integer formulas."""
 
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -12,7 +12,6 @@ from rtl.buffers import LookupTable
 from rtl.config import ROUNDINGS, NpuConfig
 from rtl.elementwise import Elementwise
 from rtl.isa import Function
-from rtl.operand_scaler import OperandScaler
 from tests.rtl.arithmetic import scale, wrap32
 from tests.rtl.bench import simulate, small_config
 
@@ -51,18 +50,27 @@ def run(
 
     async def watch(ctx: Any) -> None:
         cycle = 0
+        word: Word = []
         while True:
-            _, _, issue, valid, address, last, *sums = await ctx.tick().sample(
-                path.issue, path.valid, path.address, path.last, *path.values, *path.biases
+            _, _, issue, place, *sums = await ctx.tick().sample(
+                path.issue, path.place, *path.values, *path.biases
             )
             if issue and results.issued < 0:
                 results.issued = cycle
-            if valid:
+            if place.mask:
                 if results.delivered < 0:
                     results.delivered = cycle
-                results.addresses.append(address)
-                results.lasts.append(last)
-                results.values.append([wrap32(sums[c] + sums[lanes + c]) for c in range(lanes)])
+                size = config.requant_lanes
+                elements = [wrap32((sums[c] + sums[size + c]) >> 1) for c in range(size)]
+                assert place.part == len(word) // size
+                word += elements
+                for q in range(config.requant_words):
+                    if place.mask >> q & 1 and len(word) >= lanes:
+                        results.addresses.append(place.address + q)
+                        results.values.append(word[q * lanes : (q + 1) * lanes])
+                results.lasts.append(place.last)
+                if len(word) >= lanes:
+                    word = []
             cycle += 1
 
     async def main(ctx: Any) -> None:
@@ -97,7 +105,7 @@ def run(
 
     simulate(m, main, [watch], 2000)
     assert results.addresses == list(range(base, base + len(first)))
-    assert results.lasts == [0] * (len(first) - 1) + [1]
+    assert results.lasts == [0] * (len(results.lasts) - 1) + [1]
     return results
 
 
@@ -107,8 +115,9 @@ def expected(
     za, zb = c["ifm_zero_point"], c["ifm2_zero_point"]
     match function:
         case Function.ADD | Function.SUB:
-            left = scale(a, za, c["ifm_multiplier"], c["ifm_right_shift"], rounding)
-            right = scale(b, zb, c["ifm2_multiplier"], c["ifm2_right_shift"], rounding)
+            scales = [(c["operand_multiplier"], c["operand_right_shift"]), (1 << 30, 0)]
+            first, second = reversed(scales) if c["scale_second"] else scales
+            left, right = scale(a, za, *first, rounding), scale(b, zb, *second, rounding)
             return wrap32(left + right if function == Function.ADD else left - right)
         case Function.MUL:
             return (a - za) * (b - zb)
@@ -130,28 +139,32 @@ def draw(config: NpuConfig, rng: random.Random, words: int) -> list[Word]:
 
 
 @pytest.mark.parametrize("seed", [1])
-@pytest.mark.parametrize("lanes", [4, 16])
+@pytest.mark.parametrize(("lanes", "requant_lanes"), [(4, 8), (4, 4), (8, 2), (16, 8)])
 @pytest.mark.parametrize("function", Function)
-def test_functions(function: Function, lanes: int, seed: int) -> None:
+def test_functions(function: Function, lanes: int, requant_lanes: int, seed: int) -> None:
     rng = random.Random(seed)
     for repeat, rounding in zip((0, 1, 0), ROUNDINGS, strict=True):
-        config = small_config(lanes, 8, rounding=rounding)
+        config = replace(small_config(lanes, 8, rounding=rounding), requant_lanes=requant_lanes)
         words = rng.randint(config.banks + 1, 3 * config.banks)
         first = draw(config, rng, words)
         second = draw(config, rng, 1 if repeat else words)
         table = draw(config, rng, config.table_rows)
         entries = [entry for row in table for entry in row]
-        settings = {"function": int(function), "ifm2_repeat": repeat}
+        settings = {
+            "function": int(function),
+            "ifm2_repeat": repeat,
+            "scale_second": rng.randrange(2),
+            "operand_multiplier": rng.choice([1 << 30, rng.randrange(1 << 31)]),
+            "operand_right_shift": rng.choice([0, 1, 5, 31]),
+        }
         for name in ("ifm", "ifm2"):
             settings[f"{name}_zero_point"] = rng.choice([-128, 127, rng.randint(-128, 127)])
-            settings[f"{name}_multiplier"] = rng.choice([1 << 30, rng.randrange(1 << 30, 1 << 31)])
-            settings[f"{name}_right_shift"] = rng.choice([0, 1, 5, 31])
         results = run(config, settings, first, second, entries)
         for i, word in enumerate(first):
             pairs = zip(word, second[0 if repeat else i], strict=True)
             wanted = [expected(function, settings, a, b, entries, rounding) for a, b in pairs]
             assert results.values[i] == wanted, (rounding, repeat, i)
-        assert results.delivered - results.issued == OperandScaler.LATENCY + 1
+        assert results.delivered - results.issued == Elementwise.LATENCY
 
 
 def test_every_entry_of_the_table_in_every_lane() -> None:

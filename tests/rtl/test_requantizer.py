@@ -9,6 +9,7 @@ from amaranth.sim import Simulator
 
 from kernels.requantize import Rounding, multiply_by_quantized_multiplier
 from rtl.config import ROUNDINGS
+from rtl.isa import MAX_LEFT_SHIFT
 from rtl.operand_scaler import OperandScaler
 from rtl.requantizer import Requantizer
 from tests.rtl.arithmetic import requantize, scale, wrap32
@@ -23,7 +24,7 @@ def directed() -> Iterator[Vector]:
             for multiplier in (1 << 30, (1 << 30) + 1, (1 << 31) - 1):
                 yield k << max(exponent - 2, 0), 0, multiplier, -exponent
     for value in (-(1 << 31), -(1 << 31) + 1, -1, 0, 1, (1 << 31) - 1):
-        for shift in (-31, -30, -1, 0, 1, 2, 8):
+        for shift in (-31, -30, -1, 0, 1, 2, MAX_LEFT_SHIFT):
             yield value, 0, (1 << 31) - 1, shift
             yield value, 1, 1 << 30, shift
             yield value, -1, 1518500250, shift
@@ -47,20 +48,51 @@ TIES = [
 
 
 def random_vectors(seed: int, count: int) -> Iterator[Vector]:
+    """Values of all sizes, multipliers over all of [0, 2**31), shifts that leave something."""
     rng = np.random.default_rng(seed)
     for _ in range(count):
         value = int(rng.integers(-(1 << 31), 1 << 31)) >> int(rng.integers(0, 31))
         bias = int(rng.integers(-(1 << 31), 1 << 31)) >> int(rng.integers(8, 31))
-        yield value, bias, int(rng.integers(1 << 30, 1 << 31)), int(rng.integers(-31, 4))
+        multiplier = int(rng.integers(0, 1 << 31)) >> int(
+            rng.choice([0, 0, 0, int(rng.integers(0, 31))])
+        )
+        size = (abs(wrap32(value + bias)) * multiplier >> 31).bit_length()
+        # mostly results that a clamp does not hide
+        shift = int(rng.integers(1, 10)) - size if rng.random() < 0.8 else int(rng.integers(-31, 8))
+        yield value, bias, multiplier, min(max(shift, -31), MAX_LEFT_SHIFT)
 
 
-def pipeline(dut: Any, latency: int, settings: dict[str, int], inputs: dict[str, Any]) -> list[int]:
-    """Outputs for a sequence of values per input, one per cycle."""
-    outputs: list[int] = []
+def near_ties(seed: int, count: int) -> Iterator[Vector]:
+    """Products at, and next to, what each rounding decides on: place 30, and place 30 - shift.
+
+    For a value that is odd, the multiplier that makes the product's low places what they should be
+    is found modulo a power of two.
+    """
+    rng = np.random.default_rng(seed)
+    for _ in range(count):
+        shift = int(rng.integers(-8, MAX_LEFT_SHIFT + 1))
+        value = (int(rng.integers(-(1 << 30), 1 << 30)) >> int(rng.integers(0, 24))) | 1
+        left, right = max(shift, 0), max(-shift, 0)
+        places = int(rng.choice([31 - left, 31]))
+        target = 1 << (places - 1 if rng.random() < 0.5 else 30 + right - left - int(right > 31))
+        target += int(rng.choice([-2, -1, 0, 0, 1, 2]))
+        multiplier = target * pow(value, -1, 1 << 31) % (1 << 31)
+        yield value, 0, multiplier, shift
+
+
+def pipeline(
+    dut: Any,
+    latency: int,
+    settings: dict[str, int],
+    inputs: dict[str, Any],
+    sampled: tuple[str, ...] = ("output",),
+) -> Any:
+    """Outputs for a sequence of values per input, one per cycle; tuples if several are sampled."""
+    outputs: list[Any] = []
     count = len(next(iter(inputs.values())))
 
     async def drive(ctx: Any) -> None:
-        ctx.set(dut.stages, (1 << latency) - 1)
+        ctx.set(dut.stages, -1)
         for name, value in settings.items():
             ctx.set(getattr(dut, name), value)
         for cycle in range(count + latency - 1):
@@ -68,7 +100,8 @@ def pipeline(dut: Any, latency: int, settings: dict[str, int], inputs: dict[str,
                 ctx.set(getattr(dut, name), values[min(cycle, count - 1)])
             await ctx.tick()
             if cycle >= latency - 1:
-                outputs.append(ctx.get(dut.output))
+                values = tuple(ctx.get(getattr(dut, name)) for name in sampled)
+                outputs.append(values if len(values) > 1 else values[0])
 
     simulator: Any = Simulator(dut)
     simulator.add_clock(1e-6)
@@ -78,13 +111,34 @@ def pipeline(dut: Any, latency: int, settings: dict[str, int], inputs: dict[str,
     return outputs
 
 
+def lane_inputs(vectors: list[Vector], rng: Any = None) -> dict[str, list[int]]:
+    """A lane's inputs: doubled values and biases, whose sum's lowest bit must not matter."""
+    value, bias, multiplier, shift = (list(column) for column in zip(*vectors, strict=True))
+    odd = rng.integers(0, 2, len(vectors)).tolist() if rng is not None else [0] * len(vectors)
+    return {
+        "value": [2 * v for v in value],
+        "bias": [2 * b + bit for b, bit in zip(bias, odd, strict=True)],
+        "multiplier": multiplier,
+        "shift": shift,
+    }
+
+
 def requantized(
     vectors: list[Vector], rounding: str, zero_point: int, low: int, high: int
 ) -> list[int]:
     settings = {"zero_point": zero_point, "minimum": low, "maximum": high}
-    names = ("value", "bias", "multiplier", "shift")
-    inputs = dict(zip(names, zip(*vectors, strict=True), strict=True))
-    return pipeline(Requantizer(rounding), Requantizer.LATENCY, settings, inputs)
+    inputs = lane_inputs(vectors, np.random.default_rng(1))
+    outputs: list[int] = pipeline(Requantizer(rounding), Requantizer.LATENCY, settings, inputs)
+    return outputs
+
+
+def golden(vector: Vector, rounding: str) -> int:
+    value, bias, multiplier, shift = vector
+    total = wrap32(value + bias)
+    scaled = requantize(total, multiplier, shift, rounding)
+    mode = Rounding.named(rounding)
+    assert scaled == multiply_by_quantized_multiplier(total, multiplier, shift, mode), vector
+    return scaled
 
 
 @pytest.mark.quick
@@ -96,13 +150,40 @@ def requantized(
 def test_requantizer(rounding: str, seed: int, zero_point: int, low: int, high: int) -> None:
     vectors = [*directed(), *random_vectors(seed, 400)]
     outputs = requantized(vectors, rounding, zero_point, low, high)
-    mode = Rounding.named(rounding)
-    for got, (value, bias, multiplier, shift) in zip(outputs, vectors, strict=True):
-        total = wrap32(value + bias)
-        scaled = requantize(total, multiplier, shift, rounding)
-        assert scaled == multiply_by_quantized_multiplier(total, multiplier, shift, mode)
-        expected = min(max(scaled + zero_point, low), high)
-        assert got == expected, (seed, value, bias, multiplier, shift)
+    for got, vector in zip(outputs, vectors, strict=True):
+        assert got == min(max(golden(vector, rounding) + zero_point, low), high), (seed, vector)
+
+
+@pytest.mark.parametrize("rounding", ROUNDINGS)
+@pytest.mark.parametrize("seed", [4])
+def test_rescaled_values_before_the_clamp(rounding: str, seed: int) -> None:
+    vectors = [*directed(), *random_vectors(seed, 1500), *near_ties(seed, 1500)]
+    results = pipeline(
+        Requantizer(rounding),
+        Requantizer.RESCALED_LATENCY,
+        {},
+        lane_inputs(vectors),
+        ("rescaled", "saturates", "negative"),
+    )
+    kept = 0
+    for (rescaled, saturates, negative), vector in zip(results, vectors, strict=True):
+        expected = golden(vector, rounding)
+        if saturates:
+            assert not -256 <= expected <= 255, (seed, vector)
+            assert negative == (expected < 0), (seed, vector)
+        else:
+            kept += 1
+            assert rescaled == expected, (seed, vector)
+    assert kept > 2000
+
+
+def test_near_ties_tell_the_roundings_apart() -> None:
+    vectors = list(near_ties(4, 1500))
+    results = [[golden(vector, rounding) for vector in vectors] for rounding in ROUNDINGS]
+    for first in range(3):
+        for second in range(first):
+            differences = sum(a != b for a, b in zip(results[first], results[second], strict=True))
+            assert differences > 20, (ROUNDINGS[first], ROUNDINGS[second], differences)
 
 
 @pytest.mark.parametrize("rounding", ["double", "single", "half_up"])
@@ -117,16 +198,16 @@ def test_ties(rounding: str) -> None:
 def test_scaler(rounding: str) -> None:
     rng = np.random.default_rng(3)
     settings = [(1 << 30, 0), (1 << 30, 1), (1 << 30, 3), ((1 << 31) - 1, 31), ((1 << 31) - 1, 7)]
-    settings += [(int(rng.integers(1 << 30, 1 << 31)), int(rng.integers(0, 12))) for _ in range(3)]
+    settings += [(int(rng.integers(0, 1 << 31)), int(rng.integers(0, 32))) for _ in range(6)]
     operands = list(range(-128, 128))
     for number, (multiplier, right_shift) in enumerate(settings):
         zero_point = int(rng.integers(-128, 128))
-        negate = number % 2
+        complement = number % 2
         outputs = pipeline(
             OperandScaler(rounding),
             OperandScaler.LATENCY,
             {"zero_point": zero_point, "multiplier": multiplier, "right_shift": right_shift,
-             "negate": negate},
+             "complement": complement},
             {"operand": operands},
         )  # fmt: skip
         for x, got in zip(operands, outputs, strict=True):
@@ -135,19 +216,16 @@ def test_scaler(rounding: str) -> None:
             mode = Rounding.named(rounding)
             golden = multiply_by_quantized_multiplier(shifted, multiplier, -right_shift, mode)
             assert expected == golden
-            message = (x, zero_point, multiplier, right_shift, negate)
-            assert got == (-expected if negate else expected), message
+            message = (x, zero_point, multiplier, right_shift, complement)
+            assert (got + 1) >> 1 == (-expected if complement else expected), message
 
 
 @pytest.mark.parametrize("rounding", ROUNDINGS)
 def test_scaler_multiplies_by_a_factor(rounding: str) -> None:
     operands = [-128, -128, 127, 127, -1, 0, 5]
-    # a stage later than the operand
-    factors = [0, 255, -255, 255, -255, -255, 17, -3]
+    factors = [0, 255, -255, 255, -255, -255, 17]
     dut = OperandScaler(rounding)
-    settings = {"zero_point": 127, "use_factor": 1, "multiplier": 12345}
-    count = len(operands)
-    inputs = {"operand": [*operands, 0], "factor": factors}
-    outputs = pipeline(dut, OperandScaler.LATENCY, settings, inputs)
-    expected = [(operands[i] - 127) * factors[i + 1] for i in range(count)]
-    assert outputs[:count] == expected
+    inputs = {"operand": operands, "factor": factors}
+    outputs = pipeline(dut, OperandScaler.LATENCY, {"zero_point": 127, "use_factor": 1}, inputs)
+    expected = [(x - 127) * factor for x, factor in zip(operands, factors, strict=True)]
+    assert [(output + 1) >> 1 for output in outputs] == expected

@@ -33,7 +33,7 @@ SQUARE = NpuConfig(
 """As many channels as lanes, and memories so small that programs reuse them."""
 
 WIDE = NpuConfig(
-    pixels=4, channels=16, lanes=16, requant_lanes=16, accumulator_depth=2, bus_bytes=16
+    pixels=4, channels=16, lanes=16, requant_lanes=8, accumulator_depth=2, bus_bytes=16
 )
 """The widest words, and depthwise taps limited by the window."""
 
@@ -72,7 +72,7 @@ SLIM = NpuConfig(
     channels=1,
     lanes=16,
     accumulator_depth=16,
-    requant_lanes=16,
+    requant_lanes=4,
     scratchpad_kib=32,
     weight_buffer_kib=32,
     parameter_channels=1024,

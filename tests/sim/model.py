@@ -180,10 +180,11 @@ class Model:
                 weight += 1
         elif c.opcode == Opcode.DEPTHWISE:
             taps = cfg.taps_per_step(s)
-            assert not self.weights[weight, taps:].any()
+            word = self.weights[weight].reshape(cfg.lanes, cfg.channels)
+            assert not word[:, taps:].any()
             for p in range(len(acc)):
                 for k in range(taps):
-                    acc[p] += window[p * s + k] * self.weights[weight, k]
+                    acc[p] += window[p * s + k] * word[:, k]
             weight += 1
         else:
             for p in range(len(acc)):
@@ -231,8 +232,9 @@ class Model:
     def function(self, c: Command, a: int, b: int) -> int:
         rounding = self.config.rounding
         za, zb = c["ifm_zero_point"], c["ifm2_zero_point"]
-        left = scale(a, za, c["ifm_multiplier"], c["ifm_right_shift"], rounding)
-        right = scale(b, zb, c["ifm2_multiplier"], c["ifm2_right_shift"], rounding)
+        scales = [(c["operand_multiplier"], c["operand_right_shift"]), (1 << 30, 0)]
+        first, second = reversed(scales) if c["scale_second"] else scales
+        left, right = scale(a, za, *first, rounding), scale(b, zb, *second, rounding)
         entry = int(self.table.view(np.int8).reshape(-1)[a % 256])
         return {
             Function.ADD: int32(left + right),

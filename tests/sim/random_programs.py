@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtl.config import BIAS_BYTES, PARAMETER_BYTES, NpuConfig
-from rtl.isa import Command, Destination, Function, Opcode, encode_all
+from rtl.isa import MAX_LEFT_SHIFT, Command, Destination, Function, Opcode, encode_all
 from sim.program import Program, TensorBinding
 from tests.sim.random_transfers import OutOfMemoryError, RandomTransfers
 
@@ -26,16 +26,16 @@ def typical_shift(terms: int) -> int:
 class RandomProgram(RandomTransfers):
     """Builds one program; the parameters are those of `RandomTransfers`."""
 
-    def load_weights(self, words: int, used_columns: int) -> int:
-        """LOAD random weight words; columns from `used_columns` on are zero. Returns the base."""
+    def load_weights(self, words: int, taps: int) -> int:
+        """LOAD random weight words; taps from `taps` on are zero in each. Returns the base."""
         base = self.next_unit + self.rng.randrange(3)
         self.next_unit = base + words
         if self.next_unit > self.config.weight_words:
             raise OutOfMemoryError
         channels, lanes = self.config.channels, self.config.lanes
         data = np.frombuffer(self.random_bytes(words * channels * lanes), np.uint8).copy()
-        data.reshape(words, channels, lanes)[:, used_columns:] = 0
-        if self.rng.random() < 0.3 and used_columns == channels:
+        data.reshape(words, lanes, channels)[:, :, taps:] = 0
+        if self.rng.random() < 0.3 and taps == channels:
             self.load_activations(base * channels, words * channels)
         else:
             self.load_units(Destination.WEIGHTS, base * channels, data.tobytes())
@@ -62,12 +62,12 @@ class RandomProgram(RandomTransfers):
         for block in range(blocks):
             for lane in range(lanes):
                 bias = rng.randint(-(2**12), 2**12)
-                multiplier = rng.randint(2**30, 2**31 - 1)
+                multiplier = rng.choice([rng.randint(2**30, 2**31 - 1), rng.randint(0, 2**31 - 1)])
                 shift = typical + rng.choice([0, 0, 1, -1, -2])
                 if rng.random() < 0.1:
                     bias = rng.choice([rng.randint(-(2**31), 2**31 - 1), 2**31 - 1, -(2**31)])
                     multiplier = rng.choice([2**30, 2**31 - 1, 0])
-                    shift = rng.randint(-31, 30)
+                    shift = rng.randint(-31, MAX_LEFT_SHIFT)
                 if identity:
                     bias, multiplier, shift = 0, 2**30, 1
                 raw = bias.to_bytes(4, "little", signed=True) + multiplier.to_bytes(4, "little")
@@ -135,9 +135,10 @@ class RandomProgram(RandomTransfers):
             fields["ofm_shift"] = rng.randint(-31, 2)
         elif function >= Function.MAXIMUM and rng.random() < 0.5:
             fields |= {"ofm_multiplier": 2**30, "ofm_shift": 1, "ofm_zero_point": 0}
+        fields["scale_second"] = rng.randrange(2)
+        fields["operand_multiplier"] = rng.choice([2**30, rng.randint(0, 2**31 - 1)])
+        fields["operand_right_shift"] = rng.choice([0, 0, 0, 1, 2, rng.randint(0, 31)])
         for name in ("ifm", "ifm2"):
-            fields[f"{name}_multiplier"] = rng.choice([2**30, rng.randint(2**30, 2**31 - 1)])
-            fields[f"{name}_right_shift"] = rng.choice([0, 0, 0, 1, 2, rng.randint(0, 31)])
             fields[f"{name}_zero_point"] = rng.choice([-128, 127, rng.randint(-128, 127)])
         # in place, unless the word that is repeated would be overwritten
         if rng.random() < 0.1 and not (repeat and second is first):
@@ -149,7 +150,10 @@ class RandomProgram(RandomTransfers):
     def command_scale(self, terms: int, identity: bool) -> dict[str, int]:
         """Where a grid command's scales and biases come from, and its own scale."""
         rng = self.rng
-        scale = {"ofm_multiplier": rng.randint(2**30, 2**31 - 1), "ofm_shift": rng.randint(-31, 30)}
+        scale = {
+            "ofm_multiplier": rng.randint(2**30, 2**31 - 1),
+            "ofm_shift": rng.randint(-31, MAX_LEFT_SHIFT),
+        }
         shared = rng.random() < 0.4
         if shared:
             scale["ofm_shift"] = typical_shift(terms) + rng.choice([0, 0, 1, -1])

@@ -28,8 +28,8 @@ from tests.sim.random_programs import INPUT, KINDS, OUTPUT, random_program
 BOUNDS = {ErrorCode.REGION_BOUNDS, ErrorCode.SCRATCHPAD_BOUNDS, ErrorCode.BUFFER_BOUNDS}
 """Which of a command's several faults is found first is not defined."""
 
-# clamps with minimum above maximum, shifts beyond 31 bits: no defined result
-_UNDEFINED = ("activation_min", "activation_max", "ofm_shift")
+# clamps with minimum above maximum: no defined result
+_UNDEFINED = ("activation_min", "activation_max")
 
 
 def _changed(rng: random.Random, command: Command) -> tuple[str, int]:
@@ -70,7 +70,7 @@ def _is_defined(config: NpuConfig, command: Command) -> bool:
         return command["destination"] != Destination.PARAMETERS
     if command.opcode == Opcode.STORE:
         return command["region"] != 0
-    if command["ofm_multiplier"] >> 31:
+    if command["ofm_multiplier"] >> 31 or command["operand_multiplier"] >> 31:
         return False
     if command.opcode == Opcode.ELEMENTWISE:
         return True

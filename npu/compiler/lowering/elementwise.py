@@ -159,10 +159,19 @@ def _function(
             multiplier, shift = mul_multiplier(scale_a, scale_b, scale)
             return replace(task, multiplier=multiplier, shift=shift)
         parameters = add_parameters(scale_a, scale_b, scale)
+    scales = (
+        (parameters.multiplier_a, parameters.shift_a),
+        (parameters.multiplier_b, parameters.shift_b),
+    )
+    # the larger scale is exactly half of what both are related to
+    scale_second = scales[0] == (1 << 30, 0)
+    scaled, unscaled = (scales[1], scales[0]) if scale_second else scales
+    assert unscaled == (1 << 30, 0), f"operands are scaled by {scales}"
     return replace(
         task,
-        multipliers=(parameters.multiplier_a, parameters.multiplier_b),
-        right_shifts=(-parameters.shift_a, -parameters.shift_b),
+        scale_second=scale_second,
+        operand_multiplier=scaled[0],
+        operand_right_shift=-scaled[1],
         multiplier=parameters.multiplier,
         shift=parameters.shift,
     )

@@ -60,7 +60,7 @@ def reason_against(graph: Graph, op: Operator, rounding: Rounding) -> str:
     for rule in rules:
         try:
             holds = rule(graph, op)
-        except ModelError as error:
+        except (ModelError, CompileError) as error:
             return str(error)
         if not holds:
             return str(rule.__doc__)

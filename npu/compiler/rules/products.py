@@ -11,6 +11,7 @@ from npu.compiler.terms.shapes import CHANNEL_LIMIT, EXTENT_LIMIT, natural_exten
 from npu.model.graph import Graph, Operator
 from npu.model.options import Activation, BatchMatMulOptions, TransposeConvOptions
 from npu.model.quant_params import scale_and_zero_point
+from rtl.isa import MAX_LEFT_SHIFT
 
 BATCH_LIMIT = 256
 """Products of one operator at most: each takes several commands."""
@@ -35,14 +36,14 @@ def matrices_in_range(graph: Graph, op: Operator) -> bool:
 
 
 def products_rescale(graph: Graph, op: Operator) -> bool:
-    """the scales must make a multiplier below 2**30"""
+    """the scales must make a multiplier below 2**7"""
     a, b = (scale_and_zero_point(graph.tensors[i])[0] for i in op.inputs)
     ofm, _ = scale_and_zero_point(graph.output_tensor(op))
     try:
-        mul_multiplier(a, b, ofm)
+        _, shift = mul_multiplier(a, b, ofm)
     except ValueError:
         return False
-    return True
+    return shift <= MAX_LEFT_SHIFT
 
 
 def one_map_to_another(graph: Graph, op: Operator) -> bool:

@@ -1,7 +1,7 @@
 """The commands of a function of two maps, or of one by table."""
 
 from npu.compiler.terms.command import CommandDraft
-from npu.compiler.terms.geometry import Rows
+from npu.compiler.terms.geometry import Rows, ceil_div
 from npu.compiler.terms.memory import Access, Memory
 from npu.compiler.terms.tasks import ElementwiseTask
 from npu.compiler.terms.view import View
@@ -52,12 +52,11 @@ def _command(
         "ifm_base": a.address(span[0], rows[0]),
         "ifm2_base": b.address(span[0], second_rows[0]),
         "ofm_base": ofm.address(span[0], rows[0]),
-        "ifm_multiplier": task.multipliers[0],
-        "ifm2_multiplier": task.multipliers[1],
+        "operand_multiplier": task.operand_multiplier,
+        "operand_right_shift": task.operand_right_shift,
+        "scale_second": int(task.scale_second),
         "ofm_multiplier": task.multiplier,
         "words": words,
-        "ifm_right_shift": task.right_shifts[0],
-        "ifm2_right_shift": task.right_shifts[1],
         "ifm_zero_point": task.zero_points[0],
         "ifm2_zero_point": task.zero_points[1],
         "ofm_zero_point": task.ofm_zero_point,
@@ -72,5 +71,5 @@ def _command(
         fields,
         tuple(reads),
         (ofm.access(span, rows),),
-        words,
+        ceil_div(words, config.requant_words) * config.requant_parts,
     )

@@ -44,7 +44,8 @@ def grid_cycles(
     steps = task.kernel_steps(config)
     grid = steps * (planes * depth if task.opcode == Opcode.CONV else words)
     blocks = ceil_div(words, config.block_words) if task.opcode == Opcode.CONV else words
-    output = ceil_div(min(pixels, columns), config.requant_words) * words + blocks
+    row = ceil_div(min(pixels, columns), config.requant_words) * config.requant_parts
+    output = row * words + blocks
     return groups * max(grid, output)
 
 

@@ -28,18 +28,18 @@ def pack_conv(weights: NDArray[np.int8], depth: int, config: NpuConfig) -> NDArr
 
 
 def pack_depthwise(weights: NDArray[np.int8], taps: int, config: NpuConfig) -> NDArray[np.uint8]:
-    """DEPTHWISE weights `[kh, kw, channels]` as `[block][ky][kx][k][c]`, flat bytes.
+    """DEPTHWISE weights `[kh, kw, channels]` as `[block][ky][kx][c][k]`, flat bytes.
 
-    Columns `k >= taps` of the grid, columns beyond the kernel and missing channels are zero.
+    Taps `k >= taps` of a step, columns beyond the kernel and missing channels are zero.
     """
     kh, kw, channels = weights.shape
     blocks, steps = ceil_div(channels, config.lanes), ceil_div(kw, taps)
     padded = np.zeros((kh, steps * taps, blocks * config.lanes), np.int8)
     padded[:, :kw, :channels] = weights
-    columns = np.zeros((blocks, kh, steps, config.channels, config.lanes), np.int8)
+    words = np.zeros((blocks, kh, steps, config.lanes, config.channels), np.int8)
     split = padded.reshape(kh, steps, taps, blocks, config.lanes)
-    columns[:, :, :, :taps] = split.transpose(3, 0, 1, 2, 4)
-    return _bytes(columns)
+    words[..., :taps] = split.transpose(3, 0, 1, 4, 2)
+    return _bytes(words)
 
 
 def pack_parameters(

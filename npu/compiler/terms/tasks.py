@@ -6,12 +6,19 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from npu.compiler.errors import CompileError
 from npu.compiler.terms.geometry import Area, Extent, Rows, SlidingWindow, ceil_div
 from rtl.config import NpuConfig
-from rtl.isa import Destination, Function, Opcode
+from rtl.isa import MAX_LEFT_SHIFT, Destination, Function, Opcode
 
 IDENTITY = 1 << 30, 1
 """Multiplier and shift with which every rounding leaves a value as it is."""
+
+
+def require_shift(shift: int) -> None:
+    """Refuse a shift of results that the hardware does not have, with a `CompileError`."""
+    if shift > MAX_LEFT_SHIFT:
+        raise CompileError(f"results must be rescaled by less than 2**{MAX_LEFT_SHIFT}")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -27,6 +34,10 @@ class GridTask:
     groups : CONV: input and output channels fall into this many independent groups.
     bias, multiplier, shift : int32 `[outputs]`; the IFM's zero point is already in the bias.
     ifm_zero_point, ofm_zero_point, activation_min, activation_max : int8 values.
+
+    Raises
+    ------
+    CompileError : a multiplier of results that the hardware does not have.
     """
 
     opcode: Opcode
@@ -43,6 +54,9 @@ class GridTask:
     ofm_zero_point: int
     activation_min: int
     activation_max: int
+
+    def __post_init__(self) -> None:
+        require_shift(int(self.shift.max(initial=0)))
 
     @cached_property
     def shared_scale(self) -> bool:
@@ -96,18 +110,24 @@ class ElementwiseTask:
     extent : of the output and of the first operand.
     second : extent of the second operand, whose one row or one column meets all of the first;
         None: that of the output.
-    multipliers, right_shifts : ADD and SUB: one value per operand.
+    scale_second, operand_multiplier, operand_right_shift : ADD and SUB: which operand is scaled,
+        and how; the other one has the larger scale.
     zero_points : ADD, SUB and MUL: one value per operand.
     multiplier, shift : rescaling of the result; by default it stays as it is.
     ofm_zero_point, activation_min, activation_max : int8 values.
     table : TABLE: uint8 `[256]`, the result for each byte.
+
+    Raises
+    ------
+    CompileError : as for `GridTask`.
     """
 
     function: Function
     extent: Extent
     second: Extent | None = None
-    multipliers: tuple[int, int] = (0, 0)
-    right_shifts: tuple[int, int] = (0, 0)
+    scale_second: bool = False
+    operand_multiplier: int = 0
+    operand_right_shift: int = 0
     zero_points: tuple[int, int] = (0, 0)
     multiplier: int = IDENTITY[0]
     shift: int = IDENTITY[1]
@@ -115,6 +135,9 @@ class ElementwiseTask:
     activation_min: int = -128
     activation_max: int = 127
     table: NDArray[np.uint8] | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        require_shift(self.shift)
 
     @property
     def ofm(self) -> Extent:

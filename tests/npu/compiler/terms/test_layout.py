@@ -40,7 +40,7 @@ def test_depthwise_weights_follow_the_loop_nest(config: NpuConfig, stride: int) 
     packed = pack_depthwise(weights, taps, config).view(np.int8)
     position = 0
     for block, ky, kx in np.ndindex(2, kh, -(-kw // taps)):
-        for k, c in np.ndindex(config.channels, config.lanes):
+        for c, k in np.ndindex(config.lanes, config.channels):
             column, channel = kx * taps + k, block * config.lanes + c
             used = k < taps and column < kw and channel < channels
             assert packed[position] == (weights[ky, column, channel] if used else 0)
