@@ -72,6 +72,17 @@ def computed_weights(m: ModelBuilder, rng: np.random.Generator, x: Tensor) -> No
     )
 
 
+def enlarging(m: ModelBuilder, rng: np.random.Generator, x: Tensor) -> None:
+    """A multiplier of 2**7 - 1 is the NPU's, one of 2**7 the CPU's."""
+    flat, scale = m.input((36, 4), scale=0.5), 0.5
+    weights = rng.integers(-127, 128, (4, 4)).astype(np.int8)
+    for factor in (127, 128):
+        flat = m.fully_connected(
+            flat, weights, None, weight_scales=factor / 16, scale=scale / 16, zero_point=0
+        )
+        scale /= 16
+
+
 REFUSED = {
     "batch": (
         (2, 6, 6, 4),
@@ -97,6 +108,11 @@ REFUSED = {
         (1, 6, 6, 4),
         lambda m, rng, x: random_conv2d(m, rng, m.pad(x, [(0, 0), (256, 0), (0, 0), (0, 0)]), 4),
         "the batch must not be extended, and height and width by up to 255",
+    ),
+    "a layer that makes its sums larger": (
+        (1, 6, 6, 4),
+        enlarging,
+        "results must be rescaled by less than 2**7",
     ),
     "weights that another operator computes": (
         (1, 6, 6, 4),
