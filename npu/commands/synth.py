@@ -206,7 +206,6 @@ def _all_presets(
     from npu.report.record import STDOUT, write_json
     from npu.report.tables import make_console, print_line
     from npu.synth.liberty import read_liberty
-    from npu.synth.process import Tools
     from npu.synth.report import presets_tables
     from npu.synth.shipped import load_shipped, save_shipped, table_record
     from npu.synth.synthesis import Listener
@@ -217,8 +216,8 @@ def _all_presets(
         pnr=pnr,
         liberty=None if liberty is None else read_liberty(liberty),
     )
-    with tool_steps("synth") as (log, phase), Tools(jobs) as tools:
-        table = make_table(scope, load_shipped(), tools, Listener(log, phase))
+    with tool_steps("synth") as (log, phase):
+        table = make_table(scope, load_shipped(), jobs, Listener(log, phase))
     console = make_console(stderr=json == STDOUT)
     for family_table in presets_tables(table):
         console.print(family_table)

@@ -31,6 +31,7 @@ class Request:
     liberty : cells that `generic` is mapped to; None counts gates.
     seeds : of the placer; empty for synthesis only.
     by_block : route blocks alone too, with the first seed.
+    whole : route the design as a whole, where it fits.
 
     Raises
     ------
@@ -41,6 +42,7 @@ class Request:
     liberty: Liberty | None = None
     seeds: Sequence[int] = ()
     by_block: bool = False
+    whole: bool = True
 
     def __post_init__(self) -> None:
         if self.liberty is not None and self.target.family is not Family.GENERIC:
@@ -99,7 +101,8 @@ def run_flow(
     )
     if request.by_block:
         cost = replace(cost, alone=_route_blocks(design, synthesis, request, tools, listener))
-    if request.seeds and not cost.overflow and synthesis.folder is not None:
+    routable = request.seeds and request.whole and not cost.overflow
+    if routable and synthesis.folder is not None:
         part = routable_part(target)
         routed = route(design, synthesis.folder, part, request.seeds, tools, listener)
         cost = replace(cost, routed=tuple(routed))

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 from npu.synth.cores import core_design
 from npu.synth.design import Design, npu_design, rtl_digest
+from npu.synth.errors import DoesNotFitError, RoutingError
 from npu.synth.flow import Request, run_flow
 from npu.synth.liberty import Liberty
 from npu.synth.process import Tools
@@ -67,32 +68,36 @@ class Scope:
         return found
 
 
-def make_table(scope: Scope, former: Shipped, tools: Tools, listener: Listener) -> Shipped:
+def make_table(scope: Scope, former: Shipped, jobs: int, listener: Listener) -> Shipped:
     """Every preset and core of `scope`; what `former` has of the same sources and tools is kept.
+
+    A design that fits no part, or that the router gives up on, has the clocks of its blocks.
 
     Raises
     ------
-    SynthesisError : a tool or a core's package is missing, or a tool failed.
+    SynthesisError : a tool is missing, or synthesis failed.
+    BuildError : a core's package is missing.
     """
     presets: Costs = {}
     for name, config in PRESETS.items():
         design = npu_design(config, name)
+        known = former.presets.get(name, {})
         presets[name] = {
-            key: _cost(design, request, former.presets, key, tools, listener, config.to_dict())
+            key: _cost(design, request, known.get(key), jobs, listener, config.to_dict())
             for key, request in scope.requests(name).items()
         }
-    cores: Costs = former.cores
+    cores = former.cores
     if scope.pnr:
         parts = dict.fromkeys(plan.target for plan in PLANS.values() if plan.seeds)
         seeds = tuple(range(1, CORE_SEEDS + 1))
+        requests = {part: Request(TARGETS[part], seeds=seeds) for part in parts}
         cores = {}
         for name, core in CORES.items():
             design = core_design(core)
+            known = former.cores.get(name, {})
             cores[name] = {
-                part: _cost(
-                    design, Request(TARGETS[part], seeds=seeds), former.cores, part, tools, listener
-                )
-                for part in parts
+                part: _cost(design, request, known.get(part), jobs, listener)
+                for part, request in requests.items()
             }
     return Shipped(rtl=rtl_digest(), presets=presets, cores=cores)
 
@@ -100,22 +105,24 @@ def make_table(scope: Scope, former: Shipped, tools: Tools, listener: Listener) 
 def _cost(
     design: Design,
     request: Request,
-    former: Costs,
-    key: str,
-    tools: Tools,
+    known: Cost | None,
+    jobs: int,
     listener: Listener,
     parameters: dict[str, int | str] | None = None,
 ) -> Cost:
-    known = former.get(design.name, {}).get(key)
     if known is not None and _is_answer(known, design, request, parameters):
-        listener.log(f"{design.name}, {key}: unchanged")
+        listener.log(f"{design.name}, {request.target.name}: unchanged")
         return known
-    cost = run_flow(design, request, tools, listener, parameters)
-    if cost.overflow and request.seeds:
-        # a design that fits nothing still has blocks
-        request = replace(request, by_block=True)
-        cost = run_flow(design, request, tools, listener, parameters)
-    return cost
+    try:
+        with Tools(jobs) as tools:
+            cost = run_flow(design, request, tools, listener, parameters)
+        if not request.seeds or not cost.overflow:
+            return cost
+    except (DoesNotFitError, RoutingError) as error:
+        listener.log(str(error))
+    blocks = replace(request, by_block=True, whole=False)
+    with Tools(jobs) as tools:
+        return run_flow(design, blocks, tools, listener, parameters)
 
 
 def _is_answer(
@@ -132,5 +139,5 @@ def _is_answer(
     )
     if not same or not request.seeds:
         return same
-    answered = bool(cost.alone) if cost.overflow else len(cost.routed) == len(request.seeds)
+    answered = len(cost.routed) == len(request.seeds) or bool(cost.alone)
     return answered and cost.tools.get(ROUTER) == tool_version(ROUTER)

@@ -58,7 +58,9 @@ def made_up(name: str, request: Request, parameters: Any, dsps: float) -> Cost:
         blocks=Block("npu", 1, 1, own, total, (leaf, small)),
         tools={"pyosys": "0.70"},
         liberty=None,
-        routed=tuple(Routed(s, 90.0 + s, PATH, 1.0) for s in request.seeds) if fits else (),
+        routed=tuple(Routed(s, 90.0 + s, PATH, 1.0) for s in request.seeds)
+        if fits and request.whole
+        else (),
         alone={"npu_load": 120.0} if request.by_block else {},
     )
 
@@ -180,6 +182,36 @@ def test_all_presets(
     assert table.presets["npu64"]["ecp5-85k"].bound_mhz == 120.0
     assert set(table.cores) == {"vexriscv", "cv32e40p"}
     assert set(table.cores["vexriscv"]) == {"ecp5-45k", "ecp5-85k"}
+
+
+def test_all_presets_goes_on_when_the_router_gives_up(
+    flow_of: Callable[[float], None],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    flow_of(8)
+    works = flow.run_flow
+
+    def gives_up(design: Any, request: Request, *rest: Any) -> Cost:
+        if design.name == "npu128" and request.seeds and request.whole:
+            raise RoutingError("npu128, seed 1: the router failed: no way")
+        return works(design, request, *rest)
+
+    monkeypatch.setattr(update, "run_flow", gives_up)
+    arguments = ("--all-presets", "--pnr", "--update", "--target", "ecp5-85k")
+    assert npu(*arguments) == 0
+    assert "npu128, seed 1: the router failed: no way" in capsys.readouterr().err
+    table = load_shipped()
+    failed, routed = (table.presets[name]["ecp5-85k"] for name in ("npu128", "npu64"))
+    assert (failed.median_mhz, failed.bound_mhz) == (None, 120.0)
+    assert (routed.median_mhz, routed.bound_mhz) == (92.0, None)
+    # what is known of the same sources is not found out again
+    monkeypatch.setattr(update, "source_digest", lambda design: "s")
+    monkeypatch.setattr(update, "tool_version", lambda package: {"pyosys": "0.70"}.get(package))
+    assert npu(*arguments) == 0
+    assert capsys.readouterr().err.count("unchanged") == 6 + 2 * 2
+    assert load_shipped() == table
 
 
 def test_all_presets_takes_a_liberty_file(
