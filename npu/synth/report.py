@@ -1,6 +1,6 @@
 """What was found out as tables and lines for the terminal."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from rich.box import SIMPLE
 from rich.table import Table
@@ -41,17 +41,20 @@ def block_table(cost: Cost) -> Table:
     table = Table(box=SIMPLE, pad_edge=False)
     table.add_column("block, its ports kept", no_wrap=True)
     for name in ("count", size, "%", "own %", *others):
-        table.add_column(name, justify="right", no_wrap=True)
+        # two lines, so that the table fits 100 columns
+        table.add_column(name.replace(" ", "\n"), justify="right", no_wrap=True)
     whole = cost.blocks.total[size] or 1
     hidden: dict[str, float] = dict.fromkeys(cost.figures, 0.0)
     small = 0
+    path: list[str] = []
     for depth, block in _shown(cost.blocks, size, SMALLEST_SHARE * whole):
         if isinstance(block, _Hidden):
             small += 1
             hidden = {name: hidden[name] + block.block.total[name] for name in hidden}
             continue
+        path[depth:] = [block.module]
         table.add_row(
-            "  " * depth + _short(block.module, cost.blocks.module),
+            "  " * depth + _short(block.module, path[:-1]),
             str(block.count),
             number(block.total[size]),
             f"{100 * block.total[size] / whole:.1f}",
@@ -188,6 +191,9 @@ def _place(block: str) -> str:
     return block if block != TOP else "top"
 
 
-def _short(module: str, top: str) -> str:
-    """Without the name of the top module, which all begin with."""
-    return module.removeprefix(f"{top}_") if module != top else module
+def _short(module: str, parents: Sequence[str]) -> str:
+    """Without the name of the innermost block around it that it begins with."""
+    for parent in reversed(parents):
+        if module.startswith(f"{parent}_"):
+            return module.removeprefix(f"{parent}_")
+    return module
