@@ -68,7 +68,9 @@ def softmax_rows(
 ) -> None:
     low = -(np.int64(1) << (bits - 1))
     for r in range(rows.shape[0]):
-        largest = np.int64(rows[r].max())
+        largest = np.int64(rows[r, 0])
+        for c in range(1, rows.shape[1]):
+            largest = max(largest, np.int64(rows[r, c]))
         total = np.int64(0)
         for c in range(rows.shape[1]):
             difference = np.int64(rows[r, c]) - largest

@@ -10,7 +10,6 @@ share steps. The zero point of the IFM is folded into the bias: padding holds th
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from kernels.checks import (
@@ -23,10 +22,12 @@ from kernels.checks import (
     check_zero_point,
 )
 from kernels.output_stage import OutputStage, check_output_stage
+from kernels.prepared.calls import internal
 from kernels.prepared.image import fill_image, plan_image
 from kernels.prepared.instruction_sets import SINGLE, InstructionSet, default
 from kernels.prepared.panels import OUTPUT_ROWS, folded_bias, output_rows, pack_matrix, widths
-from kernels.prepared.step import Kind, PreparedKernel, new_step
+from kernels.prepared.sequence import PreparedKernel
+from kernels.prepared.step import new_step
 from kernels.prepared.tiles import Tile, matrix_tile
 
 # a tile of channels: its form, that form's pixels, the first channel of its IFM, channels packed
@@ -101,7 +102,7 @@ def matrix_product(
     rows = output_rows(folded_bias(bias, matrix, ifm_zero_point, isa), stage)
     panels, stages, tiles = _pack_groups(isa, matrix, rows, groups, group_channels)
     step = new_step(
-        Kind.CONV_2D,
+        packed=1,
         **image.fields,
         ofm_channels=channels,
         steps=len(steps),
@@ -152,7 +153,7 @@ def _pack_groups(
     return np.concatenate(panels), np.concatenate(stages), np.array(tiles, np.int32)
 
 
-@njit(cache=True, nogil=True)
+@internal
 def run_conv2d(
     all_steps: NDArray[Any],
     number: int,
@@ -160,11 +161,9 @@ def run_conv2d(
     channels: NDArray[np.int32],
     panels: NDArray[Any],
     image: NDArray[Any],
-    ifm: NDArray[np.int8],
-    second: NDArray[np.int8],
-    ofm: NDArray[np.int8],
+    arena: NDArray[np.int8],
 ) -> None:
-    """What `PreparedKernel` calls."""
+    """The `StepKernel`."""
     step = all_steps[number]
     pitch = step["ifm_width"] * step["ifm_channels"]
     for batch in range(step["batches"]):
@@ -172,18 +171,18 @@ def run_conv2d(
             rows = min(step["band"], step["ofm_height"] - first)
             x, base = image, 0
             if step["direct"]:
-                x = ifm.view(image.dtype)
+                x = arena.view(image.dtype)
                 row = batch * step["ifm_height"] + first * step["stride_height"]
                 base = step["ifm"] + row * pitch
             else:
-                fill_image(step, ifm, batch, first, rows, image)
+                fill_image(step, arena, batch, first, rows, image)
             row = batch * step["ofm_height"] + first
             target = step["ofm"] + row * step["ofm_width"] * step["ofm_channels"]
             count = rows * step["ofm_width"]
-            _multiply(step, x, base, offsets, panels, channels, ofm, target, count)
+            _multiply(step, x, base, offsets, panels, channels, arena, target, count)
 
 
-@njit(cache=True, nogil=True)
+@internal
 def _multiply(
     step: Any,
     x: NDArray[Any],

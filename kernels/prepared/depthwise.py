@@ -8,7 +8,6 @@ registers, so that one instruction multiplies and adds them per channel. See
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from kernels.checks import (
@@ -21,10 +20,12 @@ from kernels.checks import (
 )
 from kernels.depthwise import check_depth
 from kernels.output_stage import OutputStage, check_output_stage
+from kernels.prepared.calls import internal
 from kernels.prepared.image import fill_image, plan_image
 from kernels.prepared.instruction_sets import InstructionSet, default
 from kernels.prepared.panels import OUTPUT_ROWS, folded_bias, output_rows, pack_depthwise
-from kernels.prepared.step import Kind, PreparedKernel, new_step
+from kernels.prepared.sequence import PreparedKernel
+from kernels.prepared.step import new_step
 from kernels.prepared.tiles import Tile, depthwise_tile
 
 
@@ -77,7 +78,7 @@ def prepare_depthwise_conv2d(
     stages = output_rows(folded_bias(bias, matrix.T, ifm_zero_point, isa), stage)
     panels, stages = pack_depthwise(isa, np.tile(matrix, merged), np.tile(stages, merged))
     step = new_step(
-        Kind.DEPTHWISE_CONV_2D,
+        packed=1,
         **{**image.fields, "ofm_width": placement.ofm_hw[1] // merged},
         ofm_channels=width,
         steps=steps,
@@ -115,7 +116,7 @@ def _merged_pixels(isa: InstructionSet, channels: int, placement: WindowPlacemen
     return fitting if merges else 1
 
 
-@njit(cache=True, nogil=True)
+@internal
 def run_depthwise_conv2d(
     all_steps: NDArray[Any],
     number: int,
@@ -123,11 +124,9 @@ def run_depthwise_conv2d(
     channels: NDArray[np.int32],
     panels: NDArray[Any],
     image: NDArray[Any],
-    ifm: NDArray[np.int8],
-    second: NDArray[np.int8],
-    ofm: NDArray[np.int8],
+    arena: NDArray[np.int8],
 ) -> None:
-    """What `PreparedKernel` calls."""
+    """The `StepKernel`."""
     step = all_steps[number]
     pitch = step["ifm_width"] * step["ifm_channels"]
     block, taps, steps = step["block"], step["offsets"], step["steps"]
@@ -138,11 +137,11 @@ def run_depthwise_conv2d(
             rows = min(step["band"], step["ofm_height"] - first)
             x, base = image, 0
             if step["direct"]:
-                x = ifm.view(image.dtype)
+                x = arena.view(image.dtype)
                 row = batch * step["ifm_height"] + first * step["stride_height"]
                 base = step["ifm"] + row * pitch
             else:
-                fill_image(step, ifm, batch, first, rows, image)
+                fill_image(step, arena, batch, first, rows, image)
             row = batch * step["ofm_height"] + first
             target = step["ofm"] + row * step["ofm_width"] * step["ofm_channels"]
             count = rows * step["ofm_width"]
@@ -165,4 +164,4 @@ def run_depthwise_conv2d(
                     step["high"],
                 )
                 for pixel in range(0, count, step["pixels"]):
-                    depthwise_tile(x, offsets, panels, channels, ofm, tile, pixel)
+                    depthwise_tile(x, offsets, panels, channels, arena, tile, pixel)

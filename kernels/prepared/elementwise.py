@@ -8,7 +8,6 @@ from math import prod
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from kernels.checks import (
@@ -21,8 +20,10 @@ from kernels.checks import (
 from kernels.elementwise import add_values
 from kernels.lookup import look_up
 from kernels.output_stage import OutputStage
+from kernels.prepared.calls import internal
 from kernels.prepared.panels import OUTPUT_ROWS, output_rows
-from kernels.prepared.step import Kind, PreparedKernel, new_step
+from kernels.prepared.sequence import PreparedKernel
+from kernels.prepared.step import new_step
 from kernels.prepared.sum_tile import LANES, sum_tile
 from kernels.quantization import (
     ADD_LEFT_SHIFT,
@@ -69,7 +70,6 @@ def prepare_sum(
     stages = output_rows((-zero_points << ADD_LEFT_SHIFT).astype(np.int32), stage).T
     to_common = [(int(zero_points[i]), *multipliers[i]) for i in range(2)]
     step = new_step(
-        Kind.SUM,
         block=prod(shape),
         multiplier=multipliers[2][0],
         shift=multipliers[2][1],
@@ -83,17 +83,15 @@ def prepare_sum(
     return PreparedKernel(step, shape, shape, run_sum, channels=constants)
 
 
-@njit(cache=True, nogil=True)
+@internal
 def run_sum(
     all_steps: NDArray[Any],
     number: int,
     offsets: NDArray[np.int32],
     channels: NDArray[np.int32],
-    ifm: NDArray[np.int8],
-    second: NDArray[np.int8],
-    ofm: NDArray[np.int8],
+    arena: NDArray[np.int8],
 ) -> None:
-    """What `PreparedKernel` calls."""
+    """The `StepKernel`."""
     step = all_steps[number]
     stages = step["channels"]
     a, b, place = step["ifm"], step["second"], step["ofm"]
@@ -104,11 +102,11 @@ def run_sum(
         sum_tile(
             channels,
             stages,
-            ifm,
+            arena,
             a,
-            second,
+            arena,
             b,
-            ofm,
+            arena,
             place,
             vectors,
             min(step["sign"], 0),
@@ -120,8 +118,8 @@ def run_sum(
     done = vectors * LANES
     scales = channels[stages + 3 * OUTPUT_ROWS : stages + 3 * OUTPUT_ROWS + 6]
     add_values(
-        ifm[a + done : a + size],
-        second[b + done : b + size],
+        arena[a + done : a + size],
+        arena[b + done : b + size],
         (scales[0], scales[1], scales[2]),
         (scales[3], scales[4], scales[5]),
         ADD_LEFT_SHIFT,
@@ -132,7 +130,7 @@ def run_sum(
         zero_point,
         low,
         high,
-        ofm[place + done : place + size],
+        arena[place + done : place + size],
     )
 
 
@@ -143,32 +141,28 @@ def prepare_softmax(ifm_shape: tuple[int, ...], *, parameters: SoftmaxParameters
         raise ValueError(f"ifm has rows of {length} values; allowed is at most {MAX_ROW}")
     p = parameters
     table = exponential_table(p.multiplier, p.shift, p.diff_min).astype(np.int32)
-    step = new_step(
-        Kind.SOFTMAX, batches=prod(ifm_shape) // length, ifm_channels=length, low=p.diff_min
-    )
+    step = new_step(batches=prod(ifm_shape) // length, ifm_channels=length, low=p.diff_min)
     return PreparedKernel(step, ifm_shape, ifm_shape, run_softmax, channels=table)
 
 
-@njit(cache=True, nogil=True)
+@internal
 def run_softmax(
     all_steps: NDArray[Any],
     number: int,
     offsets: NDArray[np.int32],
     channels: NDArray[np.int32],
-    ifm: NDArray[np.int8],
-    second: NDArray[np.int8],
-    ofm: NDArray[np.int8],
+    arena: NDArray[np.int8],
 ) -> None:
-    """What `PreparedKernel` calls."""
+    """The `StepKernel`."""
     step = all_steps[number]
     shape = step["batches"], step["ifm_channels"]
     size = shape[0] * shape[1]
     softmax_rows(
-        ifm[step["ifm"] : step["ifm"] + size].reshape(shape),
+        arena[step["ifm"] : step["ifm"] + size].reshape(shape),
         channels[step["channels"] : step["channels"] + 256],
         step["low"],
         8,
-        ofm[step["ofm"] : step["ofm"] + size].reshape(shape),
+        arena[step["ofm"] : step["ofm"] + size].reshape(shape),
     )
 
 
@@ -177,26 +171,24 @@ def prepare_table(shape: tuple[int, ...], table: NDArray[np.int8]) -> PreparedKe
     check_array("table", table, np.int8, 1)
     if table.size != 256:
         raise ValueError(f"table has {table.size} entries; allowed is 256")
-    step = new_step(Kind.TABLE, block=prod(shape))
+    step = new_step(block=prod(shape))
     entries = table.astype(np.int32)
     return PreparedKernel(step, shape, shape, run_table, channels=entries)
 
 
-@njit(cache=True, nogil=True)
+@internal
 def run_table(
     all_steps: NDArray[Any],
     number: int,
     offsets: NDArray[np.int32],
     channels: NDArray[np.int32],
-    ifm: NDArray[np.int8],
-    second: NDArray[np.int8],
-    ofm: NDArray[np.int8],
+    arena: NDArray[np.int8],
 ) -> None:
-    """What `PreparedKernel` calls."""
+    """The `StepKernel`."""
     step = all_steps[number]
     size = step["block"]
     look_up(
-        ifm[step["ifm"] : step["ifm"] + size],
+        arena[step["ifm"] : step["ifm"] + size],
         channels[step["channels"] : step["channels"] + 256],
-        ofm[step["ofm"] : step["ofm"] + size],
+        arena[step["ofm"] : step["ofm"] + size],
     )

@@ -16,7 +16,7 @@ from kernels.fully_connected import check_rows
 from kernels.output_stage import OutputStage, check_output_stage
 from kernels.prepared.conv import matrix_product
 from kernels.prepared.instruction_sets import InstructionSet, default
-from kernels.prepared.step import PreparedKernel
+from kernels.prepared.sequence import PreparedKernel
 
 
 def prepare_fully_connected(

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from kernels.checks import Pair, WindowPlacement
+from kernels.prepared.calls import internal
 from kernels.prepared.instruction_sets import InstructionSet
 
 # a band of the image, with the outputs that come from it, should stay in the second-level cache
@@ -86,7 +86,7 @@ def plan_image(
     )
 
 
-@njit(cache=True, nogil=True)
+@internal
 def fill_image(
     step: Any, ifm: NDArray[np.int8], batch: int, first: int, rows: int, image: NDArray[Any]
 ) -> None:
@@ -118,7 +118,7 @@ def fill_image(
                     inside[i * repeats + r] = source[i]
 
 
-@njit(cache=True, nogil=True)
+@internal
 def copy_elements(source: NDArray[np.int8], target: NDArray[Any]) -> None:
     """Copy all of `source`; a loop over slices is what the compiler vectorizes."""
     for i in range(source.size):

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from kernels.checks import (
@@ -22,8 +21,10 @@ from kernels.checks import (
     check_zero_point,
 )
 from kernels.pooling import average_windows, maximum_windows
+from kernels.prepared.calls import internal
 from kernels.prepared.image import copy_elements
-from kernels.prepared.step import Kind, PreparedKernel, new_step
+from kernels.prepared.sequence import PreparedKernel
+from kernels.prepared.step import new_step
 from kernels.quantization import (
     INT8_MAX,
     INT8_MIN,
@@ -33,7 +34,6 @@ from kernels.reduce import adjacent_groups, mean_groups
 from kernels.requantize import Rounding
 
 MAX_PAD_RANK = 4
-AVERAGE = int(Kind.AVERAGE_POOL_2D)
 
 
 def prepare_pool2d(
@@ -54,7 +54,6 @@ def prepare_pool2d(
     )
     low, high = check_activation(activation_min, activation_max)
     step = new_step(
-        Kind.AVERAGE_POOL_2D if average else Kind.MAX_POOL_2D,
         batches=ifm_shape[0],
         ifm_height=ifm_shape[1],
         ifm_width=ifm_shape[2],
@@ -71,38 +70,55 @@ def prepare_pool2d(
         high=high,
     )
     ofm_shape = ifm_shape[0], *placement.ofm_hw, ifm_shape[3]
-    return PreparedKernel(step, ifm_shape, ofm_shape, run_pool2d)
+    return PreparedKernel(step, ifm_shape, ofm_shape, run_average if average else run_maximum)
 
 
-@njit(cache=True, nogil=True)
-def run_pool2d(
-    all_steps: NDArray[Any],
-    number: int,
-    offsets: NDArray[np.int32],
-    channels: NDArray[np.int32],
-    ifm: NDArray[np.int8],
-    second: NDArray[np.int8],
-    ofm: NDArray[np.int8],
-) -> None:
-    """What `PreparedKernel` calls."""
-    step = all_steps[number]
+@internal
+def _windows(
+    step: Any, arena: NDArray[np.int8]
+) -> tuple[NDArray[np.int8], Pair, WindowPlacement, Pair, NDArray[np.int8]]:
+    """What the inner loops of pooling take."""
     depth = step["ifm_channels"]
     given = step["batches"], step["ifm_height"], step["ifm_width"], depth
     made = step["batches"], step["ofm_height"], step["ofm_width"], depth
-    source = ifm[step["ifm"] : step["ifm"] + given[0] * given[1] * given[2] * depth].reshape(given)
-    target = ofm[step["ofm"] : step["ofm"] + made[0] * made[1] * made[2] * depth].reshape(made)
-    window = step["window_height"], step["window_width"]
+    source = arena[step["ifm"] : step["ifm"] + given[0] * given[1] * given[2] * depth].reshape(
+        given
+    )
+    target = arena[step["ofm"] : step["ofm"] + made[0] * made[1] * made[2] * depth].reshape(made)
     placement = WindowPlacement(
         (step["stride_height"], step["stride_width"]),
         (1, 1),
         (step["pad_top"], step["pad_left"]),
         (step["ofm_height"], step["ofm_width"]),
     )
-    activation = step["low"], step["high"]
-    if step["kind"] == AVERAGE:
-        average_windows(source, window, placement, activation, target)
-    else:
-        maximum_windows(source, window, placement, activation, target)
+    window, activation = (step["window_height"], step["window_width"]), (step["low"], step["high"])
+    return source, window, placement, activation, target
+
+
+@internal
+def run_average(
+    all_steps: NDArray[Any],
+    number: int,
+    offsets: NDArray[np.int32],
+    channels: NDArray[np.int32],
+    arena: NDArray[np.int8],
+) -> None:
+    """The `StepKernel`."""
+    source, window, placement, activation, target = _windows(all_steps[number], arena)
+    average_windows(source, window, placement, activation, target)
+
+
+@internal
+def run_maximum(
+    all_steps: NDArray[Any],
+    number: int,
+    offsets: NDArray[np.int32],
+    channels: NDArray[np.int32],
+    arena: NDArray[np.int8],
+) -> None:
+    """The `StepKernel`."""
+    source, window, placement, activation, target = _windows(all_steps[number], arena)
+    maximum_windows(source, window, placement, activation, target)
 
 
 def prepare_mean(
@@ -123,7 +139,6 @@ def prepare_mean(
         return None
     multiplier, shift = check_multiplier(multiplier, shift)
     step = new_step(
-        Kind.MEAN,
         batches=groups[0],
         steps=groups[1],
         ifm_channels=groups[2],
@@ -141,20 +156,18 @@ def prepare_mean(
     return PreparedKernel(step, ifm_shape, ofm_shape, run_mean)
 
 
-@njit(cache=True, nogil=True)
+@internal
 def run_mean(
     all_steps: NDArray[Any],
     number: int,
     offsets: NDArray[np.int32],
     channels: NDArray[np.int32],
-    ifm: NDArray[np.int8],
-    second: NDArray[np.int8],
-    ofm: NDArray[np.int8],
+    arena: NDArray[np.int8],
 ) -> None:
-    """What `PreparedKernel` calls."""
+    """The `StepKernel`."""
     step = all_steps[number]
     outer, count, inner = step["batches"], step["steps"], step["ifm_channels"]
-    grouped = ifm[step["ifm"] : step["ifm"] + outer * count * inner]
+    grouped = arena[step["ifm"] : step["ifm"] + outer * count * inner]
     mean_groups(
         grouped.reshape((outer, count, inner)),
         step["ifm_zero_point"],
@@ -164,7 +177,7 @@ def run_mean(
         step["rounding"],
         INT8_MIN,
         INT8_MAX,
-        ofm[step["ofm"] : step["ofm"] + outer * inner].reshape((outer, inner)),
+        arena[step["ofm"] : step["ofm"] + outer * inner].reshape((outer, inner)),
     )
 
 
@@ -186,22 +199,20 @@ def prepare_pad(
     ends = [(0, 0)] * missing + pairs
     geometry = np.array([(n, *pair) for n, pair in zip(shape, ends, strict=True)], np.int32)
     ofm_shape = tuple(n + sum(pair) for n, pair in zip(ifm_shape, pairs, strict=True))
-    step = new_step(Kind.PAD, ofm_zero_point=value)
+    step = new_step(ofm_zero_point=value)
     flat = geometry.reshape(-1)
     return PreparedKernel(step, ifm_shape, ofm_shape, run_pad, offsets=flat)
 
 
-@njit(cache=True, nogil=True)
+@internal
 def run_pad(
     all_steps: NDArray[Any],
     number: int,
     offsets: NDArray[np.int32],
     channels: NDArray[np.int32],
-    ifm: NDArray[np.int8],
-    second: NDArray[np.int8],
-    ofm: NDArray[np.int8],
+    arena: NDArray[np.int8],
 ) -> None:
-    """What `PreparedKernel` calls."""
+    """The `StepKernel`."""
     step = all_steps[number]
     geometry = offsets[step["offsets"] : step["offsets"] + 3 * MAX_PAD_RANK]
     n, height, width, depth = geometry[0], geometry[3], geometry[6], geometry[9]
@@ -209,7 +220,7 @@ def run_pad(
     columns = width + geometry[7] + geometry[8]
     line = depth + geometry[10] + geometry[11]
     total = (n + geometry[1] + geometry[2]) * rows * columns * line
-    target = ofm[step["ofm"] : step["ofm"] + total]
+    target = arena[step["ofm"] : step["ofm"] + total]
     target[:] = step["ofm_zero_point"]
     # without padding between its pixels a row is copied in one piece
     pieces, length = (1, width * depth) if line == depth else (width, depth)
@@ -220,4 +231,4 @@ def run_pad(
             begin = (row * columns + geometry[7]) * line + geometry[10]
             for piece in range(pieces):
                 first, place = source + piece * depth, begin + piece * line
-                copy_elements(ifm[first : first + length], target[place : place + length])
+                copy_elements(arena[first : first + length], target[place : place + length])

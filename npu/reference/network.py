@@ -89,6 +89,8 @@ class PreparedNetwork:
             if constant is not None:
                 view[...] = constant
         self._actions = self._prepare()
+        operators = (op for each in graph.with_subgraphs() for op in each.operators)
+        self._assigns = any(op.kind == "ASSIGN_VARIABLE" for op in operators)
 
     @property
     def values(self) -> dict[int, NDArray[Any]]:
@@ -100,7 +102,8 @@ class PreparedNetwork:
 
     def run(self, inputs: Mapping[int, NDArray[Any]]) -> dict[int, NDArray[Any]]:
         """Run once on `inputs`, every one of the network's by tensor index; returns the outputs."""
-        self.state.declare(self._graph)
+        if self._assigns:
+            self.state.declare(self._graph)
         for index in self._graph.inputs:
             self._keep(index, inputs[index])
         for action in self._actions:

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from kernels.prepared.instruction_sets import VARIABLE, InstructionSet, default
-from kernels.prepared.step import PreparedKernel
+from kernels.prepared.sequence import PreparedKernel
 from kernels.requantize import Rounding
 from npu.errors import EnvironmentVariableError
 from npu.model.graph import Graph, Operator

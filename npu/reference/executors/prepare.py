@@ -11,7 +11,7 @@ from kernels.prepared.depthwise import prepare_depthwise_conv2d
 from kernels.prepared.elementwise import prepare_softmax, prepare_sum, prepare_table
 from kernels.prepared.fully_connected import prepare_fully_connected
 from kernels.prepared.instruction_sets import InstructionSet
-from kernels.prepared.step import PreparedKernel
+from kernels.prepared.sequence import PreparedKernel
 from kernels.prepared.windows import prepare_mean, prepare_pad, prepare_pool2d
 from kernels.requantize import Rounding
 from npu.model.graph import Graph, Operator

@@ -19,8 +19,7 @@ from kernels.prepared.elementwise import prepare_softmax, prepare_sum, prepare_t
 from kernels.prepared.fully_connected import prepare_fully_connected
 from kernels.prepared.image import BAND_BYTES
 from kernels.prepared.instruction_sets import InstructionSet, available, named
-from kernels.prepared.sequence import Call, KernelSequence
-from kernels.prepared.step import PreparedKernel
+from kernels.prepared.sequence import Call, KernelSequence, PreparedKernel
 from kernels.prepared.windows import prepare_mean, prepare_pad, prepare_pool2d
 from kernels.quantization import add_parameters, softmax_parameters
 from kernels.reduce import mean
