@@ -100,15 +100,8 @@ def synth(
         raise SynthesisError("--seeds needs --pnr")
     if update and not all_presets:
         raise SynthesisError("--update needs --all-presets")
-    single = {
-        "--core": core,
-        "--seeds": seeds,
-        "--treemap": treemap,
-        "--by-block": by_block or None,
-    }
-    for option, given in single.items():
-        if all_presets and given is not None:
-            raise SynthesisError(f"{option} is for one design, not for --all-presets")
+    if all_presets:
+        _refuse_single(core=core, seeds=seeds, treemap=treemap, by_block=by_block or None)
     check_output_path(json, "--json", stdout=True)
     check_output_path(treemap, "--treemap")
     runs = 0 if not pnr else DEFAULT_SEEDS if seeds is None else seeds
@@ -125,6 +118,16 @@ def synth(
         failed = isinstance(error, RoutingError)
         raise typer.Exit(EXIT_TOOL_FAILED if failed else EXIT_DOES_NOT_FIT) from None
     _show(cost, json, treemap)
+
+
+def _refuse_single(**options: object) -> None:
+    """Options that mean nothing for all presets; None where one was not given."""
+    from npu.synth.errors import SynthesisError
+
+    for name, given in options.items():
+        if given is not None:
+            option = name.replace("_", "-")
+            raise SynthesisError(f"--{option} is for one design, not for --all-presets")
 
 
 def _request(
