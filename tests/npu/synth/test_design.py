@@ -7,7 +7,9 @@ import pytest
 
 import rtl
 from npu.synth import design
+from npu.synth.cores import core_design
 from npu.synth.design import npu_design, rtl_digest
+from sim.soc.cores import CV32E40P, VEXRISCV
 from tests.sim.configs import SMALL
 
 FILES = {
@@ -67,3 +69,14 @@ def test_the_npu_is_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     # the second comes from the cache
     monkeypatch.setattr("rtl.verilog.write_verilog", None)
     assert npu_design(SMALL, "small") == first
+
+
+def test_the_cores_are_designs_with_an_open_clock_gate() -> None:
+    for core in (VEXRISCV, CV32E40P):
+        pytest.importorskip(core.module, reason="needs pip install -e '.[soc]'")
+    plain, full = core_design(VEXRISCV), core_design(CV32E40P)
+    assert [plain.suffix, full.suffix] == [".v", ".sv"]
+    assert all("module cpu (" in found.files[-1] for found in (plain, full))
+    (gate,) = (text for text in full.files if "module cv32e40p_clock_gate" in text)
+    assert "assign clk_o = clk_i;" in gate
+    assert "latch" not in gate
