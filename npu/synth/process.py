@@ -43,8 +43,9 @@ class ToolFailedError(Exception):
     @property
     def reason(self) -> str:
         """The first line that says what went wrong, without its mark; else the last one."""
-        if self.code == -signal.SIGKILL:
-            return "its process was killed (out of memory?)"
+        if self.code < 0:
+            hint = " (out of memory?)" if self.code == -signal.SIGKILL else ""
+            return f"its process ended by {signal.Signals(-self.code).name}{hint}"
         said = [line for line in self.lines if line.strip()]
         marked = [line for line in said if _ERROR.match(line)]
         return _ERROR.sub("", (marked or said[-1:] or [str(self)])[0]).strip()

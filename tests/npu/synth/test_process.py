@@ -56,7 +56,9 @@ def test_a_failure_says_why(tool: Callable[[str], None], tmp_path: Path) -> None
     assert caught.value.code == 3
     assert caught.value.reason == "no room"
     assert ToolFailedError(1, ["", "last words", ""]).reason == "last words"
-    assert ToolFailedError(-9, ["1. Executing"]).reason == "its process was killed (out of memory?)"
+    ended = "its process ended by SIG"
+    assert ToolFailedError(-9, ["1. Executing"]).reason == f"{ended}KILL (out of memory?)"
+    assert ToolFailedError(-11, ["1. Executing"]).reason == f"{ended}SEGV"
     assert ToolFailedError(4, []).reason == "exit code 4"
     # yosys passes on what abc says, and then fails for want of its output
     lines = ["ABC: Error: no library", "ERROR: Can't open ABC output file"]
