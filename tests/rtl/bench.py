@@ -142,14 +142,15 @@ class AxiMemory:
     def _check_burst(self, address: int, length: int, size: int, burst: Any) -> int:
         beats = length + 1
         last = address + beats * self.bus_bytes - 1
-        assert 1 << size == self.bus_bytes
-        assert Burst(burst) == Burst.INCR
-        assert address % self.bus_bytes == 0, hex(address)
+        assert 1 << size == self.bus_bytes, f"beats of {1 << size} bytes on {self.bus_bytes}"
+        assert Burst(burst) == Burst.INCR, f"burst type {burst}"
+        assert address % self.bus_bytes == 0, f"address {address:#x} is not aligned"
         assert address // BOUNDARY_BYTES == last // BOUNDARY_BYTES, (
             f"burst of {beats} beats at {address:#x} crosses a 4 KiB boundary"
         )
-        assert beats <= self.burst_beats
-        assert self.base <= address <= last < self.base + len(self.data), hex(address)
+        assert beats <= self.burst_beats, f"burst of {beats} beats, allowed are {self.burst_beats}"
+        inside = self.base <= address <= last < self.base + len(self.data)
+        assert inside, f"burst at {address:#x} to {last:#x} is outside the memory"
         return beats
 
     def _response(self, address: int) -> Response:
