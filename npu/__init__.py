@@ -3,8 +3,7 @@
 >>> import npu
 >>> network = npu.load("npu/zoo/fashion_resnet.tflite")
 >>> result = npu.run(network, config="npu64")
->>> result.cycles
-161707
+>>> result.cycles, result.utilization
 >>> pandas.DataFrame(result.columns())
 
 This is the whole public interface; everything else is internal and may move.
