@@ -16,6 +16,7 @@ from npu.model.graph import Graph, Tensor
 from npu.model.tflite_reader import read_model, read_model_bytes
 from npu.offload.backends import BackendName
 from npu.offload.network import CompiledNetwork
+from npu.offload.processor import processor
 from npu.offload.result import LayerResult, utilization
 from npu.report.roofline import bound_by
 from rtl.config import DEFAULT_PRESET, PRESETS, NpuConfig, load_config
@@ -93,7 +94,7 @@ class Inference:
 
     @property
     def bit_exact(self) -> bool | None:
-        """Whether nothing differs from TFLM; None when it was not compared."""
+        """Whether nothing differs from TFLM; None when nothing was compared."""
         return None if self.comparison is None else self.comparison.bit_exact
 
     def columns(self) -> Columns:
@@ -135,7 +136,10 @@ class Compilation:
         return {
             "index": [op.index for op in operators],
             "operator": [op.kind for op in operators],
-            "placed": ["CPU" if op.index in self.reasons else "NPU" for op in operators],
+            "placed": [
+                processor(self.network.graph, op) if op.index in self.reasons else "NPU"
+                for op in operators
+            ],
             "reason": [self.reasons.get(op.index, "") for op in operators],
             "macs": [self.network.graph.macs(op) for op in operators],
         }

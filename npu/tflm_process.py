@@ -7,7 +7,9 @@ import subprocess
 import sys
 import tempfile
 import threading
+import weakref
 from collections.abc import Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,9 @@ from numpy.typing import NDArray
 
 from npu import tflm_worker
 from npu.errors import GoldenError
+
+REFUSED = "TFLM does not run this model: "
+"""How the message begins about a model that TFLM refuses, or that crashes it."""
 
 
 class TflmProcess:
@@ -26,12 +31,18 @@ class TflmProcess:
     Parameters
     ----------
     path : where it looks for libraries, by default where this process does.
+
+    Attributes
+    ----------
+    ended : how many processes have ended, with what they kept.
     """
 
     def __init__(self, path: Sequence[str] | None = None) -> None:
         self._path = path
         self._lock = threading.Lock()
         self._worker: subprocess.Popen[str] | None = None
+        self._forgotten: list[int] = []
+        self.ended = 0
 
     def run(
         self,
@@ -44,40 +55,76 @@ class TflmProcess:
 
         Raises `GoldenError` when the interpreter is not installed, refuses the model, or crashes.
         """
+        request = {"arena": np.int64(arena_bytes), "tensors": np.array(tensors, np.int64)}
+        answer = self._exchange("once", model, inputs, request)
+        return {index: answer[str(index)] for index in tensors}
+
+    def prepare(self, model: bytes, outputs: int, arena_bytes: int) -> "PreparedModel":
+        """`model`, which has so many outputs, ready to be run many times in the process."""
+        return PreparedModel(self, model, outputs, arena_bytes)
+
+    def keep(self, number: int, model: bytes, arena_bytes: int) -> int:
+        """Keep `model` under a number of its own, until `ended` is no longer what is returned.
+
+        Raises `GoldenError` as `run`.
+        """
+        self._exchange(f"prepare {number}", model, [], {"arena": np.int64(arena_bytes)})
+        return self.ended
+
+    def run_kept(
+        self, number: int, inputs: Sequence[NDArray[Any]], outputs: int
+    ) -> list[NDArray[Any]]:
+        """The outputs of a kept model; `GoldenError` as `run`."""
+        answer = self._exchange(f"again {number}", None, inputs, {"outputs": np.int64(outputs)})
+        return [answer[str(position)] for position in range(outputs)]
+
+    def forget(self, number: int) -> None:
+        """Drop a kept model with the next request; safe while one is under way."""
+        self._forgotten.append(number)
+
+    def _exchange(
+        self,
+        task: str,
+        model: bytes | None,
+        inputs: Sequence[NDArray[Any]],
+        request: dict[str, Any],
+    ) -> dict[str, NDArray[Any]]:
+        given: dict[str, Any] = {
+            f"input{i}": np.asarray(x, order="C") for i, x in enumerate(inputs)
+        }
         with self._lock, tempfile.TemporaryDirectory(prefix="npu-tflm-") as name:
             folder = Path(name)
-            (folder / "model.tflite").write_bytes(model)
-            given: dict[str, Any] = {
-                f"input{i}": np.asarray(x, order="C") for i, x in enumerate(inputs)
-            }
-            wanted: dict[str, Any] = {
-                "arena": np.int64(arena_bytes),
-                "tensors": np.array(tensors, np.int64),
-            }
-            np.savez(folder / "request.npz", **given, **wanted)
-            kind, _, reason = self._ask(name).partition(" ")
+            if model is not None:
+                (folder / "model.tflite").write_bytes(model)
+            np.savez(folder / "request.npz", **given, **request)
+            while self._forgotten:
+                self._ask(f"forget {self._forgotten.pop()}")
+            kind, _, reason = self._ask(f"{task} {name}").partition(" ")
             if kind == "missing":
                 raise GoldenError(
                     "the check needs the TFLM interpreter (package tflite-micro, Linux x86-64 "
                     f"only): {reason}"
                 )
             if kind != "done":
-                raise GoldenError(f"TFLM does not run this model: {reason}")
+                raise GoldenError(f"{REFUSED}{reason}")
+            if not (folder / "answer.npz").exists():
+                return {}
             with np.load(folder / "answer.npz") as answer:
-                return {index: answer[str(index)] for index in tensors}
+                return {key: answer[key] for key in answer.files}
 
     def close(self) -> None:
         """End the process."""
         if self._worker is not None:
             self._worker.communicate()
             self._worker = None
+            self.ended += 1
 
-    def _ask(self, folder: str) -> str:
+    def _ask(self, request: str) -> str:
         worker = self._started()
         assert worker.stdin is not None
         assert worker.stdout is not None
         try:
-            worker.stdin.write(f"{folder}\n")
+            worker.stdin.write(f"{request}\n")
             worker.stdin.flush()
             answer = worker.stdout.readline()
         except BrokenPipeError:
@@ -106,6 +153,33 @@ class TflmProcess:
 
 def _cause(code: int) -> str:
     return signal.Signals(-code).name if code < 0 else f"exit code {code}"
+
+
+class PreparedModel:
+    """A model that is prepared once, when it first runs, and again where a crash has taken it.
+
+    What it keeps from one run to the next begins anew with that.
+    """
+
+    _numbers = count()
+
+    def __init__(self, process: TflmProcess, model: bytes, outputs: int, arena_bytes: int) -> None:
+        self._process, self._model = process, model
+        self._outputs, self._arena_bytes = outputs, arena_bytes
+        self._number = next(self._numbers)
+        self._ended = -1
+        weakref.finalize(self, process.forget, self._number).atexit = False
+
+    @property
+    def prepared(self) -> bool:
+        """Whether it goes on where it was: it has run, and no crash has taken it since."""
+        return self._ended == self._process.ended
+
+    def run(self, inputs: Sequence[NDArray[Any]]) -> list[NDArray[Any]]:
+        """The outputs for `inputs`, both in the model's order; `GoldenError` as of the process."""
+        if not self.prepared:
+            self._ended = self._process.keep(self._number, self._model, self._arena_bytes)
+        return self._process.run_kept(self._number, inputs, self._outputs)
 
 
 PROCESS = TflmProcess()

@@ -7,7 +7,7 @@ import typer
 if TYPE_CHECKING:
     from npu.report.coverage import Coverage
 
-HEADINGS = "operator", "kernels (CPU)", "NPU", "what the NPU asks"
+HEADINGS = "operator", "kernels (CPU)", "else in TFLM", "NPU", "what the NPU asks"
 NOTE = (
     "An operator also stays on the CPU when the memories on chip are too small for it, or when it "
     "would only move data and nothing beside it runs on the NPU."
@@ -20,7 +20,7 @@ def ops(
         bool, typer.Option("--markdown", help="Write a Markdown table to standard output.")
     ] = False,
 ) -> None:
-    """List the operators that have a kernel, their types, and what the NPU asks of them."""
+    """List the operators that run: on which kernels, in which types, and what the NPU asks."""
     import sys
 
     from npu.errors import OutputError
@@ -38,17 +38,20 @@ def ops(
 
 
 def markdown_table(groups: "list[Coverage]") -> str:
-    """A Markdown table of `groups`, with a note below it."""
+    """A Markdown table of `groups`, with notes below it."""
+    from npu.report.coverage import totals
+
     rows = [_cells(group) for group in groups]
     lines = [HEADINGS, ("---",) * len(HEADINGS), *rows]
     table = "".join(f"| {' | '.join(cell or '-' for cell in line)} |\n" for line in lines)
-    return f"{table}\n{NOTE}\n"
+    return f"{table}\n{totals()} {NOTE}\n"
 
 
-def _cells(group: "Coverage") -> tuple[str, str, str, str]:
+def _cells(group: "Coverage") -> tuple[str, str, str, str, str]:
     return (
         ", ".join(group.kinds),
         "; ".join(group.kernels),
+        group.tflm,
         group.npu,
         "; ".join(constraint.text for constraint in group.constraints),
     )
@@ -59,6 +62,7 @@ def _record(one: "Coverage") -> dict[str, Any]:
     return {
         "operator": kind,
         "kernels": list(one.kernels),
+        "tflm": one.tflm or None,
         "npu": one.npu or None,
         "constraints": [{"rule": c.rule, "text": c.text} for c in one.constraints],
     }
@@ -68,13 +72,14 @@ def _print_table(groups: "list[Coverage]") -> None:
     from rich.box import SIMPLE
     from rich.table import Table
 
+    from npu.report.coverage import totals
     from npu.report.tables import NONE_SIGN, make_console, print_line
 
     table = Table(box=SIMPLE, pad_edge=False, show_lines=True)
-    for heading, ratio in zip(HEADINGS, (3, 3, 1, 6), strict=True):
+    for heading, ratio in zip(HEADINGS, (3, 3, 1, 1, 6), strict=True):
         table.add_column(heading, ratio=ratio, overflow="fold")
     for group in groups:
         table.add_row(*(cell or NONE_SIGN for cell in _cells(group)))
     console = make_console()
     console.print(table)
-    print_line(console, NOTE)
+    print_line(console, f"{totals()} {NOTE}")

@@ -163,7 +163,7 @@ def run(
             f"--waves-window begins in cycle {recorded.first}, the run ended in cycle"
             f" {result.cycles or 0}: '{waves}' holds nothing"
         )
-    if comparison is not None and not comparison.bit_exact:
+    if comparison is not None and comparison.bit_exact is False:
         raise typer.Exit(EXIT_NOT_BIT_EXACT)
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 
 from npu.compiler.terms.segment import Segment
 from npu.offload.network import CompiledNetwork
+from npu.offload.processor import processor
 from npu.offload.result import LayerResult
 from rtl.isa import Engine
 from sim.cycle import LayerAccount, account_layers, simulate
@@ -29,7 +30,7 @@ def layer_results(
         LayerResult(
             index=op.index,
             kind=op.kind,
-            placed="CPU" if op.index in reasons else "NPU",
+            placed=processor(network.graph, op) if op.index in reasons else "NPU",
             reason=reasons.get(op.index, ""),
             macs=network.graph.macs(op),
             cycles=cycles.get(op.index),

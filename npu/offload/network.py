@@ -90,17 +90,18 @@ class CompiledNetwork:
             runs.
         SimulationError : the NPU stopped with an error.
         """
+        rounding = Rounding.named(self.config.rounding)
         first = {segment.operators[0]: segment for segment in self.partition.segments}
         for op in self.graph.operators:
             if not self.partition.on_npu(op.index):
-                require_executor(self.graph, op)
+                require_executor(self.graph, op, rounding)
         for subgraph in self.graph.with_subgraphs()[1:]:
-            require_executors(subgraph)
+            require_executors(subgraph, rounding)
         state = state or State()
         state.declare(self.graph)
         values: Values = {t.index: t.data for t in self.graph.tensors if t.data is not None}
         values.update(inputs)
-        context = Context(values, Rounding.named(self.config.rounding), state)
+        context = Context(values, rounding, state)
         results: dict[Segment, SimulationResult] = {}
         for op in self.graph.operators:
             if not self.partition.on_npu(op.index):

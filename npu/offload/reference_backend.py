@@ -7,10 +7,11 @@ from numpy.typing import NDArray
 
 from kernels.requantize import Rounding
 from npu.model.graph import Graph
+from npu.offload.processor import processor
 from npu.offload.result import LayerResult, RunResult
 from npu.reference.network import run_reference
 
-REASON = "reference kernels"
+REASON, NO_KERNEL = "reference kernels", "no kernel has it"
 
 
 def run_on_reference(
@@ -24,7 +25,13 @@ def run_on_reference(
     """
     values = run_reference(graph, inputs, rounding=rounding)
     layers = tuple(
-        LayerResult(index=op.index, kind=op.kind, placed="CPU", reason=REASON, macs=graph.macs(op))
+        LayerResult(
+            index=op.index,
+            kind=op.kind,
+            placed=processor(graph, op),
+            reason=REASON if processor(graph, op) == "CPU" else NO_KERNEL,
+            macs=graph.macs(op),
+        )
         for op in graph.operators
     )
     return RunResult(outputs={i: values[i] for i in graph.outputs}, values=values, layers=layers)

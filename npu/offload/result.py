@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from sim.cycle.accounting import LayerAccount
 
-Processor = Literal["NPU", "CPU"]
+Processor = Literal["NPU", "CPU", "CPU (TFLM)"]
+"""What ran an operator: the hardware, a kernel of ours, or TFLM's own interpreter."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -69,7 +69,7 @@ class PreparedNetwork:
         state: State | None = None,
         keep_intermediates: bool = False,
     ) -> None:
-        require_executors(graph)
+        require_executors(graph, rounding)
         self._graph = graph
         self._isa = isa or default_instruction_set()
         self._operators = OperatorRunner(graph, self._isa)

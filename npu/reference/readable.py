@@ -25,7 +25,7 @@ def run_readable(
     is many times faster.
     Returns the value of every input and of every tensor that an operator writes.
     """
-    require_executors(graph)
+    require_executors(graph, rounding)
     state = state or State()
     state.declare(graph)
     values = {index: inputs[index] for index in graph.inputs}

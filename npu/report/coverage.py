@@ -1,18 +1,24 @@
 """Which operators run where, in which types, under which constraints: from what enforces them.
 
 Nothing is said here that another module does not enforce: kernels and their types come from the
-registry of executors, what the NPU asks from the docstrings of its predicates.
+registry of executors, what the NPU asks from the docstrings of its predicates, and what TFLM knows
+from a list that a test holds to its wheel.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from npu.compiler.rules.operators import RULES, int8_activations
+from npu.model.folding import SHAPES
+from npu.model.tflm_operators import REGISTERED
 from npu.reference.executors.common import TypedExecutor
 from npu.reference.executors.registry import EXECUTORS
+from npu.reference.executors.tflm import NOT_ALONE
 
 NPU_TYPES = "int8"
 """What `int8_activations` demands of an operator on the NPU."""
+EVALUATED = "evaluated when the model is read"
+"""What stands for the kernels of operators that no backend ever sees."""
 
 
 @dataclass(frozen=True)
@@ -32,6 +38,7 @@ class Coverage:
     kinds : the schema's names of the operators.
     kernels : the types that the kernels take (`int8, int16`), with those of the output where they
         may differ (`int8 -> int8, int16`).
+    tflm : what TFLM's own interpreter executes where no kernel does; empty where it cannot.
     npu : the types that the NPU takes, empty if it takes none.
     constraints : what the NPU asks beside them. The sizes of its memories and the operators beside
         it can keep an operator from it too.
@@ -39,16 +46,18 @@ class Coverage:
 
     kinds: tuple[str, ...]
     kernels: tuple[str, ...]
+    tflm: str
     npu: str
     constraints: tuple[Constraint, ...]
 
 
 def coverage() -> list[Coverage]:
-    """The coverage of each kind that has a kernel, in alphabetical order."""
+    """The coverage of each kind that TFLM registers, in alphabetical order; no other kind runs."""
     return [
         Coverage(
             (kind,),
-            _summaries(kernels),
+            _kernels(kind),
+            _in_tflm(kind),
             NPU_TYPES if kind in RULES else "",
             tuple(
                 Constraint(rule.__name__, str(rule.__doc__))
@@ -56,8 +65,30 @@ def coverage() -> list[Coverage]:
                 if rule is not int8_activations
             ),
         )
-        for kind, kernels in EXECUTORS.items()
+        for kind in sorted(REGISTERED)
     ]
+
+
+def totals() -> str:
+    """How many of TFLM's operators run where, in one sentence."""
+    kinds = coverage()
+    kernels = [one for one in kinds if one.kernels]
+    return (
+        f"Of the {len(kinds)} operators that TFLM registers, "
+        f"{sum(bool(one.npu) for one in kinds)} run on the NPU and {len(kernels)} on kernels of "
+        f"this project; the other {len(kinds) - len(kernels)}, and other types and options of "
+        "most, run in TFLM's own interpreter, where nothing checks them."
+    )
+
+
+def _kernels(kind: str) -> tuple[str, ...]:
+    return (EVALUATED,) if kind in SHAPES else _summaries(EXECUTORS.get(kind, ()))
+
+
+def _in_tflm(kind: str) -> str:
+    if kind in NOT_ALONE or kind in SHAPES:
+        return ""
+    return "other types" if kind in EXECUTORS else "all types"
 
 
 def _summaries(kernels: Sequence[TypedExecutor]) -> tuple[str, ...]:
@@ -70,8 +101,10 @@ def grouped_coverage() -> list[Coverage]:
     """`coverage`, with kinds that have everything else in common in one entry; NPU kinds first."""
     groups: dict[tuple[object, ...], Coverage] = {}
     for one in coverage():
-        answer = one.kernels, one.npu, one.constraints
+        answer = one.kernels, one.tflm, one.npu, one.constraints
         before = groups.get(answer)
         kinds = (*before.kinds, *one.kinds) if before else one.kinds
         groups[answer] = Coverage(kinds, *answer)
-    return sorted(groups.values(), key=lambda group: (not group.npu, group.kinds))
+    return sorted(
+        groups.values(), key=lambda group: (not group.npu, not group.kernels, group.kinds)
+    )

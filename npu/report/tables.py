@@ -65,7 +65,8 @@ def print_run(
 
 def print_comparison(console: Console, comparison: Comparison) -> None:
     """The line that says whether the run is bit-exact, and the first tensors that are not."""
-    print_line(console, comparison.summary, style="green" if comparison.bit_exact else "bold red")
+    style = {True: "green", False: "bold red", None: "yellow"}[comparison.bit_exact]
+    print_line(console, comparison.summary, style=style)
     for mismatch in comparison.mismatches[:SHOWN_MISMATCHES]:
         print_line(console, f"  {mismatch}")
     hidden = len(comparison.mismatches) - SHOWN_MISMATCHES
@@ -156,7 +157,7 @@ def totals_line(result: RunResult, *, macs_per_cycle: int, clock_mhz: float, set
     """Total cycles and time, and what they are the cycles of."""
     if result.cycles is None:
         return f"{_count(result.macs)} MACs, not timed ({setting})"
-    untimed = any(layer.placed == "CPU" and layer.cycles is None for layer in result.layers)
+    untimed = any(layer.placed != "NPU" and layer.cycles is None for layer in result.layers)
     note = "; operators on the CPU are not timed" if untimed else ""
     return (
         f"{_count(result.cycles)} cycles, {milliseconds(result.cycles, clock_mhz):.3f} ms at "
@@ -198,7 +199,8 @@ def milliseconds(cycles: int, clock_mhz: float) -> float:
 
 
 def _where(layer: LayerResult) -> str:
-    return f"CPU: {layer.reason}" if layer.placed == "CPU" and layer.reason else layer.placed
+    told = layer.placed != "NPU" and layer.reason
+    return f"{layer.placed}: {layer.reason}" if told else layer.placed
 
 
 def _count(number: int | None) -> str:

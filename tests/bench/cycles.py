@@ -141,7 +141,7 @@ def _notes(
 ) -> Iterator[str]:
     """What is not in the cycles of each side."""
     for measurement in measured:
-        on_cpu = [layer.kind for layer in measurement.layers if layer.placed == "CPU"]
+        on_cpu = [layer.kind for layer in measurement.layers if layer.placed != "NPU"]
         estimate = estimates.get((measurement.network, measurement.config))
         vela_cpu = "" if estimate is None else f"; Vela leaves {estimate.cpu_operators} there"
         if on_cpu:
@@ -160,7 +160,7 @@ def _print_layers(console: Console, measurement: Measurement) -> None:
     for layer in measurement.layers:
         name = f"{layer.index} {layer.kind}"
         if layer.cycles is None or layer.account is None:
-            where = "on the CPU" if layer.placed == "CPU" else "free"
+            where = "on the CPU" if layer.placed != "NPU" else "free"
             table.add_row(name, f"{layer.macs:,}", NONE_SIGN, NONE_SIGN, NONE_SIGN, where)
             continue
         cause, share = bound_by(layer.account)

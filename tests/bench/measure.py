@@ -134,7 +134,7 @@ class Machine:
             limit=max(
                 graph.total_macs / config.macs_per_cycle, network.weight_bytes / config.bus_bytes
             ),
-            bit_exact=comparison.bit_exact,
+            bit_exact=bool(comparison.bit_exact),
             outputs_equal=comparison.outputs_equal,
             outputs=comparison.outputs,
             intermediates_equal=comparison.intermediates_equal,

@@ -100,7 +100,7 @@ def speedup_table(entries: Mapping[str, Sequence[Entry]]) -> str:
 def _note(rows: list[list[Measurement]]) -> str:
     on_cpu: dict[str, list[str]] = {}
     for row in rows:
-        kinds = {layer.kind for m in row for layer in m.layers if layer.placed == "CPU"}
+        kinds = {layer.kind for m in row for layer in m.layers if layer.placed != "NPU"}
         for kind in sorted(kinds):
             on_cpu.setdefault(kind, []).append(row[0].network)
     if not on_cpu:

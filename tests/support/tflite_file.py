@@ -7,11 +7,13 @@ from typing import Any
 import flatbuffers  # type: ignore[import-untyped]
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
+from flatbuffers import flexbuffers
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 # TFLM reads weights in place through aligned loads; the schema's `force_align: 16` is lost by the
 # Python code generator
 BUFFER_ALIGNMENT = 16
+CUSTOM = "CUSTOM:"
 
 
 @dataclass(frozen=True, eq=False)
@@ -202,10 +204,11 @@ class ModelFile:
         options_type: str | None = None,
         version: int = 1,
     ) -> None:
-        """Append the builtin operator named `code` (`"TRANSPOSE"`), for what has no method here.
+        """Append the operator named `code` (`"TRANSPOSE"`), for what has no method here.
 
         `None` among the inputs is an omitted optional input. `options` are the fields of the
-        options table named `options_type` (`"TransposeOptions"`).
+        options table named `options_type` (`"TransposeOptions"`), or of a custom operator
+        (`"CUSTOM:SignalDelay"`), whose options have no table.
         """
         op = schema.OperatorT()
         op.opcodeIndex = self._codes.setdefault((code, version), len(self._codes))
@@ -218,6 +221,8 @@ class ModelFile:
                 if not hasattr(op.builtinOptions, field):
                     raise ValueError(f"{options_type} has no field {field!r}")
                 setattr(op.builtinOptions, field, value)
+        elif code.startswith(CUSTOM) and options:
+            op.customOptions = flexbuffers.Dumps(options)
         self._operators.append(op)
         self._consumed.update(op.inputs)
         self._produced.extend(op.outputs)
@@ -251,7 +256,10 @@ class ModelFile:
 
 def _operator_code(code: str, version: int) -> Any:
     packed = schema.OperatorCodeT()
-    packed.builtinCode = getattr(schema.BuiltinOperator, code)
+    builtin = code
+    if code.startswith(CUSTOM):
+        builtin, packed.customCode = "CUSTOM", code.removeprefix(CUSTOM)
+    packed.builtinCode = getattr(schema.BuiltinOperator, builtin)
     # readers older than 2020 know this one-byte field only
     packed.deprecatedBuiltinCode = min(packed.builtinCode, 127)
     packed.version = version

@@ -23,6 +23,7 @@ from npu.reference.executors.elementwise import (
     table_of,
 )
 from npu.reference.executors.movement import pad_value, paddings
+from npu.reference.executors.registry import find_executor
 from npu.reference.executors.weights import convolution_arguments, pool_arguments, product_arguments
 
 WEIGHTED = frozenset({"CONV_2D", "DEPTHWISE_CONV_2D", "FULLY_CONNECTED"})
@@ -34,12 +35,12 @@ Preparer = Callable[[Graph, Operator, Rounding, InstructionSet], PreparedKernel 
 def prepare(
     graph: Graph, op: Operator, rounding: Rounding, isa: InstructionSet
 ) -> PreparedKernel | None:
-    """The prepared kernel of `op`, an operator that has a kernel; None when it has to be executed.
+    """The prepared kernel of `op`; None when it has to be executed, by a kernel or by TFLM.
 
     Raises `ModelError` for parameters that no kernel accepts.
     """
     preparer = _PREPARERS.get(op.kind)
-    if preparer is None:
+    if preparer is None or find_executor(graph, op) is None:
         return None
     tensors = [graph.tensors[op.inputs[0]], *(graph.tensors[i] for i in op.outputs)]
     if any(t.dtype != np.int8 or t.size == 0 for t in tensors):

@@ -6,6 +6,7 @@ shows.
 
 from collections.abc import Mapping
 
+from kernels.requantize import Rounding
 from npu.errors import UnsupportedOperatorError
 from npu.model.graph import Graph, Operator, Tensor
 from npu.model.quant_params import blamed_on
@@ -25,6 +26,7 @@ from npu.reference.executors import (
 )
 from npu.reference.executors.common import NOTHING, Context, TypedExecutor
 from npu.reference.executors.control import control_executors
+from npu.reference.executors.tflm import TFLM, reason_against_tflm
 
 DATA_OPERANDS = {
     "TRANSPOSE_CONV": 2,
@@ -39,7 +41,7 @@ def run_operator(graph: Graph, op: Operator, context: Context) -> None:
     Raises `UnsupportedOperatorError` when it has no kernel, and `ModelError` for parameters that
     no kernel accepts.
     """
-    kernel = require_executor(graph, op)
+    kernel = require_executor(graph, op, context.rounding)
     with blamed_on(op):
         result = kernel.execute(graph, op, context)
         outputs = result if isinstance(result, list) else [result]
@@ -79,34 +81,46 @@ def find_executor(graph: Graph, op: Operator) -> TypedExecutor | None:
     return None
 
 
-def require_executor(graph: Graph, op: Operator) -> TypedExecutor:
-    """The kernel for `op`.
+def require_executor(
+    graph: Graph, op: Operator, rounding: Rounding = Rounding.DOUBLE
+) -> TypedExecutor:
+    """The kernel for `op`, or where there is none, TFLM.
 
-    Raises `UnsupportedOperatorError`, which lists what is supported, when there is none.
+    Raises `UnsupportedOperatorError` when TFLM cannot execute it either.
     """
     kernel = find_executor(graph, op)
     if kernel is not None:
         return kernel
-    where = f"operator {op.index} ({op.kind})"
-    if op.kind not in EXECUTORS:
-        raise UnsupportedOperatorError(
-            f"{where} has no kernel; supported are {', '.join(EXECUTORS)}"
-        )
+    against = reason_against_tflm(graph, op, rounding)
+    if not against:
+        return TFLM
     reason = only_tflm(graph, op)
     if reason:
-        raise UnsupportedOperatorError(f"{where} has no kernel: {reason}")
-    given, result = _data_types(graph, op)
-    supported = "; ".join(kernel.summary() for kernel in EXECUTORS[op.kind])
+        because = f": {reason}"
+    elif op.kind in EXECUTORS:
+        given, result = _data_types(graph, op)
+        supported = "; ".join(kernel.summary() for kernel in EXECUTORS[op.kind])
+        because = f" from {given} to {result} (those that exist: {supported})"
+    else:
+        because = ""
     raise UnsupportedOperatorError(
-        f"{where} has no kernel from {given} to {result}; supported are {supported}"
+        f"operator {op.index} ({op.kind}) has no kernel{because}; {against}"
     )
 
 
-def require_executors(graph: Graph) -> None:
+def require_executors(graph: Graph, rounding: Rounding = Rounding.DOUBLE) -> None:
     """`require_executor` of every operator of `graph` and of the subgraphs that it runs."""
     for each in graph.with_subgraphs():
         for op in each.operators:
-            require_executor(each, op)
+            require_executor(each, op, rounding)
+
+
+def runs_in_tflm(graph: Graph, op: Operator) -> bool:
+    """Whether TFLM executes `op`, or an operator of a subgraph that it runs: no kernel does."""
+    if find_executor(graph, op) is None:
+        return True
+    called = [graph.subgraphs[index] for index in op.subgraphs]
+    return any(runs_in_tflm(each, inner) for each in called for inner in each.operators)
 
 
 def _data_types(graph: Graph, op: Operator) -> tuple[str, str]:

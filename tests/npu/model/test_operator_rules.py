@@ -6,10 +6,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from kernels.requantize import Rounding
 from npu.errors import ModelError, UnsupportedOperatorError
 from npu.model.tflite_reader import read_model_bytes
 from npu.model.tflm_only import only_tflm
-from npu.reference.executors.registry import require_executor
+from npu.reference.executors.registry import find_executor, require_executor
 from npu.reference.network import run_reference
 from tests.npu import operator_models as models
 from tests.npu.operator_models import movement
@@ -314,8 +315,9 @@ def test_what_only_tflm_computes_with_is_read(name: str) -> None:
     graph = read_model_bytes(model, "m")
     (op,) = graph.operators
     assert only_tflm(graph, op) == message
-    with pytest.raises(UnsupportedOperatorError, match=message):
-        require_executor(graph, op)
+    assert find_executor(graph, op) is None
+    with pytest.raises(UnsupportedOperatorError, match=f"has no kernel: {message}; TFLM, which"):
+        require_executor(graph, op, Rounding.SINGLE)
 
 
 REFUSED_BY_KERNELS = {
@@ -336,6 +338,10 @@ def test_what_no_kernel_accepts_names_the_operator(name: str) -> None:
 
 def test_types_that_no_kernel_takes() -> None:
     graph = read_model_bytes(models.converted("ARG_MAX", "int64", axis=1), "m")
-    message = r"operator 0 \(ARG_MAX\) has no kernel from int8 to int64; supported are int8 -> int"
+    message = r"operator 0 \(ARG_MAX\) has no kernel, and TFLM does not run it: .*INT64"
+    values = {i: np.zeros(graph.tensors[i].shape, np.int8) for i in graph.inputs}
+    with pytest.raises(ModelError, match=message):
+        run_reference(graph, values)
+    message = r"\(ARG_MAX\) has no kernel from int8 to int64 \(those that exist: int8 -> int32"
     with pytest.raises(UnsupportedOperatorError, match=message):
-        run_reference(graph, {})
+        run_reference(graph, values, rounding=Rounding.SINGLE)

@@ -1,6 +1,7 @@
 """The table of operators says what is true: kernels run, constraints are predicates."""
 
 import json
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
@@ -14,9 +15,10 @@ from npu.commands.ops import HEADINGS, NOTE
 from npu.compiler.rules.operators import RULES, int8_activations
 from npu.model.graph import RESOURCE, Graph, Operator
 from npu.model.tflite_reader import read_model_bytes
+from npu.model.tflm_operators import REGISTERED
 from npu.reference.executors.common import ANYTHING, Context, TypedExecutor
 from npu.reference.executors.registry import DATA_OPERANDS, EXECUTORS, find_executor, run_operator
-from npu.report.coverage import coverage, grouped_coverage
+from npu.report.coverage import coverage, grouped_coverage, totals
 from tests.kernels.one_operator import Given, Made, one_operator
 from tests.npu import operator_models as models
 from tests.npu.reference.test_executors import MOVEMENTS, UNARY, svdf
@@ -188,12 +190,24 @@ def test_every_constraint_is_a_predicate_of_its_kind() -> None:
 
 def test_what_the_npu_takes_the_kernels_take() -> None:
     assert {*RULES} <= {*EXECUTORS}
-    assert [one.kinds[0] for one in coverage()] == sorted(EXECUTORS)
+    assert {*EXECUTORS} <= {*REGISTERED}
+    assert [one.kinds[0] for one in coverage()] == sorted(REGISTERED)
+
+
+def test_everything_that_tflm_registers_runs_somewhere() -> None:
+    for one in coverage():
+        assert one.kernels or one.tflm, one.kinds
+    numbers = [int(n) for n in re.findall(r"[0-9]+", totals())]
+    assert numbers[0] == len(REGISTERED)
+    assert numbers[1] == len(RULES)
+    # with SHAPE, which is evaluated
+    assert numbers[2] == len(EXECUTORS) + 1
+    assert numbers[2] + numbers[3] == numbers[0]
 
 
 def test_groups_hold_every_kind_once() -> None:
     groups = grouped_coverage()
-    assert sorted(kind for group in groups for kind in group.kinds) == sorted(EXECUTORS)
+    assert sorted(kind for group in groups for kind in group.kinds) == sorted(REGISTERED)
     single = {one.kinds[0]: one for one in coverage()}
     for group in groups:
         for kind in group.kinds:
@@ -217,6 +231,7 @@ def test_json(capsys: pytest.CaptureFixture[str]) -> None:
     assert records["CAST"] == {
         "operator": "CAST",
         "kernels": [EXECUTORS["CAST"][0].summary()],
+        "tflm": "other types",
         "npu": None,
         "constraints": [],
     }
@@ -225,16 +240,16 @@ def test_json(capsys: pytest.CaptureFixture[str]) -> None:
 def test_markdown(capsys: pytest.CaptureFixture[str]) -> None:
     lines = printed(capsys, "--markdown").splitlines()
     assert lines[0] == f"| {' | '.join(HEADINGS)} |"
-    assert lines[-1] == NOTE
+    assert lines[-1] == f"{totals()} {NOTE}"
     rows = [line.split(" | ") for line in lines[2:-2]]
     assert all(len(row) == len(HEADINGS) for row in rows)
-    assert [row for row in rows if "CONV_2D" in row[0] and "weights must be constant" in row[3]]
+    assert [row for row in rows if "CONV_2D" in row[0] and "weights must be constant" in row[4]]
 
 
 def test_table(capsys: pytest.CaptureFixture[str]) -> None:
     text = printed(capsys)
     assert all(kind in text.replace("\n", " ") for kind in ("CONV_2D", "SOFTMAX", "VAR_HANDLE"))
-    assert max(len(line) for line in text.splitlines()) <= max(120, len(NOTE))
+    assert max(len(line) for line in text.splitlines()) <= max(120, len(f"{totals()} {NOTE}"))
 
 
 def test_one_format_at_a_time(capsys: pytest.CaptureFixture[str]) -> None:
