@@ -4,7 +4,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from kernels.checks import as_operand, check_array, check_bias, check_zero_point
+from kernels.checks import Pair, as_operand, check_array, check_bias, check_zero_point
 from kernels.output_stage import OutputStage, check_output_stage, output_value
 
 
@@ -14,12 +14,14 @@ def fully_connected(
     bias: NDArray[np.int32] | None,
     *,
     ifm_zero_point: int,
+    weight_zero_point: int = 0,
     stage: OutputStage,
 ) -> NDArray[np.int8]:
     """FULLY_CONNECTED of `ifm` (rows, inputs) with `weights` (outputs, inputs), to (rows, outputs).
 
     `bias` has shape (outputs,), int32. An IFM of any other rank is reshaped to rows of `inputs`
-    values. Bit-exact with TFLM's `reference_integer_ops::FullyConnected`.
+    values. Weights may have a zero point, of which TFLM takes notice here alone. Bit-exact with
+    TFLM's `reference_integer_ops::FullyConnected`.
     Raises ValueError for a wrong dtype, shape or range.
     """
     check_array("ifm", ifm, np.int8)
@@ -27,10 +29,13 @@ def fully_connected(
     outputs, inputs = weights.shape
     check_rows(ifm.size, inputs)
     bias, stage = check_bias(bias, outputs), check_output_stage(stage, outputs)
-    ifm_zero_point = check_zero_point("ifm_zero_point", ifm_zero_point)
+    zero_points = (
+        check_zero_point("ifm_zero_point", ifm_zero_point),
+        check_zero_point("weight_zero_point", weight_zero_point),
+    )
     rows = as_operand(ifm.reshape(-1, inputs))
     ofm = np.empty((rows.shape[0], outputs), np.int8)
-    _fully_connected(rows, as_operand(weights), bias, ifm_zero_point, stage, ofm)
+    _fully_connected(rows, as_operand(weights), bias, zero_points, stage, ofm)
     return ofm
 
 
@@ -46,7 +51,7 @@ def _fully_connected(
     rows: NDArray[np.int8],
     weights: NDArray[np.int8],
     bias: NDArray[np.int32],
-    ifm_zero_point: int,
+    zero_points: Pair,
     stage: OutputStage,
     ofm: NDArray[np.int8],
 ) -> None:
@@ -54,6 +59,6 @@ def _fully_connected(
         for k in range(ofm.shape[1]):
             acc = bias[k]
             for i in range(rows.shape[1]):
-                value = np.int64(rows[n, i]) - ifm_zero_point
-                acc = np.int32(acc + value * np.int64(weights[k, i]))
+                value = np.int64(rows[n, i]) - zero_points[0]
+                acc = np.int32(acc + value * (np.int64(weights[k, i]) - zero_points[1]))
             ofm[n, k] = output_value(acc, k, stage)

@@ -1,13 +1,13 @@
 """FULLY_CONNECTED of int16 activations and int8 weights (16x8).
 
-Zero points are 0. The accumulator is int64 and meets a multiplier of 16 bits.
+Zero points of activations are 0. The accumulator is int64 and meets a multiplier of 16 bits.
 """
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from kernels.checks import as_operand, check_array, check_wide_shift
+from kernels.checks import as_operand, check_array, check_wide_shift, check_zero_point
 from kernels.fully_connected import check_rows
 from kernels.int16.output_stage import check_output_stage_int16
 from kernels.output_stage import OutputStage, wide_output_value
@@ -18,6 +18,7 @@ def fully_connected_16x8(
     weights: NDArray[np.int8],
     bias: NDArray[np.int64] | None,
     *,
+    weight_zero_point: int = 0,
     stage: OutputStage,
 ) -> NDArray[np.int16]:
     """FULLY_CONNECTED of `ifm` (rows, inputs) with `weights` (outputs, inputs), to (rows, outputs).
@@ -39,7 +40,12 @@ def fully_connected_16x8(
     check_wide_shift(int(stage.shift.max()))
     ofm = np.empty((rows, outputs), np.int16)
     _fully_connected(
-        as_operand(ifm.reshape(rows, inputs)), as_operand(weights), as_operand(bias), stage, ofm
+        as_operand(ifm.reshape(rows, inputs)),
+        as_operand(weights),
+        as_operand(bias),
+        check_zero_point("weight_zero_point", weight_zero_point),
+        stage,
+        ofm,
     )
     return ofm
 
@@ -49,6 +55,7 @@ def _fully_connected(
     rows: NDArray[np.int16],
     weights: NDArray[np.int8],
     bias: NDArray[np.int64],
+    weight_zero_point: int,
     stage: OutputStage,
     ofm: NDArray[np.int16],
 ) -> None:
@@ -56,5 +63,5 @@ def _fully_connected(
         for k in range(ofm.shape[1]):
             acc = bias[k]
             for i in range(rows.shape[1]):
-                acc += np.int64(rows[n, i]) * np.int64(weights[k, i])
+                acc += np.int64(rows[n, i]) * (np.int64(weights[k, i]) - weight_zero_point)
             ofm[n, k] = wide_output_value(acc, k, stage)

@@ -97,7 +97,9 @@ def activation_range(graph: Graph, op: Operator, activation: Activation) -> Pair
     Raises `ModelError` for an activation that has no such range.
     """
     ofm = graph.output_tensor(op)
-    scale, zero_point = scale_and_zero_point(ofm)
+    # without a function the range is that of the type, whatever the scale
+    unclamped = activation is Activation.NONE
+    scale, zero_point = (1.0, 0) if unclamped else scale_and_zero_point(ofm)
     bits = 8 * ofm.dtype.itemsize
     with blamed_on(op):
         return formulas.activation_range(activation.name, scale, zero_point, bits=bits)
@@ -110,13 +112,21 @@ def product_parameters(
     *,
     ifm_position: int = 0,
     rounding: Rounding = Rounding.DOUBLE,
+    asymmetric: bool = False,
 ) -> ProductParameters:
     """The parameters of an operator with weights; the bias is its last input.
 
-    `ifm_position` is 2 for TRANSPOSE_CONV.
+    `ifm_position` is 2 for TRANSPOSE_CONV. `asymmetric` says that the caller takes account of
+    `weight_zero_point`.
 
-    Raises `ModelError` as `output_stage`, and for a bias that is not a constant.
+    Raises `ModelError` as `output_stage`, for a bias that is not a constant, and for weights with
+    a zero point unless `asymmetric`.
     """
+    if weight_zero_point(graph, op) and not asymmetric:
+        raise ModelError(
+            f"operator {op.index} ({op.kind}): weights {graph.tensors[op.inputs[1]].name!r} have "
+            "a zero point, symmetric weights expected"
+        )
     stage = output_stage(graph, op, activation, ifm_position=ifm_position, rounding=rounding)
     _, ifm_zero_point = scale_and_zero_point(graph.tensors[op.inputs[ifm_position]])
     return ProductParameters(
@@ -124,6 +134,17 @@ def product_parameters(
         bias=_bias(graph, op, stage.multiplier.size, max(ifm_position, 1) + 1),
         stage=stage,
     )
+
+
+def weight_zero_point(graph: Graph, op: Operator) -> int:
+    """What TFLM subtracts from the weights of `op`: it takes no notice of most zero points.
+
+    Only of those of a FULLY_CONNECTED with one scale for all.
+    """
+    quantization = graph.tensors[op.inputs[1]].quantization
+    if op.kind != "FULLY_CONNECTED" or quantization is None or not quantization.per_tensor:
+        return 0
+    return quantization.zero_point
 
 
 def output_stage(
@@ -136,20 +157,13 @@ def output_stage(
 ) -> OutputStage:
     """The output stage of an operator with weights, int8 or int16.
 
-    Raises `ModelError` for quantizations that TFLM does not compute with either: weights with a
-    zero point, or scales out of range.
+    Raises `ModelError` for scales out of range, which TFLM does not compute with either.
     """
     ifm, weights = graph.tensors[op.inputs[ifm_position]], graph.tensors[op.inputs[1]]
     ofm = graph.output_tensor(op)
     ifm_scale, _ = scale_and_zero_point(ifm)
     ofm_scale, ofm_zero_point = scale_and_zero_point(ofm)
-    weight_quantization = quantization_of(weights)
-    if np.any(weight_quantization.zero_points != 0):
-        raise ModelError(
-            f"operator {op.index} ({op.kind}): weights {weights.name!r} have a zero point, "
-            "symmetric weights expected"
-        )
-    scales = weight_quantization.scales
+    scales = quantization_of(weights).scales
     with blamed_on(op):
         multiplier, shift = formulas.conv_multipliers(ifm_scale, scales, ofm_scale, ofm.shape[-1])
     low, high = activation_range(graph, op, activation)

@@ -121,7 +121,7 @@ class _ModelReader:
             reader.read(i, subgraph.Tensors(i), used=i in used, given=i in given)
             for i in range(subgraph.TensorsLength())
         )
-        tensors = _without_unread_scales(tensors, operators)
+        tensors = _as_tflm_reads(tensors, operators)
         graph = Graph(name, tensors, operators, inputs, outputs, index, called, self._data)
         check_order(graph)
         check_int4(graph, reader.int4)
@@ -164,7 +164,7 @@ class _ModelReader:
         return OPERATOR_NAMES.get(builtin, f"BUILTIN:{builtin}")
 
 
-def _without_unread_scales(
+def _as_tflm_reads(
     tensors: tuple[Tensor, ...], operators: tuple[Operator, ...]
 ) -> tuple[Tensor, ...]:
     """The tensors with one scale each, but for weights and biases: TFLM takes the first one."""

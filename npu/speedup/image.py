@@ -80,6 +80,13 @@ def network_image(
     ModelError : parameters that no kernel accepts.
     SpeedupError : the SoC's memories are too small, or the NPU rounds otherwise than the firmware.
     """
+    for index in graph.inputs:
+        tensor = graph.tensors[index]
+        if tensor.dtype != np.int8:
+            raise SpeedupError(
+                f"the network's input {tensor.name!r} is {tensor.type_name}, the firmware takes "
+                "int8 only; convert the network with int8 inputs"
+            )
     programs = {} if network is None else network.programs
     if network is not None and network.config.rounding != "double":
         raise SpeedupError(
@@ -96,11 +103,7 @@ def network_image(
         elif op.index not in on_npu:
             _on_cpu(w, op)
     for index in graph.inputs:
-        value = inputs[index]
-        if value.dtype != np.int8:
-            name = graph.tensors[index].name
-            raise SpeedupError(f"input {name!r} is {value.dtype.name}, the firmware takes int8")
-        w.builder.input(index, value, w.place(index))
+        w.builder.input(index, inputs[index], w.place(index))
     for index in dict.fromkeys(graph.outputs):
         w.builder.output(index, w.place(index), graph.tensors[index].size)
     return w.builder.finish()

@@ -45,7 +45,7 @@ from npu.model.options import (
     OtherOptions,
     PoolOptions,
 )
-from npu.model.quant_params import scale_and_zero_point, window_geometry
+from npu.model.quant_params import scale_and_zero_point, weight_zero_point, window_geometry
 
 Rule = Callable[[Graph, Operator], bool]
 
@@ -109,8 +109,7 @@ def constant_weights(graph: Graph, op: Operator) -> bool:
 
 def symmetric_weights(graph: Graph, op: Operator) -> bool:
     """weights must be quantized with zero point 0"""
-    quantization = graph.tensors[op.inputs[1]].quantization
-    return quantization is not None and not np.any(quantization.zero_points)
+    return weight_zero_point(graph, op) == 0
 
 
 def constant_bias(graph: Graph, op: Operator) -> bool:
@@ -219,7 +218,7 @@ def constant_paddings(graph: Graph, op: Operator) -> bool:
 
 
 _COMMON: list[Rule] = [int8_activations, computed_input, extents_in_range]
-_WEIGHTS: list[Rule] = [constant_weights, symmetric_weights, constant_bias, clamping_activation]
+_WEIGHTS: list[Rule] = [constant_weights, constant_bias, clamping_activation]
 _CONVOLUTION: list[Rule] = [*_COMMON, batch_of_one, *_WEIGHTS, window_in_range]
 _POOL: list[Rule] = [*_COMMON, batch_of_one, clamping_activation, window_in_range]
 _FUNCTION: list[Rule] = [
@@ -237,7 +236,7 @@ _PADDING: list[Rule] = [*_COMMON, constant_paddings, one_map, padding_in_range]
 RULES: dict[str, list[Rule]] = {
     "CONV_2D": _CONVOLUTION,
     "DEPTHWISE_CONV_2D": _CONVOLUTION,
-    "FULLY_CONNECTED": [*_COMMON, *_WEIGHTS, whole_rows],
+    "FULLY_CONNECTED": [*_COMMON, *_WEIGHTS, symmetric_weights, whole_rows],
     **{kind: [*_FUNCTION, clamping_activation] for kind in ("ADD", "MUL")},
     "SUB": [*_FUNCTION, whole_minuend, clamping_activation],
     **{kind: _FUNCTION for kind in ("MAXIMUM", "MINIMUM")},
@@ -255,7 +254,6 @@ RULES: dict[str, list[Rule]] = {
         int8_activations,
         one_map_to_another,
         constant_kernel,
-        symmetric_weights,
         clamped,
         phases_in_range,
     ],

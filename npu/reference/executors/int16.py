@@ -33,6 +33,7 @@ from npu.model.quant_params import (
     activation_range,
     output_stage,
     transposed_padding,
+    weight_zero_point,
     window_geometry,
 )
 from npu.reference.executors.common import (
@@ -43,9 +44,12 @@ from npu.reference.executors.common import (
     operand,
     output_quantization,
 )
+from npu.reference.executors.elementwise import SOFTMAX_INT16_TOLERANCE
 
 # what TFLM demands of the results of functions with a fixed range
 UNIT_SCALE = 2.0**-15
+LOG2_TOLERANCE = 0.001
+"""How far TFLM lets the logarithm of that scale be from -15, in LOGISTIC and TANH."""
 
 
 def _bias(graph: Graph, op: Operator, position: int = 2) -> NDArray[Any] | None:
@@ -82,6 +86,7 @@ def _fully_connected(graph: Graph, op: Operator, context: Context) -> NDArray[np
         operand(graph, op, 0, context),
         operand(graph, op, 1, context),
         _bias(graph, op),
+        weight_zero_point=weight_zero_point(graph, op),
         stage=output_stage(graph, op, activation),
     )
 
@@ -150,7 +155,7 @@ def _relu6(graph: Graph, op: Operator, context: Context) -> NDArray[np.int16]:
 
 def _sigmoid(kernel: Callable[..., NDArray[np.int16]]) -> Executor:
     def execute(graph: Graph, op: Operator, context: Context) -> NDArray[np.int16]:
-        _check_unit_scale(graph, op)
+        _check_unit_scale(graph, op, 2.0**LOG2_TOLERANCE - 1)
         ifm_scale, _ = input_quantization(graph, op, 0)
         parameters = functions.sigmoid_parameters(op.kind, ifm_scale)
         return kernel(operand(graph, op, 0, context), parameters=parameters)
@@ -159,7 +164,7 @@ def _sigmoid(kernel: Callable[..., NDArray[np.int16]]) -> Executor:
 
 
 def _softmax(graph: Graph, op: Operator, context: Context) -> NDArray[np.int16]:
-    _check_unit_scale(graph, op)
+    _check_unit_scale(graph, op, SOFTMAX_INT16_TOLERANCE)
     ifm_scale, _ = input_quantization(graph, op, 0)
     multiplier, shift = functions.softmax_multiplier(op.options_as(SoftmaxOptions).beta, ifm_scale)
     return functions.softmax_16x16(
@@ -170,9 +175,9 @@ def _softmax(graph: Graph, op: Operator, context: Context) -> NDArray[np.int16]:
     )
 
 
-def _check_unit_scale(graph: Graph, op: Operator) -> None:
+def _check_unit_scale(graph: Graph, op: Operator, tolerance: float) -> None:
     scale, zero_point = output_quantization(graph, op)
-    if (scale, zero_point) != (UNIT_SCALE, 0):
+    if zero_point or abs(scale / UNIT_SCALE - 1) > tolerance:
         raise ValueError(
             f"the output has scale and zero point {(scale, zero_point)}; allowed is "
             f"{(UNIT_SCALE, 0)}"

@@ -10,7 +10,7 @@ from kernels import data_movement as kernels
 from kernels.checks import RANGES
 from kernels.resize import resize_bilinear, resize_nearest_neighbor
 from kernels.shape import pad
-from npu.model.graph import Graph, Operator
+from npu.model.graph import Graph, Operator, Tensor
 from npu.model.options import (
     Activation,
     AxisOptions,
@@ -85,13 +85,18 @@ def _concatenation(graph: Graph, op: Operator, context: Context) -> NDArray[Any]
 
 
 def _check_one_quantization(graph: Graph, op: Operator) -> None:
-    ofm = output_quantization(graph, op)
-    for i in range(len(op.inputs)):
-        given = input_quantization(graph, op, i)
+    described = [_scale_and_zero_point(graph.tensors[i]) for i in (*op.inputs, *op.outputs)]
+    *inputs, ofm = described
+    for i, given in enumerate(inputs):
         if given != ofm:
             raise ValueError(
                 f"input {i} has scale and zero point {given}; allowed is the output's {ofm}"
             )
+
+
+def _scale_and_zero_point(tensor: Tensor) -> tuple[float, int] | None:
+    quantization = tensor.quantization
+    return None if quantization is None else (quantization.scale, quantization.zero_point)
 
 
 def _split(graph: Graph, op: Operator, context: Context) -> list[NDArray[Any]]:

@@ -15,7 +15,7 @@ from kernels.prepared.sequence import PreparedKernel
 from kernels.prepared.windows import prepare_mean, prepare_pad, prepare_pool2d
 from kernels.requantize import Rounding
 from npu.model.graph import Graph, Operator
-from npu.model.quant_params import blamed_on
+from npu.model.quant_params import blamed_on, weight_zero_point
 from npu.reference.executors.elementwise import (
     reduction_arguments,
     softmax_parameters,
@@ -81,7 +81,7 @@ def _fully_connected(
     graph: Graph, op: Operator, rounding: Rounding, isa: InstructionSet
 ) -> PreparedKernel | None:
     weights = _weights(graph, op)
-    if weights is None:
+    if weights is None or weight_zero_point(graph, op):
         return None
     arguments = product_arguments(graph, op, rounding)
     return prepare_fully_connected(_shape(graph, op), weights, **arguments, isa=isa)

@@ -26,6 +26,7 @@ from npu.model.quant_params import (
     activation_range,
     product_parameters,
     transposed_padding,
+    weight_zero_point,
     window_geometry,
 )
 from npu.reference.executors.common import (
@@ -76,13 +77,18 @@ def convolution_arguments(graph: Graph, op: Operator, rounding: Rounding) -> dic
 
 def _fully_connected(graph: Graph, op: Operator, context: Context) -> NDArray[np.int8]:
     ifm, weights = operand(graph, op, 0, context), operand(graph, op, 1, context)
-    return fully_connected(ifm, weights, **product_arguments(graph, op, context.rounding))
+    return fully_connected(
+        ifm,
+        weights,
+        weight_zero_point=weight_zero_point(graph, op),
+        **product_arguments(graph, op, context.rounding),
+    )
 
 
 def product_arguments(graph: Graph, op: Operator, rounding: Rounding) -> dict[str, Any]:
-    """What FULLY_CONNECTED takes beside IFM and weights."""
+    """What FULLY_CONNECTED takes beside IFM, weights and their zero point."""
     activation = op.options_as(FullyConnectedOptions).activation
-    parameters = product_parameters(graph, op, activation, rounding=rounding)
+    parameters = product_parameters(graph, op, activation, rounding=rounding, asymmetric=True)
     return {
         "bias": parameters.bias,
         "ifm_zero_point": parameters.ifm_zero_point,
