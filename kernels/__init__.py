@@ -2,6 +2,10 @@
 
 from pathlib import Path
 
-from kernels.jit_cache import discard_stale
+from kernels.jit_cache import choose_folder, discard_stale
 
-discard_stale(Path(__file__).parent)
+_HERE = Path(__file__).parent
+
+discard_stale(_HERE)
+# beside the kernels, only these hold compiled code
+choose_folder([_HERE, *(_HERE.parent / "sim" / name for name in ("functional", "cycle"))])

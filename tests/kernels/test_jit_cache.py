@@ -1,10 +1,18 @@
 """Cached machine code does not outlive the sources it was made from."""
 
+import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numba
 import pytest
 
-from kernels.jit_cache import discard_stale
+from kernels import jit_cache
+from kernels.jit_cache import CACHE_VARIABLE, NUMBA_VARIABLE, choose_folder, discard_stale
+
+# made at run time, from the environment
+CONFIG: Any = numba.config
 
 
 @pytest.fixture
@@ -49,3 +57,88 @@ def test_a_changed_source_drops_the_cache(package: Path, tmp_path: Path, edit: s
 def test_a_folder_that_cannot_hold_a_cache_is_left_alone(package: Path) -> None:
     (package / "__pycache__").write_text("a file where the folder should be")
     assert not discard_stale(package)
+
+
+@pytest.fixture
+def environment(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    """Neither variable is set, and what a test tells Numba is taken back."""
+    # setting first has them restored as they were, whatever is set later
+    for name in (NUMBA_VARIABLE, CACHE_VARIABLE):
+        monkeypatch.setenv(name, "")
+    monkeypatch.setattr(CONFIG, "CACHE_DIR", CONFIG.CACHE_DIR)
+    return monkeypatch
+
+
+def unwritable(*folders: Path) -> Callable[[Path], bool]:
+    """`_writable` on a machine where nothing in `folders` is, which root cannot be shown."""
+    return lambda folder: not any(folder.is_relative_to(each) for each in folders)
+
+
+def test_sources_that_can_be_written_keep_their_code(
+    package: Path, environment: pytest.MonkeyPatch
+) -> None:
+    assert choose_folder([package]) is None
+    assert not os.environ[NUMBA_VARIABLE]
+
+
+def test_numba_is_left_alone_when_it_was_told(
+    package: Path, tmp_path: Path, environment: pytest.MonkeyPatch
+) -> None:
+    environment.setenv(NUMBA_VARIABLE, "elsewhere")
+    environment.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
+    assert choose_folder([package]) is None
+    assert os.environ[NUMBA_VARIABLE] == "elsewhere"
+
+
+def test_the_cache_folder_holds_compiled_code(
+    package: Path, tmp_path: Path, environment: pytest.MonkeyPatch
+) -> None:
+    environment.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
+    first = choose_folder([package])
+    assert first is not None
+    assert first.parent == tmp_path / "cache" / "numba"
+    assert os.environ[NUMBA_VARIABLE] == CONFIG.CACHE_DIR == str(first)
+    # what was compiled from other sources goes after a while, but not at once
+    environment.setenv(NUMBA_VARIABLE, "")
+    (package / "a.py").write_text("A = 2\n")
+    old = tmp_path / "cache" / "numba" / "old"
+    old.mkdir()
+    os.utime(old, (0, 0))
+    second = choose_folder([package])
+    assert second not in (None, first)
+    assert first.is_dir()
+    assert not old.exists()
+
+
+def test_a_home_takes_what_the_sources_cannot(
+    package: Path, tmp_path: Path, environment: pytest.MonkeyPatch
+) -> None:
+    environment.setattr(jit_cache, "_writable", unwritable(package))
+    environment.setenv("HOME", str(tmp_path / "home"))
+    (tmp_path / "home/.cache/npu-codesign/numba").mkdir(parents=True)
+    environment.setattr(os, "utime", lambda path: None)
+    folder = choose_folder([package])
+    assert folder is not None
+    assert folder.parent == tmp_path / "home/.cache/npu-codesign/numba"
+
+
+def test_nowhere_to_write_is_one_warning(
+    package: Path,
+    tmp_path: Path,
+    environment: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    environment.setattr(jit_cache, "_writable", unwritable(tmp_path))
+    environment.setenv("HOME", str(tmp_path))
+    folder = choose_folder([package])
+    assert folder is not None
+    assert folder.is_dir()
+    (record,) = caplog.records
+    assert record.levelname == "WARNING"
+    assert "they are compiled anew by every process; set NPU_CACHE_DIR" in record.getMessage()
+
+
+def test_a_folder_that_is_a_file_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    assert not jit_cache._writable(tmp_path / "file" / "folder")
+    assert jit_cache._writable(tmp_path / "new")
