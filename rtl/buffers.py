@@ -5,7 +5,7 @@ from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 
 from rtl.config import PARAMETER_BYTES, NpuConfig
-from rtl.interfaces import ParameterWrite, TableWrite, WeightWrite
+from rtl.interfaces import NO_COLLISIONS, ParameterWrite, TableWrite, WeightWrite
 from rtl.isa import ADDRESS_BITS
 
 
@@ -43,7 +43,10 @@ class WeightBuffer(wiring.Component):
         select = (columns - 1).bit_length()
         for k in range(columns):
             ram = memory.Memory(
-                shape=unsigned(self.config.lanes * 8), depth=self.config.weight_words, init=[]
+                shape=unsigned(self.config.lanes * 8),
+                depth=self.config.weight_words,
+                init=[],
+                attrs=NO_COLLISIONS,
             )
             m.submodules[f"column{k}"] = ram
             read = ram.read_port()
@@ -120,7 +123,10 @@ class ParameterBuffer(wiring.Component):
         rows = []
         for number in range(PARAMETER_BYTES):
             ram = memory.Memory(
-                shape=unsigned(width), depth=config.parameter_blocks * parts, init=[]
+                shape=unsigned(width),
+                depth=config.parameter_blocks * parts,
+                init=[],
+                attrs=NO_COLLISIONS,
             )
             m.submodules[f"plane{number}"] = ram
             read = ram.read_port()
@@ -130,12 +136,19 @@ class ParameterBuffer(wiring.Component):
                 read.addr.eq(Cat(self.part[:part_bits], self.address)),
                 read.en.eq(self.enable),
             ]
-            for h in range(parts):
-                with m.If(self.write.plane == (number - h) % PARAMETER_BYTES):
+            # which part of the plane that arrives is for this memory; the address may be anything
+            # where there is none
+            chosen = [self.write.plane == (number - h) % PARAMETER_BYTES for h in range(parts)]
+            m.d.comb += [
+                write.addr.eq(Cat(C(0, part_bits), self.write.block)),
+                write.data.eq(self.write.data[:width]),
+                write.en.eq(self.write.valid & Cat(chosen).any()),
+            ]
+            for h in range(1, parts):
+                with m.If(chosen[h]):
                     m.d.comb += [
                         write.addr.eq(Cat(C(h, part_bits), self.write.block)),
                         write.data.eq(self.write.data.word_select(h, width)),
-                        write.en.eq(self.write.valid),
                     ]
         planes = []
         for number in range(PARAMETER_BYTES):
@@ -193,7 +206,7 @@ class LookupTable(wiring.Component):
                 shape=unsigned(lanes * 8),
                 depth=self.config.table_rows,
                 init=[],
-                attrs={"ram_style": "block"},
+                attrs={**NO_COLLISIONS, "ram_style": "block"},
             )
             m.submodules[f"lane{c}"] = ram
             read = ram.read_port()

@@ -9,6 +9,10 @@ from rtl.isa import ADDRESS_BITS, BEAT_BITS, REGIONS, WAIT_BITS
 
 INDEX_BITS = 16
 
+NO_COLLISIONS = {"no_rw_check": 1}
+"""Attribute of memories that no program reads where they are written in the same cycle: commands
+wait for each other. Without it synthesis adds logic that reads the old contents then."""
+
 
 class RegionLookup(wiring.Signature):
     """What an engine asks of the region table: in the same cycle, the bus address of region

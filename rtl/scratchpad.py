@@ -5,7 +5,7 @@ from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 
 from rtl.config import NpuConfig
-from rtl.interfaces import ScratchpadRead, ScratchpadWrite
+from rtl.interfaces import NO_COLLISIONS, ScratchpadRead, ScratchpadWrite
 from rtl.isa import ADDRESS_BITS
 
 
@@ -96,7 +96,10 @@ class Scratchpad(wiring.Component):
         taken = Signal(banks)
         for bank in range(banks):
             ram = memory.Memory(
-                shape=unsigned(self.config.lanes * 8), depth=self.config.bank_depth, init=[]
+                shape=unsigned(self.config.lanes * 8),
+                depth=self.config.bank_depth,
+                init=[],
+                attrs=NO_COLLISIONS,
             )
             m.submodules[f"bank{bank}"] = ram
             read = ram.read_port()

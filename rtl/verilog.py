@@ -30,6 +30,9 @@ _PASSES = (
 _MEMORY_INIT = re.compile(r"^ *cell \$meminit_v2 .*?\n  end\n", re.M | re.S)
 
 
+# all attributes but those that tell synthesis how to build a memory
+_ATTRIBUTE = re.compile(r"\(\* (?!ram_style|no_rw_check).*? \*\)\s*")
+
 _MODULE = re.compile(r"^module (\S+?)\s*\(.*?^endmodule$", re.M | re.S)
 _IDENTIFIER = re.compile(r"\\npu\.\S+")
 
@@ -55,13 +58,13 @@ def verilog_text(config: NpuConfig, target: Target | None = None) -> str:
         f"read_rtlil <<rtlil\n{design}\nrtlil",
         *_PASSES,
         "attrmap -remove init",
-        "write_verilog -noattr",
+        "write_verilog",
     ]
     find_yosys: Any = toolchain.find_yosys
     text = find_yosys(lambda version: version >= (0, 40)).run(
         ["-q", "-"], "\n".join(script), ignore_warnings=True
     )
-    return _share_modules(str(text))
+    return _share_modules(_ATTRIBUTE.sub("", str(text)))
 
 
 def _share_modules(text: str) -> str:
