@@ -103,14 +103,14 @@ def _readable(paths: list[str]) -> dict[str, str]:
     return names
 
 
-def write_verilog(config: NpuConfig, path: str | Path) -> None:
-    """Write `verilog_text(config)` to a file.
+def write_verilog(config: NpuConfig, path: str | Path, target: Target | None = None) -> None:
+    """Write `verilog_text(config, target)` to a file.
 
     Raises
     ------
     VerilogError : the file cannot be written.
     """
-    text = verilog_text(config)
+    text = verilog_text(config, target)
     try:
         Path(path).write_text(text, encoding="utf-8")
     except OSError as error:

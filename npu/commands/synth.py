@@ -172,7 +172,8 @@ def _one(
             design, parameters = core_design(find_core(name)), None
         else:
             log(f"{name}: Verilog")
-            design, parameters = npu_design(hardware, name), hardware.to_dict()
+            design = npu_design(hardware, name, request.target.family)
+            parameters = hardware.to_dict()
         return run_flow(design, request, tools, Listener(log, phase), parameters)
 
 

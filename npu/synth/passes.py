@@ -27,7 +27,8 @@ def read_passes(design: Design, files: list[str]) -> Passes:
         read = f"read_slang --top {design.top} {names}"
     else:
         read = f"read_verilog {names}"
-    return [read, f"hierarchy -check -top {design.top}"]
+    cells = [f"read_verilog -lib {' '.join(design.cells)}"] if design.cells else []
+    return [*cells, read, f"hierarchy -check -top {design.top}"]
 
 
 def flat_passes(design: Design, family: Family, files: list[str]) -> Passes:

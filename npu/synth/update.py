@@ -80,10 +80,16 @@ def make_table(scope: Scope, former: Shipped, jobs: int, listener: Listener) -> 
     """
     presets: Costs = {}
     for name, config in PRESETS.items():
-        design = npu_design(config, name)
         known = former.presets.get(name, {})
         presets[name] = {
-            key: _cost(design, request, known.get(key), jobs, listener, config.to_dict())
+            key: _cost(
+                npu_design(config, name, request.target.family),
+                request,
+                known.get(key),
+                jobs,
+                listener,
+                config.to_dict(),
+            )
             for key, request in scope.requests(name).items()
         }
     cores = former.cores

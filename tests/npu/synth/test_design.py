@@ -9,6 +9,8 @@ import rtl
 from npu.synth import design
 from npu.synth.cores import core_design
 from npu.synth.design import npu_design, rtl_digest
+from npu.synth.passes import read_passes
+from npu.synth.targets import Family
 from sim.soc.cores import CV32E40P, VEXRISCV
 from tests.sim.configs import SMALL
 
@@ -62,13 +64,21 @@ def test_the_real_one_covers_the_blocks() -> None:
 
 
 def test_the_npu_is_one_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = npu_design(SMALL, "small")
+    first = npu_design(SMALL, "small", Family.ECP5)
     assert (first.name, first.top, first.suffix) == ("small", "npu", ".v")
     assert "module npu(" in first.files[0]
     assert first.write(tmp_path) == ["design0.v"]
     # the second comes from the cache
     monkeypatch.setattr("rtl.verilog.write_verilog", None)
-    assert npu_design(SMALL, "small") == first
+    assert npu_design(SMALL, "small", Family.ECP5) == first
+
+
+def test_multipliers_are_cells_where_the_family_has_them() -> None:
+    cells, plain = (npu_design(SMALL, "small", f) for f in (Family.ECP5, Family.GENERIC))
+    assert "MULT18X18D" in cells.files[0]
+    assert "MULT18X18D" not in plain.files[0]
+    assert any("-lib" in command for command in read_passes(cells, ["design0.v"]))
+    assert not any("-lib" in command for command in read_passes(plain, ["design0.v"]))
 
 
 def test_the_cores_are_designs_with_an_open_clock_gate() -> None:
