@@ -271,7 +271,8 @@ class StoreEngine(wiring.Component):
             ends.i.valid.eq(issue),
             ends.i.payload.eq(burst.payload.last),
             axi.awaddr[bus_bits:].eq(offered.address[bus_bits:]),
-            axi.awlen.eq(offered.beats - 1),
+            # a burst has a beat, so the difference has no sign
+            axi.awlen.eq((offered.beats - 1)[: (config.burst_beats - 1).bit_length()]),
             axi.awsize.eq(bus_bits),
             axi.awburst.eq(Burst.INCR),
             axi.awcache.eq(self.attributes.cache),
