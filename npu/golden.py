@@ -73,7 +73,7 @@ class Comparison:
     def summary(self) -> str:
         """One line for the user."""
         return self._verdict() + (
-            f"; {self.not_checked} operators that TFLM itself executed are not checked"
+            f"; operators that TFLM itself executed, which nothing checks: {self.not_checked}"
             if self.not_checked
             else ""
         )

@@ -33,6 +33,7 @@ def run_record(
     """The record that `npu run --json` writes.
 
     `model` and `config` are what the user named; `bit_exact` is None when nothing was compared.
+    `in_tflm` is the number of operators that TFLM itself executed, which nothing checks.
     `cycles` and `utilization` (0 to 1) are None for a backend that has none. `bound`, `roofline`
     and `engines` (cycles of each engine by cause) are None where the cycle model was not asked.
     """
@@ -45,6 +46,7 @@ def run_record(
         "macs_per_cycle": macs_per_cycle,
         "utilization": result.utilization(macs_per_cycle),
         "bit_exact": bit_exact,
+        "in_tflm": sum(layer.placed == "CPU (TFLM)" for layer in result.layers),
         "counters": dict(result.counters),
         **_account_record(result.account, macs_per_cycle, bus_bytes),
         "outputs": [_output_record(graph, i, result.outputs) for i in graph.outputs],

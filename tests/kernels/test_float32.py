@@ -7,6 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from kernels.float32 import BINARY, FUSED, UNARY, add_n, binary, cumsum, unary
+from tests.kernels.layers import INTERPRETED
 from tests.kernels.one_operator import Given, Made, in_tflm, indices
 from tests.support.random_layers import Rng
 
@@ -37,8 +38,14 @@ def assert_same_bits(computed: NDArray[Any], expected: NDArray[Any]) -> None:
     assert alike.all(), f"{np.count_nonzero(~alike)} differ"
 
 
+# without Numba these are Python's, which are of double
+OF_THE_C_LIBRARY = ("COS", "EXP", "LOG", "LOGISTIC", "SIN", "TANH")
+
+
 @pytest.mark.parametrize("kind", UNARY)
 def test_functions_of_one_number(kind: str) -> None:
+    if INTERPRETED and kind in OF_THE_C_LIBRARY:
+        pytest.skip("compiled code calls the C library, Python computes in double")
     x = every_float(np.random.default_rng(0))
     options = {"alpha": 0.3} if kind == "LEAKY_RELU" else {}
     made = Made(x.shape, np.float32)

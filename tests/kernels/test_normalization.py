@@ -23,6 +23,8 @@ from tests.kernels.one_operator import (
 )
 from tests.support.random_layers import random_zero_point
 
+pytestmark = pytest.mark.interpreted
+
 SHAPE = (1, 3, 4, 8)
 BROADCAST = [(1, 3, 4, 8), (1, 1, 1, 8), (8,), (1, 3, 4, 1), ()]
 ZERO: dict[str, Any] = {"a_zero_point": 0, "b_zero_point": 0, "ofm_zero_point": 0}
