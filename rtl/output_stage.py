@@ -168,9 +168,9 @@ class Requantize(wiring.Component):
     Members
     -------
     values, parameters, place : stage 0 of a grid result; int32, and the parameters of R lanes or C.
-    elementwise : the command is an ELEMENTWISE.
-    add_values, add_biases, add_place : stage 0 of an elementwise result, half the sum of values
-        and biases.
+    is_elementwise : the command is an ELEMENTWISE.
+    elementwise_values, elementwise_biases, elementwise_place : stage 0 of an elementwise result,
+        half the sum of values and biases.
     shared_scale : `multiplier` and `shift` replace those of the parameters.
     no_bias : the parameters' biases count as 0.
     multiplier, shift, zero_point, minimum, maximum : of the command.
@@ -187,10 +187,10 @@ class Requantize(wiring.Component):
                 "values": In(signed(32)).array(lanes),
                 "parameters": In(ParameterRead(config)),
                 "place": In(OutputPlace(config)),
-                "elementwise": In(1),
-                "add_values": In(signed(33)).array(lanes),
-                "add_biases": In(signed(33)).array(lanes),
-                "add_place": In(OutputPlace(config)),
+                "is_elementwise": In(1),
+                "elementwise_values": In(signed(33)).array(lanes),
+                "elementwise_biases": In(signed(33)).array(lanes),
+                "elementwise_place": In(OutputPlace(config)),
                 "shared_scale": In(1),
                 "no_bias": In(1),
                 "multiplier": In(32),
@@ -213,7 +213,7 @@ class Requantize(wiring.Component):
             Signal(OutputPlace(config), name=f"place{i}", reset_less=i > 0)
             for i in range(latency + 1)
         ]
-        m.d.comb += places[0].eq(Mux(self.elementwise, self.add_place, self.place))
+        m.d.comb += places[0].eq(Mux(self.is_elementwise, self.elementwise_place, self.place))
         for i in range(latency):
             m.d.sync += places[i + 1].eq(places[i])
             with m.If(self.clear):
@@ -248,7 +248,7 @@ class Requantize(wiring.Component):
         """The requantizers; returns their outputs."""
         config = self.config
         own_scale = Signal()
-        m.d.comb += own_scale.eq(self.elementwise | self.shared_scale)
+        m.d.comb += own_scale.eq(self.is_elementwise | self.shared_scale)
         channels = config.parameter_lanes
         biases, multipliers, shifts = [], [], []
         for c in range(channels):
@@ -277,8 +277,11 @@ class Requantize(wiring.Component):
                 lane.multiplier.eq(multipliers[c]),
                 lane.shift.eq(shifts[c]),
             ]
-            with m.If(self.elementwise):
-                m.d.comb += [lane.value.eq(self.add_values[i]), lane.bias.eq(self.add_biases[i])]
+            with m.If(self.is_elementwise):
+                m.d.comb += [
+                    lane.value.eq(self.elementwise_values[i]),
+                    lane.bias.eq(self.elementwise_biases[i]),
+                ]
             with m.Else():
                 m.d.comb += [
                     lane.value.eq(self.values[i] << 1),

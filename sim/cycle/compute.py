@@ -122,7 +122,7 @@ def _grid_step(m: Any, c: Any, t: int) -> None:
 
 
 @jit
-def _pair_step(m: Any, t: int) -> None:
+def _elementwise_step(m: Any, t: int) -> None:
     """A window of an elementwise command is fetched in cycle t; they alternate."""
     s, h = m.compute, m.hardware
     s.attempt = t + 1
@@ -133,14 +133,14 @@ def _pair_step(m: Any, t: int) -> None:
     issue = t + _FETCH_LATENCY
     if s.first_issue == NEVER:
         s.first_issue = issue
-    cycles = note_output(m, issue + h.pair_write_latency, 1, words, s.group_address, 0)
+    cycles = note_output(m, issue + h.elementwise_write_latency, 1, words, s.group_address, 0)
     s.pop = issue + cycles - 1
     s.active += cycles
     s.outputs += cycles
     s.group_address += words
     s.words_left -= words
     if s.words_left == 0:
-        _end_steps(s, s.pop + h.pair_write_latency)
+        _end_steps(s, s.pop + h.elementwise_write_latency)
     else:
         # the windows' last elements are put aside
         s.attempt = max(s.pop - 2, issue)
@@ -202,7 +202,7 @@ def step_compute(
     while True:
         s.fetch_active += 1
         if s.elementwise != 0:
-            _pair_step(m, fetch)
+            _elementwise_step(m, fetch)
         else:
             _grid_step(m, c, fetch)
         fetch = s.attempt

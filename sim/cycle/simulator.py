@@ -180,7 +180,7 @@ def _describe(hardware: Any, config: NpuConfig, memory: MemoryConfig) -> None:
         "accumulator_slots": 2 * config.block_words,
         "grid_latency": Grid.LATENCY,
         "write_latency": Requantizer.LATENCY + 1,
-        "pair_write_latency": Elementwise.LATENCY + Requantizer.LATENCY,
+        "elementwise_write_latency": Elementwise.LATENCY + Requantizer.LATENCY,
     }
     for name, value in values.items():
         hardware[name] = value

@@ -63,7 +63,7 @@ HARDWARE = _record(
     *("bank_mask", "latency", "response_latency"),
     *("fetch_burst_bytes", "fetch_item_words", "fetch_capacity"),
     *("load_jobs", "store_jobs", "unpacker_beats", "packer_units", "scratchpad"),
-    *("accumulator_slots", "grid_latency", "write_latency", "pair_write_latency"),
+    *("accumulator_slots", "grid_latency", "write_latency", "elementwise_write_latency"),
 )
 """What the model needs to know of the hardware and the memory. Numbers of the RTL come this way,
 not as constants, because Numba's cache does not notice when a constant of another module changes.
@@ -72,7 +72,7 @@ not as constants, because Numba's cache does not notice when a constant of anoth
 the beats in one; `word_shift` is log2 of the groups of K channels in a scratchpad word. *_jobs :
 commands in flight. `unpacker_beats` : beats that the unpacker holds. `scratchpad` : the
 `Destination`. `write_latency` : from reading an accumulator to writing its word;
-`pair_write_latency` : from taking a word of two windows to writing the result.
+`elementwise_write_latency` : from taking a word of two windows to writing the result.
 """
 
 ENGINE = _record(

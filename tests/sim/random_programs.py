@@ -62,12 +62,15 @@ class RandomProgram(RandomTransfers):
         for block in range(blocks):
             for lane in range(lanes):
                 bias = rng.randint(-(2**12), 2**12)
-                multiplier = rng.choice([rng.randint(2**30, 2**31 - 1), rng.randint(0, 2**31 - 1)])
+                multiplier = rng.randint(2**30, 2**31 - 1)
+                if multiplier % 4 == 0:
+                    # a smaller mantissa is legal, too
+                    multiplier >>= multiplier // 4 % 31
                 shift = typical + rng.choice([0, 0, 1, -1, -2])
                 if rng.random() < 0.1:
                     bias = rng.choice([rng.randint(-(2**31), 2**31 - 1), 2**31 - 1, -(2**31)])
                     multiplier = rng.choice([2**30, 2**31 - 1, 0])
-                    shift = rng.randint(-31, MAX_LEFT_SHIFT)
+                    shift = min(rng.randint(-31, 30), MAX_LEFT_SHIFT)
                 if identity:
                     bias, multiplier, shift = 0, 2**30, 1
                 raw = bias.to_bytes(4, "little", signed=True) + multiplier.to_bytes(4, "little")
@@ -135,11 +138,11 @@ class RandomProgram(RandomTransfers):
             fields["ofm_shift"] = rng.randint(-31, 2)
         elif function >= Function.MAXIMUM and rng.random() < 0.5:
             fields |= {"ofm_multiplier": 2**30, "ofm_shift": 1, "ofm_zero_point": 0}
-        fields["scale_second"] = rng.randrange(2)
-        fields["operand_multiplier"] = rng.choice([2**30, rng.randint(0, 2**31 - 1)])
-        fields["operand_right_shift"] = rng.choice([0, 0, 0, 1, 2, rng.randint(0, 31)])
         for name in ("ifm", "ifm2"):
+            fields["operand_multiplier"] = rng.choice([2**30, rng.randint(2**30, 2**31 - 1)])
+            fields["operand_right_shift"] = rng.choice([0, 0, 0, 1, 2, rng.randint(0, 31)])
             fields[f"{name}_zero_point"] = rng.choice([-128, 127, rng.randint(-128, 127)])
+        fields["scale_second"] = fields["ofm_multiplier"] & 1
         # in place, unless the word that is repeated would be overwritten
         if rng.random() < 0.1 and not (repeat and second is first):
             ofm = first
@@ -152,7 +155,7 @@ class RandomProgram(RandomTransfers):
         rng = self.rng
         scale = {
             "ofm_multiplier": rng.randint(2**30, 2**31 - 1),
-            "ofm_shift": rng.randint(-31, MAX_LEFT_SHIFT),
+            "ofm_shift": min(rng.randint(-31, 30), MAX_LEFT_SHIFT),
         }
         shared = rng.random() < 0.4
         if shared:
