@@ -203,7 +203,7 @@ def run(
     comparison = None
     if check:
         comparison = compare_with_golden(
-            network.graph.file, network.graph, values, result, config=hardware, backend=backend
+            network.graph, values, result, config=hardware, backend=backend
         )
     return Inference(
         outputs=tuple(result.outputs[i] for i in network.graph.outputs),

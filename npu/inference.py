@@ -85,7 +85,6 @@ def golden_name(config: NpuConfig, backend: BackendName) -> str | None:
 
 
 def compare_with_golden(
-    model: bytes,
     graph: Graph,
     inputs: Mapping[int, NDArray[Any]],
     result: RunResult,
@@ -97,7 +96,6 @@ def compare_with_golden(
 
     Parameters
     ----------
-    model : the file that `graph` was read from.
     result : of `infer` with the same arguments; with `keep_intermediates` every tensor is compared.
 
     Raises
@@ -113,6 +111,6 @@ def compare_with_golden(
     values = {**result.values, **result.outputs}
     if name == TFLM:
         executed = [layer.index for layer in result.layers if layer.placed == "CPU (TFLM)"]
-        return compare(graph, run_golden(model, graph, inputs), values, not_checked=executed)
+        return compare(graph, run_golden(graph.file, graph, inputs), values, not_checked=executed)
     golden = run_reference(graph, inputs, rounding=Rounding.named(config.rounding))
     return compare(graph, golden, values, name=name)

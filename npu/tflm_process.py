@@ -22,6 +22,10 @@ from npu.errors import GoldenError
 REFUSED = "TFLM does not run this model: "
 """How the message begins about a model that TFLM refuses, or that crashes it."""
 
+# SPACE_TO_BATCH_ND pads with what it finds in its arena: with zeros in one that is static, as on
+# a device, or fresh from the operating system. A threshold that is set stays where it is
+FRESH_ARENAS = {"MALLOC_MMAP_THRESHOLD_": "131072"}
+
 
 class TflmProcess:
     """Runs models in TFLM, one at a time; the process is started when it is first needed.
@@ -141,7 +145,7 @@ class TflmProcess:
             path = sys.path if self._path is None else self._path
             self._worker = subprocess.Popen(
                 command,
-                env={**os.environ, "PYTHONPATH": os.pathsep.join(path)},
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(path), **FRESH_ARENAS},
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,

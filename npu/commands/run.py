@@ -129,9 +129,7 @@ def run(
     )
     comparison = None
     if check:
-        comparison = compare_with_golden(
-            model.read_bytes(), graph, inputs, result, config=hardware, backend=backend
-        )
+        comparison = compare_with_golden(graph, inputs, result, config=hardware, backend=backend)
 
     # standard output belongs to the JSON when that is where it goes
     console = make_console(stderr=json == STDOUT)

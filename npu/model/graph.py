@@ -130,7 +130,8 @@ class Graph:
     Operators that the reader has evaluated are not among `operators`: an operator's index is not
     its position. `subgraph` is the graph's own index in the file, 0 for the network. `subgraphs`
     are those that its operators run, by their index; their tensors and operators have indices of
-    their own. `file` is the `.tflite` file that the graph was read from.
+    their own. `file` is the `.tflite` file that the graph was read from; the shapes of the tensors
+    `repaired` are corrected in it, see `npu.model.open_batch`.
     """
 
     name: str
@@ -141,6 +142,7 @@ class Graph:
     subgraph: int = 0
     subgraphs: Mapping[int, "Graph"] = field(default_factory=dict)
     file: bytes = b""
+    repaired: tuple[int, ...] = ()
 
     @cached_property
     def _by_index(self) -> dict[int, Operator]:

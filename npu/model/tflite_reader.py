@@ -22,6 +22,7 @@ from npu.model.graph_checks import (
     check_something_to_run,
 )
 from npu.model.integer_check import check_quantized
+from npu.model.open_batch import close_batches
 from npu.model.schema import OPERATOR_NAMES, schema, text_field
 from npu.model.shape_rules import check_shapes
 from npu.model.shape_rules.state import check_variables
@@ -50,8 +51,8 @@ def read_model(path: Path | str) -> Graph:
 
     Raises `ModelError` when the file is missing, is not a whole and consistent `.tflite`, has
     tensors without a stored shape, or is not fully integer. As in TFLM the stored shape counts,
-    whatever `shape_signature` says. Unknown operators are read: only executing them is refused.
-    Weights of four bits become int8.
+    whatever `shape_signature` says, but for shapes that `npu.model.open_batch` corrects. Unknown
+    operators are read: only executing them is refused. Weights of four bits become int8.
     """
     path = Path(path)
     try:
@@ -125,7 +126,7 @@ class _ModelReader:
         graph = Graph(name, tensors, operators, inputs, outputs, index, called, self._data)
         check_order(graph)
         check_int4(graph, reader.int4)
-        self._read[index] = fold_constants(graph)
+        self._read[index] = fold_constants(close_batches(graph))
         return self._read[index]
 
     def _called(self, op: Operator, index: int, name: str, depth: int) -> Graph:

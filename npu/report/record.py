@@ -36,6 +36,7 @@ def run_record(
     `in_tflm` is the number of operators that TFLM itself executed, which nothing checks.
     `cycles` and `utilization` (0 to 1) are None for a backend that has none. `bound`, `roofline`
     and `engines` (cycles of each engine by cause) are None where the cycle model was not asked.
+    `repaired` are the tensors whose stored shapes were corrected, by index.
     """
     return {
         "model": model,
@@ -47,6 +48,7 @@ def run_record(
         "utilization": result.utilization(macs_per_cycle),
         "bit_exact": bit_exact,
         "in_tflm": sum(layer.placed == "CPU (TFLM)" for layer in result.layers),
+        "repaired": list(graph.repaired),
         "counters": dict(result.counters),
         **_account_record(result.account, macs_per_cycle, bus_bytes),
         "outputs": [_output_record(graph, i, result.outputs) for i in graph.outputs],

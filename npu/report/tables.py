@@ -23,6 +23,7 @@ PIPE_COLUMNS = 120
 # on a narrower terminal the roofline's columns would cut the figures of the others
 ROOFLINE_COLUMNS = 110
 # a network that keeps failing is told by its first tensors: the rest only follow from them
+SHOWN_REPAIRED = 4
 SHOWN_MISMATCHES = 5
 NONE_SIGN = "-"
 
@@ -56,11 +57,25 @@ def print_run(
     """
     console.print(layer_table(result, macs_per_cycle, bus_bytes, console.width))
     for line in (
+        *repair_lines(graph),
         totals_line(result, macs_per_cycle=macs_per_cycle, clock_mhz=clock_mhz, setting=setting),
         *account_lines(result, macs_per_cycle=macs_per_cycle, bus_bytes=bus_bytes),
         *prediction_lines(graph, result.outputs, class_names),
     ):
         print_line(console, line)
+
+
+def repair_lines(graph: Graph) -> list[str]:
+    """What is said of a file whose shapes were corrected when it was read."""
+    if not graph.repaired:
+        return []
+    shown = ", ".join(map(str, graph.repaired[:SHOWN_REPAIRED]))
+    hidden = len(graph.repaired) - SHOWN_REPAIRED
+    more = f" and {hidden} more" if hidden > 0 else ""
+    return [
+        "the file left the batch open, and TFLM reads unwritten memory with it as it is: the stored"
+        f" shapes of tensors {shown}{more} are corrected, here and for --check"
+    ]
 
 
 def print_comparison(console: Console, comparison: Comparison) -> None:

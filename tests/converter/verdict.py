@@ -59,7 +59,7 @@ def judge(model: bytes) -> Verdict:
     except NpuError as error:
         return Verdict(golden=_refusal(model), failures={"reading": str(error)})
     try:
-        expected = run_golden(model, graph, inputs)
+        expected = run_golden(graph.file, graph, inputs)
     except GoldenError as error:
         return Verdict(golden=str(error))
     failures: dict[str, str] = {}

@@ -17,6 +17,7 @@ from npu.offload.backends import BackendName
 from npu.reference.network import run_reference
 from npu.tflm_process import TflmProcess
 from rtl.config import NpuConfig
+from tests.npu.operator_models import movement
 from tests.npu.small_model import classifier
 from tests.support.shared_models import NETWORKS, shared_model
 from tests.support.tflite_builder import ModelBuilder
@@ -180,3 +181,22 @@ def test_another_shape_is_a_mistake_of_the_caller(graph: Graph) -> None:
     (output,) = graph.outputs
     with pytest.raises(ValueError, match=r"TFLM has int8 \[1, 5\]"):
         compare(graph, golden, {**golden, output: golden[output][0]})
+
+
+def test_padding_that_tflm_never_sets_is_zero() -> None:
+    """What SPACE_TO_BATCH_ND pads with is what the arena holds: one that nothing has used."""
+    model = movement(
+        "SPACE_TO_BATCH_ND",
+        (1, 5, 7, 3),
+        [(4, 3, 4, 3)],
+        constants=[(2, 2), ((1, 0), (0, 1))],
+        options={},
+        options_type="SpaceToBatchNDOptions",
+    )
+    graph = read_model_bytes(model, "test")
+    inputs = load_inputs([], graph)
+    for _ in range(3):
+        golden_values(read_model_bytes(classifier(), "uses the arena"))
+        golden = run_golden(model, graph, inputs)
+        padding = golden[graph.outputs[0]][:2, 0]
+        assert not padding.any()

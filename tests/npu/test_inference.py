@@ -40,7 +40,7 @@ def test_backends_agree_with_the_reference(backend: BackendName, config: NpuConf
     assert (result.account is not None) == (backend in TIMED_BACKENDS)
     assert golden.cycles is None
     assert {layer.placed for layer in golden.layers} == {"CPU"}
-    comparison = compare_with_golden(MODEL, graph, inputs, result, config=config, backend=backend)
+    comparison = compare_with_golden(graph, inputs, result, config=config, backend=backend)
     assert comparison.bit_exact
     assert comparison.intermediates_compared == comparison.intermediates
 
@@ -56,7 +56,7 @@ def test_the_reference_is_not_compared_with_itself() -> None:
     inputs = load_inputs([], graph)
     result = infer(graph, inputs, config=HALF_UP, backend="reference")
     with pytest.raises(GoldenError, match="nothing to compare the reference with: TFLM rounds as"):
-        compare_with_golden(MODEL, graph, inputs, result, config=HALF_UP, backend="reference")
+        compare_with_golden(graph, inputs, result, config=HALF_UP, backend="reference")
 
 
 @pytest.mark.parametrize("backend", ["reference", "functional"])

@@ -2,7 +2,6 @@
 
 from npu.compiler.terms.geometry import Area, Extent, SlidingWindow
 from npu.compiler.terms.layout import fold_zero_point
-from npu.compiler.terms.shapes import natural_extent
 from npu.compiler.terms.tasks import GridTask
 from npu.model.graph import Graph, Operator
 from npu.model.options import Conv2DOptions, DepthwiseConv2DOptions
@@ -10,14 +9,28 @@ from npu.model.quant_params import product_parameters, window_geometry
 from rtl.isa import Opcode
 
 
-def lower_convolution(graph: Graph, op: Operator, ifm: Extent, pad: tuple[int, int]) -> GridTask:
-    """Lower a convolution of the map `ifm`, with `pad` rows above and columns left of it added."""
+def convolution_window(graph: Graph, op: Operator, pad: tuple[int, int]) -> SlidingWindow:
+    """The window of a convolution, with `pad` rows above and columns left of its map added."""
+    windows = window_geometry(graph, op)
+    return SlidingWindow(
+        height=windows.kernel[0],
+        width=windows.kernel[1],
+        stride_y=windows.stride[0],
+        stride_x=windows.stride[1],
+        dilation_y=windows.dilation[0],
+        dilation_x=windows.dilation[1],
+        pad_top=windows.padding[0] + pad[0],
+        pad_left=windows.padding[1] + pad[1],
+    )
+
+
+def lower_convolution(
+    graph: Graph, op: Operator, ifm: Extent, ofm: Extent, window: SlidingWindow
+) -> GridTask:
+    """Lower a convolution of the map `ifm` to the map `ofm`."""
     options = op.options
     assert isinstance(options, Conv2DOptions | DepthwiseConv2DOptions)
     parameters = product_parameters(graph, op, options.activation)
-    windows = window_geometry(graph, op)
-    pad_top, pad_left = pad
-    ofm = natural_extent(graph.output_tensor(op).shape)
     weights = graph.tensors[op.inputs[1]].data
     assert weights is not None
     groups, opcode = 1, Opcode.CONV
@@ -35,16 +48,7 @@ def lower_convolution(graph: Graph, op: Operator, ifm: Extent, pad: tuple[int, i
         opcode=opcode,
         ifm=ifm,
         ofm=ofm,
-        window=SlidingWindow(
-            height=windows.kernel[0],
-            width=windows.kernel[1],
-            stride_y=windows.stride[0],
-            stride_x=windows.stride[1],
-            dilation_y=windows.dilation[0],
-            dilation_x=windows.dilation[1],
-            pad_top=windows.padding[0] + pad_top,
-            pad_left=windows.padding[1] + pad_left,
-        ),
+        window=window,
         area=Area.of_all(ofm),
         weights=weights,
         groups=groups,

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from kernels.requantize import Rounding
 from npu.compiler.lowering.average_pooling import lower_average_pool
-from npu.compiler.lowering.convolution import lower_convolution
+from npu.compiler.lowering.convolution import convolution_window, lower_convolution
 from npu.compiler.lowering.elementwise import FUNCTIONS, TABLE_KINDS, lower_elementwise
 from npu.compiler.lowering.fully_connected import lower_fully_connected
 from npu.compiler.lowering.max_pooling import lower_max_pool
@@ -83,4 +83,6 @@ def _windows(
         case "AVERAGE_POOL_2D":
             return lower_average_pool(graph, op, ifm, rounding)
         case _:
-            return (lower_convolution(graph, op, ifm, pads.get(source, (0, 0))),)
+            ofm = natural_extent(graph.output_tensor(op).shape)
+            window = convolution_window(graph, op, pads.get(source, (0, 0)))
+            return (lower_convolution(graph, op, ifm, ofm, window),)

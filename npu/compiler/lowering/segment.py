@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from kernels.requantize import Rounding
 from npu.compiler.lowering.batch_matmul import lower_batch_matmul
 from npu.compiler.lowering.copying import lower_copies
+from npu.compiler.lowering.dilation import Dilation, find_dilations, lower_dilation
 from npu.compiler.lowering.dispatch import is_computed, lower_operator
 from npu.compiler.lowering.enlargement import grid_enlarges, lower_enlargement
 from npu.compiler.lowering.maps import Maps
@@ -46,15 +47,22 @@ class _Lowering:
     scratch: dict[int, int] = field(default_factory=dict)
     """Bytes of roots that are no tensor of the graph."""
     pads: dict[int, tuple[int, int]] = field(default_factory=dict)
+    dilations: dict[int, Dilation] = field(default_factory=dict)
+    """By their convolutions."""
 
     def run(self) -> LoweredSegment:
         """Raises `CopyNeeded` when a tensor cannot be used where it lies."""
         graph, segment = self.graph, self.segment
         self.views = Views(graph, frozenset(segment.inputs), self.separate)
         self.maps = Maps(graph, self.views, self.gathered, self.config.lanes)
-        chosen = [graph.operator(index) for index in segment.operators]
+        dilations = find_dilations(graph, segment.operators)
+        self.dilations = {one.convolution: one for one in dilations}
+        inner = frozenset().union(*(one.inner for one in dilations))
+        chosen = [graph.operator(index) for index in segment.operators if index not in inner]
         for op in chosen:
-            if folds(graph, op, segment.operators):
+            if op.index in self.dilations:
+                self.views.add(graph.operator(self.dilations[op.index].members[-1]))
+            elif folds(graph, op, segment.operators):
                 self.views.add_padded(op)
             elif self._gathers(op):
                 self.gathered[op.outputs[0]] = op.inputs
@@ -71,7 +79,7 @@ class _Lowering:
                 needed |= copy.tensors
         if needed:
             raise CopyNeeded(needed)
-        produced = (t for op in chosen for t in op.outputs)
+        produced = (t for op in chosen for t in self._written(op))
         tensors = [t for t in (*segment.inputs, *produced) if t not in self.gathered]
         roots = {t: self.views.root(t) for t in tensors}
         sizes = {root: graph.tensors[root].size for root in roots.values()}
@@ -88,8 +96,15 @@ class _Lowering:
             frozenset(op.target for op in self.operators if not op.target_at.on_chip),
         )
 
+    def _written(self, op: Operator) -> tuple[int, ...]:
+        dilation = self.dilations.get(op.index)
+        return op.outputs if dilation is None else (dilation.target,)
+
     def _lower(self, op: Operator) -> None:
-        if folds(self.graph, op, self.segment.operators):
+        if op.index in self.dilations:
+            work = lower_dilation(self.graph, self.dilations[op.index])
+            self.operators.append(self.maps.placed(work))
+        elif folds(self.graph, op, self.segment.operators):
             amounts = paddings(self.graph, op)
             self.pads[op.outputs[0]] = amounts[1][0], amounts[2][0]
         elif self._enlarges(op):

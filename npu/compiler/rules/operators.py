@@ -10,6 +10,7 @@ import numpy as np
 
 from kernels.requantize import Rounding
 from npu.compiler.errors import CompileError
+from npu.compiler.lowering.dilation import DEALING_KINDS, find_dilations
 from npu.compiler.lowering.dispatch import is_computed, lower_operator
 from npu.compiler.lowering.elementwise import TABLE_KINDS, has_table, operand_extent
 from npu.compiler.lowering.movement import MOVING_KINDS
@@ -55,6 +56,19 @@ def reason_against(graph: Graph, op: Operator, rounding: Rounding) -> str:
     rules = RULES.get(op.kind)
     if rules is None:
         return f"{op.kind} is not an NPU operator"
+    reason = first_broken(graph, op, rules)
+    if reason:
+        return reason
+    if is_computed(op.kind) or op.kind in PAD_KINDS:
+        try:
+            lower_operator(graph, op, {}, {}, rounding)
+        except (ModelError, CompileError) as error:
+            return str(error)
+    return ""
+
+
+def first_broken(graph: Graph, op: Operator, rules: list[Rule]) -> str:
+    """What the first of `rules` that does not hold tells the user; empty if all hold."""
     if isinstance(op.options, OtherOptions):
         return op.options.reason
     for rule in rules:
@@ -64,11 +78,6 @@ def reason_against(graph: Graph, op: Operator, rounding: Rounding) -> str:
             return str(error)
         if not holds:
             return str(rule.__doc__)
-    if is_computed(op.kind) or op.kind in PAD_KINDS:
-        try:
-            lower_operator(graph, op, {}, {}, rounding)
-        except (ModelError, CompileError) as error:
-            return str(error)
     return ""
 
 
@@ -217,6 +226,11 @@ def constant_paddings(graph: Graph, op: Operator) -> bool:
     return graph.tensors[op.inputs[1]].is_constant
 
 
+def around_convolution(graph: Graph, op: Operator) -> bool:
+    """only around one convolution, all of it on the NPU, that has no stride where it is dilated"""
+    return any(op.index in dilation.members for dilation in find_dilations(graph))
+
+
 _COMMON: list[Rule] = [int8_activations, computed_input, extents_in_range]
 _WEIGHTS: list[Rule] = [constant_weights, constant_bias, clamping_activation]
 _CONVOLUTION: list[Rule] = [*_COMMON, batch_of_one, *_WEIGHTS, window_in_range]
@@ -232,6 +246,9 @@ _FUNCTION: list[Rule] = [
 _REDUCTION: list[Rule] = [*_COMMON, one_map, reduction_in_range]
 _MOVEMENT: list[Rule] = [int8_activations, computed_inputs, size_in_range, few_commands]
 _PADDING: list[Rule] = [*_COMMON, constant_paddings, one_map, padding_in_range]
+
+DILATED_CONVOLUTION: list[Rule] = [int8_activations, computed_input, *_WEIGHTS]
+"""What has to hold for a convolution between SPACE_TO_BATCH_ND and BATCH_TO_SPACE_ND."""
 
 RULES: dict[str, list[Rule]] = {
     "CONV_2D": _CONVOLUTION,
@@ -257,6 +274,7 @@ RULES: dict[str, list[Rule]] = {
         clamped,
         phases_in_range,
     ],
+    **{kind: [int8_activations, around_convolution] for kind in sorted(DEALING_KINDS)},
     "RESIZE_NEAREST_NEIGHBOR": [int8_activations, evenly_resized, *_MOVEMENT],
 }
 """What has to hold for each kind, apart from its neighbours and the size of the memories."""

@@ -8,6 +8,7 @@ from npu.compiler.lowering.movement import MOVING_KINDS
 from npu.compiler.lowering.padding import PAD_KINDS
 from npu.compiler.lowering.segment import lower_segment
 from npu.compiler.planning.stripes import smallest_working_set
+from npu.compiler.rules.dilation import dilation_reasons, torn_apart
 from npu.compiler.rules.operators import reason_against
 from npu.compiler.stream.pieces import smallest_weights
 from npu.compiler.terms.segment import Segment, make_segment
@@ -43,8 +44,12 @@ def partition(graph: Graph, config: NpuConfig) -> Partition:
     """
     reasons: dict[int, str] = {}
     oversized: set[int] = set()
+    rounding = Rounding.named(config.rounding)
+    dilated = dilation_reasons(graph)
     for op in graph.operators:
-        reason = reason_against(graph, op, Rounding.named(config.rounding))
+        reason = dilated.get(op.index, None)
+        if reason is None:
+            reason = reason_against(graph, op, rounding)
         if reason:
             reasons[op.index] = reason
     # each decision changes the runs that others depend on, and only ever removes operators
@@ -52,7 +57,7 @@ def partition(graph: Graph, config: NpuConfig) -> Partition:
         runs = _runs(graph, reasons)
         found = {}
         for run in runs:
-            found.update(_misplaced(graph, run))
+            found.update(_misplaced(graph, run, rounding))
         if not found:
             for run in runs:
                 found.update(_too_large(graph, run, config))
@@ -74,9 +79,12 @@ def _runs(graph: Graph, reasons: Mapping[int, str]) -> list[tuple[int, ...]]:
     return [tuple(run) for run in runs if run]
 
 
-def _misplaced(graph: Graph, run: tuple[int, ...]) -> dict[int, str]:
+def _misplaced(graph: Graph, run: tuple[int, ...], rounding: Rounding) -> dict[int, str]:
     """Operators of a run that the NPU could only execute among other neighbours."""
     members = [graph.operator(i) for i in run]
+    torn = torn_apart(graph, run, rounding)
+    if torn:
+        return torn
     if all(op.kind in MOVING_KINDS or op.kind in PAD_KINDS for op in members):
         return dict.fromkeys(run, "nothing to compute beside it on the NPU")
     return {}
