@@ -33,8 +33,6 @@ def test_random_mixture_of_npu_and_cpu_equals_tflm(seed: int) -> None:
     config = CONFIGS[list(CONFIGS)[seed % len(CONFIGS)]]
     inputs = load_inputs([f"random:{seed}"], graph)
     result = infer(graph, inputs, config=config, backend="functional", keep_intermediates=True)
-    comparison = compare_with_golden(
-        model, graph, inputs, result, config=config, backend="functional"
-    )
+    comparison = compare_with_golden(graph, inputs, result, config=config, backend="functional")
     assert comparison.bit_exact, comparison.mismatches[0]
     assert comparison.not_checked == 0
