@@ -12,11 +12,11 @@ from typing import Any
 from numpy.typing import NDArray
 
 from kernels.requantize import Rounding
-from npu.compiler.compile import CompilerOptions, compile_segment
-from npu.compiler.errors import CompileError
-from npu.compiler.rules.partition import Partition, partition
+from npu.compiler.compile import CompilerOptions
+from npu.compiler.rules.partition import Partition
 from npu.compiler.terms.segment import Segment
 from npu.model.graph import Graph
+from npu.offload.division import Division, divide
 from npu.offload.simulators import Progress, Simulator
 from npu.reference.executors.common import Context
 from npu.reference.executors.registry import require_executor, require_executors
@@ -44,29 +44,18 @@ class CompiledNetwork:
     options: CompilerOptions = field(default_factory=CompilerOptions)
 
     @cached_property
+    def _division(self) -> Division:
+        return divide(self.graph, self.config, self.options)
+
+    @property
     def partition(self) -> Partition:
-        """Which operators go where.
+        """Which operators go where."""
+        return self._division.partition
 
-        Raises
-        ------
-        CompileError : the NPU's memories are too small for every operator that it could take.
-        """
-        found = partition(self.graph, self.config)
-        if not found.segments and found.oversized:
-            first = self.graph.operator(min(found.oversized))
-            raise CompileError(
-                f"nothing of this network fits the NPU: operator {first.index} ({first.kind}):"
-                f" {found.reasons[first.index]}; choose a configuration with larger memories"
-            )
-        return found
-
-    @cached_property
+    @property
     def programs(self) -> dict[Segment, Program]:
         """The program of each segment, in execution order."""
-        return {
-            segment: compile_segment(self.graph, segment, self.config, self.options)
-            for segment in self.partition.segments
-        }
+        return self._division.programs
 
     @cached_property
     def _operators(self) -> OperatorRunner:

@@ -24,57 +24,64 @@ class Partition:
     ----------
     segments : runs of operators for the NPU, in execution order.
     reasons : why an operator runs on the CPU, by its index; NPU operators are not among them.
-    oversized : those of them that the NPU would take if its memories were larger.
     """
 
     segments: tuple[Segment, ...]
     reasons: Mapping[int, str]
-    oversized: frozenset[int] = frozenset()
 
     def on_npu(self, operator: int) -> bool:
         """Whether the operator with this index runs on the NPU."""
         return operator not in self.reasons
 
 
-def partition(graph: Graph, config: NpuConfig) -> Partition:
+def partition(
+    graph: Graph,
+    config: NpuConfig,
+    *,
+    refused: Mapping[int, str] | None = None,
+    cuts: frozenset[int] = frozenset(),
+) -> Partition:
     """Decide for every operator of `graph`, and join those for the NPU to segments.
 
     An operator that one rule or one memory is too small for goes to the CPU; that is never an
     error.
+
+    Parameters
+    ----------
+    refused : reasons why operators must go to the CPU in any case, by index.
+    cuts : operators with which a segment must begin.
     """
-    reasons: dict[int, str] = {}
-    oversized: set[int] = set()
+    reasons = dict(refused or {})
     rounding = Rounding.named(config.rounding)
     dilated = dilation_reasons(graph)
     for op in graph.operators:
-        reason = dilated.get(op.index, None)
+        reason = reasons.get(op.index) or dilated.get(op.index)
         if reason is None:
             reason = reason_against(graph, op, rounding)
         if reason:
             reasons[op.index] = reason
     # each decision changes the runs that others depend on, and only ever removes operators
     while True:
-        runs = _runs(graph, reasons)
+        runs = _runs(graph, reasons, cuts)
         found = {}
         for run in runs:
             found.update(_misplaced(graph, run, rounding))
         if not found:
             for run in runs:
                 found.update(_too_large(graph, run, config))
-            oversized.update(found)
         if not found:
             break
         reasons.update(found)
     segments = tuple(make_segment(graph, run) for run in runs)
-    return Partition(segments, dict(sorted(reasons.items())), frozenset(oversized))
+    return Partition(segments, dict(sorted(reasons.items())))
 
 
-def _runs(graph: Graph, reasons: Mapping[int, str]) -> list[tuple[int, ...]]:
+def _runs(graph: Graph, reasons: Mapping[int, str], cuts: frozenset[int]) -> list[tuple[int, ...]]:
     runs: list[list[int]] = [[]]
     for op in graph.operators:
-        if op.index in reasons:
+        if op.index in reasons or op.index in cuts:
             runs.append([])
-        else:
+        if op.index not in reasons:
             runs[-1].append(op.index)
     return [tuple(run) for run in runs if run]
 

@@ -41,6 +41,8 @@ def cut(task: GridTask, count: int, config: NpuConfig) -> tuple[Piece, ...]:
     n = config.groups_per_word
     block_words = config.block_words if task.opcode == Opcode.CONV else 1
     block_words = min(block_words, words)
+    if task.parameters is not None:
+        block_words = min(block_words, config.parameter_blocks)
     limit = config.weight_words // BLOCK_SHARE
     while block_words > 1 and weight_words(task, Piece(0, 1, block_words * n), config) > limit:
         block_words = ceil_div(block_words, 2)

@@ -347,7 +347,7 @@ def test_verilog_refuses_before_it_generates(
     assert "npu999" in refusal(capsys, "verilog", "--config", "npu999", "-o", tmp_path / "npu.v")
 
 
-def test_a_network_of_which_nothing_fits_is_refused(
+def test_a_network_of_which_nothing_fits_runs_on_the_cpu(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A single output row is larger than the smallest scratchpad."""
@@ -357,6 +357,9 @@ def test_a_network_of_which_nothing_fits_is_refused(
     path.write_bytes(m.build([random_conv2d(m, np.random.default_rng(1), x, 8, kernel=(1, 1))]))
     small = tmp_path / "small.toml"
     small.write_text('preset = "npu64"\nscratchpad_kib = 4\n')
-    line = refusal(capsys, "run", path, "--config", small, "--backend", "functional")
-    assert line.startswith("nothing of this network fits the NPU: operator 0 (CONV_2D): tensor too")
-    assert "scratchpad has 4" in line
+    options = ("--config", small, "--backend", "cycle", "--check", "--json", "-")
+    assert npu("run", path, *options) == 0
+    record = json.loads(capsys.readouterr().out)
+    assert record["bit_exact"]
+    assert record["layers"][0]["placed"] == "CPU"
+    assert "scratchpad has 4" in record["layers"][0]["reason"]

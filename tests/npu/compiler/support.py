@@ -44,6 +44,18 @@ CONFIGS: dict[str, NpuConfig] = {
 """Configurations that differ in every parameter that the compiler uses."""
 
 
+def tiny_memories(seed: int) -> NpuConfig:
+    """A preset with memories so small that operators stay on the CPU, and runs are cut."""
+    rng = np.random.default_rng(seed)
+    config = PRESETS[("npu32", "npu64", "npu256", "npu1024")[seed % 4]]
+    return dataclasses.replace(
+        config,
+        scratchpad_kib=int(rng.choice([4, 5, 6, 8, 12, 16])),
+        weight_buffer_kib=int(rng.choice([1, 2, 4, 8])),
+        parameter_channels=config.lanes * int(rng.integers(1, 5)),
+    )
+
+
 def compile_model(
     model: bytes, config: NpuConfig, options: CompilerOptions | None = None
 ) -> tuple[Graph, Partition, list[Program]]:

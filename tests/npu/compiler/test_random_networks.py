@@ -9,7 +9,7 @@ from npu.model.tflite_reader import read_model_bytes
 from tests.npu.compiler.random_mixtures import random_mixture
 from tests.npu.compiler.random_movements import random_moving_network
 from tests.npu.compiler.random_networks import random_network
-from tests.npu.compiler.support import CONFIGS, check_model
+from tests.npu.compiler.support import CONFIGS, check_model, tiny_memories
 
 
 @pytest.mark.parametrize("seed", range(60))
@@ -36,3 +36,15 @@ def test_random_mixture_of_npu_and_cpu_equals_tflm(seed: int) -> None:
     comparison = compare_with_golden(graph, inputs, result, config=config, backend="functional")
     assert comparison.bit_exact, comparison.mismatches[0]
     assert comparison.not_checked == 0
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_random_network_in_tiny_memories_equals_tflm(seed: int) -> None:
+    """Whatever does not fit, the CPU runs; nothing is an error."""
+    kinds = (random_network, random_moving_network, random_mixture)
+    graph = read_model_bytes(kinds[seed % len(kinds)](seed), "m")
+    config = tiny_memories(seed)
+    inputs = load_inputs([f"random:{seed}"], graph)
+    result = infer(graph, inputs, config=config, backend="functional", keep_intermediates=True)
+    comparison = compare_with_golden(graph, inputs, result, config=config, backend="functional")
+    assert comparison.bit_exact, comparison.mismatches[0]

@@ -162,3 +162,38 @@ def test_kept_intermediates_are_bound() -> None:
     )
     bound = {binding.tensor_index for binding in program.tensors}
     assert bound == {*graph.inputs, *graph.intermediates(), *graph.outputs}
+
+
+def two_residuals(
+    side: int = 12, channels: int = 24, expanded: tuple[int, int] = (48, 96)
+) -> bytes:
+    """Two inverted residuals one after the other."""
+    rng = np.random.default_rng(5)
+    m = ModelBuilder()
+    x = random_input(m, rng, (1, side, side, channels))
+    for inner in expanded:
+        y = random_conv2d(m, rng, x, inner, (1, 1), bias=False, per_channel=False)
+        y = random_depthwise_conv2d(m, rng, y, bias=False, per_channel=False)
+        y = random_conv2d(m, rng, y, channels, (1, 1), bias=False, per_channel=False)
+        x = random_add(m, rng, x, y)
+    return m.build()
+
+
+@pytest.mark.parametrize(
+    ("side", "channels", "expanded", "kib"),
+    [(12, 24, (48, 96), 8), (8, 32, (96, 96), 6), (10, 16, (96, 48), 12), (14, 24, (64, 64), 10)],
+)
+def test_memory_that_is_short_of_one_piece_spills_what_lies_between(
+    side: int, channels: int, expanded: tuple[int, int], kib: int
+) -> None:
+    """Each operator fits, and there are words enough, but not next to each other."""
+    model = two_residuals(side, channels, expanded)
+    config = dataclasses.replace(PRESETS["npu256"], scratchpad_kib=kib)
+    assert not check_model(model, config).reasons
+
+
+def test_parameters_of_a_block_of_outputs_may_exceed_the_buffer() -> None:
+    """Then blocks are smaller: the buffer holds the parameters of one word of outputs."""
+    config = PRESETS["npu256"]
+    config = dataclasses.replace(config, parameter_channels=config.lanes)
+    assert not check_model(inverted_residual(), config).reasons
