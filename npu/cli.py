@@ -44,5 +44,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     except NpuError as error:
         sys.stderr.write(f"npu: error: {'; '.join(str(error).splitlines())}\n")
         sys.exit(EXIT_BAD_INPUT)
+    except MemoryError as error:
+        # what a network or a configuration says of its size may be more than there is
+        sys.stderr.write(f"npu: error: not enough memory: {error or 'nothing is left'}\n")
+        sys.exit(EXIT_BAD_INPUT)
     except KeyboardInterrupt:
         sys.exit(EXIT_INTERRUPTED)

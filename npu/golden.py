@@ -170,8 +170,7 @@ def _mismatch(
             f"tensor {index} is {actual.dtype.name} {list(actual.shape)}, "
             f"TFLM has {expected.dtype.name} {list(expected.shape)}"
         )
-    # a number that is not one is the same as another one
-    differing = np.argwhere((expected != actual) & ((expected == expected) | (actual == actual)))
+    differing = np.argwhere(_differs(expected, actual))
     if not len(differing):
         return None
     first = tuple(int(i) for i in differing[0])
@@ -184,6 +183,15 @@ def _mismatch(
         expected=expected[first].item(),
         actual=actual[first].item(),
     )
+
+
+def _differs(expected: NDArray[Any], actual: NDArray[Any]) -> NDArray[np.bool_]:
+    """Where two arrays of one shape and type do not have the same bits; any two NaN do."""
+    if expected.dtype != np.float32:
+        return np.asarray(expected != actual)
+    bits = [np.asarray(x, order="C").reshape(-1).view(np.uint32) for x in (expected, actual)]
+    different = (bits[0] != bits[1]).reshape(expected.shape)
+    return np.asarray(different & ~(np.isnan(expected) & np.isnan(actual)))
 
 
 def _arena_bytes(graph: Graph) -> int:

@@ -19,6 +19,7 @@ from rtl.isa import Command, decode_all
 from sim.errors import ProgramError
 
 PROGRAM_FORMAT = "npu-program"
+MAX_ARENA_BYTES = 1 << 32
 PROGRAM_VERSION = 1
 
 
@@ -119,6 +120,11 @@ class Program:
             object.__setattr__(self, name, frozen)
         for name in ("inputs", "outputs", "tensors", "layers"):
             object.__setattr__(self, name, tuple(getattr(self, name)))
+        if not 0 <= self.arena_bytes <= MAX_ARENA_BYTES:
+            raise ProgramError(
+                f"arena_bytes must be from 0 to {MAX_ARENA_BYTES}, what offsets of 32 bits"
+                f" reach, got {self.arena_bytes}"
+            )
         for binding in (*self.inputs, *self.outputs, *self.tensors):
             if binding.offset + binding.size > self.arena_bytes:
                 raise ProgramError(

@@ -34,9 +34,10 @@ InputOption = Annotated[
         "--input",
         metavar="SPEC",
         help="FILE.npy, FILE.npz:key, an image, or random:SEED; once for each input of the "
-        "network. int8 arrays are taken as they are, floating-point arrays are quantized. "
-        "An image must have the network's height and width; its pixels stand for 0..255, "
-        "-1..1 or 0..1, whichever fits the range of the network's input. Default: random:0.",
+        "network. Arrays of the input's type are taken as they are, floating-point arrays are "
+        "quantized. An image must have the network's height and width; its pixels stand for "
+        "0..255, -1..1 or 0..1, whichever fits the range of the network's input. Default: "
+        "random:0.",
         show_default=False,
     ),
 ]

@@ -6,8 +6,9 @@ from typing import Any
 import flatbuffers  # type: ignore[import-untyped]
 import numpy as np
 
+from npu.errors import ModelError
 from npu.model.graph import ABSENT, Graph, Operator
-from npu.model.schema import schema
+from npu.model.schema import CORRUPTION_ERRORS, schema
 
 IDENTIFIER = b"TFL3"
 # TFLM reads constants in place, by aligned loads; the schema's `force_align` is lost in Python
@@ -35,7 +36,19 @@ def cut_out(graph: Graph, op: Operator) -> CutOut:
     """The operator `op` of `graph` alone, with its options, its constants and its quantization.
 
     The graph must know the file that it was read from.
+
+    Raises `ModelError` when the file is corrupted in what only TFLM looks at.
     """
+    try:
+        return _cut_out(graph, op)
+    except CORRUPTION_ERRORS as error:
+        raise ModelError(
+            f"operator {op.index} ({op.kind}) is corrupted: {type(error).__name__} while following "
+            "its offsets"
+        ) from None
+
+
+def _cut_out(graph: Graph, op: Operator) -> CutOut:
     model = schema.Model.GetRootAs(graph.file, 0)
     subgraph = model.Subgraphs(graph.subgraph)
     node = schema.OperatorT.InitFromObj(subgraph.Operators(op.index))

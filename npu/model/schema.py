@@ -1,10 +1,22 @@
 """The `.tflite` schema, as Google publishes it with LiteRT, and the names of its enumerations."""
 
+import struct
 from typing import Any
 
 from ai_edge_litert import schema_py_generated as schema
 
-__all__ = ["OPERATOR_NAMES", "TYPE_NAMES", "schema", "text_field"]
+__all__ = ["CORRUPTION_ERRORS", "OPERATOR_NAMES", "TYPE_NAMES", "schema", "text_field"]
+
+CORRUPTION_ERRORS = (
+    struct.error,
+    IndexError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    ArithmeticError,
+    MemoryError,
+)
+"""What the generated classes and numpy raise on offsets and lengths that lead nowhere."""
 
 
 def _names(enumeration: type) -> dict[int, str]:

@@ -5,7 +5,7 @@ of what is broken, and everything they return is checked here before it is used 
 size.
 """
 
-import struct
+import logging
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from npu.model.graph_checks import (
 )
 from npu.model.integer_check import check_quantized
 from npu.model.open_batch import close_batches
-from npu.model.schema import OPERATOR_NAMES, schema, text_field
+from npu.model.schema import CORRUPTION_ERRORS, OPERATOR_NAMES, schema, text_field
 from npu.model.shape_rules import check_shapes
 from npu.model.shape_rules.state import check_variables
 from npu.model.tflite_options import read_options
@@ -33,17 +33,9 @@ IDENTIFIER = b"TFL3"
 # deeper calls are a loop, or a file that wants to exhaust the reader
 MAX_DEPTH = 16
 _CUSTOM_CODE_FIELD = 1
+_SIGNATURE_KEY_FIELD = 2
 
-# what the generated classes and numpy raise on offsets and lengths that lead nowhere
-_CORRUPTION_ERRORS = (
-    struct.error,
-    IndexError,
-    ValueError,
-    TypeError,
-    AttributeError,
-    OverflowError,
-    MemoryError,
-)
+log = logging.getLogger(__name__)
 
 
 def read_model(path: Path | str) -> Graph:
@@ -81,7 +73,7 @@ def read_model_bytes(data: bytes, name: str, *, origin: str = "the model") -> Gr
         check_variables(graph)
     except ModelError as error:
         raise ModelError(f"{origin}: {error}") from None
-    except _CORRUPTION_ERRORS as error:
+    except CORRUPTION_ERRORS as error:
         raise ModelError(
             f"{origin} is truncated or corrupted ({len(data)} bytes; {type(error).__name__} while "
             "following its offsets)"
@@ -100,7 +92,28 @@ class _ModelReader:
             raise ModelError(f"schema version {self._model.Version()}, 3 expected")
         if self._model.SubgraphsLength() < 1:
             raise ModelError("the model holds no subgraph")
-        return self._graph(0, name, 0)
+        graph = self._graph(0, name, 0)
+        self._say_which_signature()
+        return graph
+
+    def _say_which_signature(self) -> None:
+        """As in TFLM the first subgraph runs, whichever signature names it, if one does."""
+        found: dict[int, str] = {}
+        for i in range(self._model.SignatureDefsLength()):
+            signature = self._model.SignatureDefs(i)
+            name = text_field(self._data, signature, _SIGNATURE_KEY_FIELD)
+            found.setdefault(signature.SubgraphIndex(), name)
+        if len(found) > 1:
+            first = found.get(0)
+            which = (
+                "its first subgraph, which none of them names," if first is None else repr(first)
+            )
+            log.warning(
+                "the model has %d signatures, %s: %s runs",
+                len(found),
+                ", ".join(map(repr, found.values())),
+                which,
+            )
 
     def _graph(self, index: int, name: str, depth: int) -> Graph:
         """Subgraph `index` with all that its operators call."""
@@ -116,10 +129,10 @@ class _ModelReader:
             check_something_to_run(operators, inputs, outputs)
         called = {i: self._called(op, i, name, depth) for op in operators for i in op.subgraphs}
         used = check_references(operators, inputs, outputs, subgraph.TensorsLength())
-        given = {*inputs, *(t for op in operators for t in op.outputs)}
+        made = {t for op in operators for t in op.outputs}
         reader = TensorReader(self._data, self._model)
         tensors = tuple(
-            reader.read(i, subgraph.Tensors(i), used=i in used, given=i in given)
+            reader.read(i, subgraph.Tensors(i), used=i in used, given=i in inputs, made=i in made)
             for i in range(subgraph.TensorsLength())
         )
         tensors = _as_tflm_reads(tensors, operators)

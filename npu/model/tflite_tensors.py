@@ -35,12 +35,14 @@ class TensorReader:
         self._model = model
         self.int4: set[int] = set()
 
-    def read(self, index: int, tensor: Any, *, used: bool, given: bool) -> Tensor:
+    def read(
+        self, index: int, tensor: Any, *, used: bool, given: bool = False, made: bool = False
+    ) -> Tensor:
         """The flatbuffer `tensor`, number `index` of its subgraph.
 
         As in TFLM, `shape_signature` is ignored, and a tensor is not looked at unless it is `used`:
-        something reads or writes it. `given` says whether a value comes from outside or from an
-        operator: an empty tensor without one is a constant, and with one an error.
+        something reads or writes it. Its value comes from outside if it is `given`, or is `made` by
+        an operator: an empty tensor without either is a constant, and with one an error.
 
         Raises `ModelError` when it is none that this project can hold.
         """
@@ -63,11 +65,15 @@ class TensorReader:
                 f"tensor {name!r} of shape {list(shape)} takes {size} bytes, over 2 GiB"
             )
         data = self._buffer(tensor.Buffer(), name)
-        if given or dtype == RESOURCE:
-            # a value from outside or from an operator overwrites the stored one, as in TFLM
+        is_variable = bool(tensor.IsVariable())
+        if data is not None and (given or is_variable):
+            # as in TFLM what is stored is overwritten, from outside or with zeros
+            self._check_own_buffer(tensor.Buffer(), name)
+            data = None
+        if dtype == RESOURCE:
             data = None
         if size == 0 and dtype != RESOURCE:
-            if given:
+            if given or made:
                 raise ModelError(f"tensor {name!r} of shape {list(shape)} is empty")
             data = b""
         value: NDArray[Any] | None = None
@@ -80,7 +86,6 @@ class TensorReader:
             # a copy, because a view into the file would be unaligned
             value = np.frombuffer(data, dtype).reshape(shape).copy()
             value.flags.writeable = False
-        is_variable = bool(tensor.IsVariable()) and value is None
         return Tensor(index, name, shape, dtype, _quantization(tensor, name), value, is_variable)
 
     def _int4_tensor(self, index: int, tensor: Any, name: str) -> Tensor:
@@ -97,6 +102,20 @@ class TensorReader:
         value.flags.writeable = False
         self.int4.add(index)
         return Tensor(index, name, shape, value.dtype, _quantization(tensor, name), value)
+
+    def _check_own_buffer(self, index: int, name: str) -> None:
+        """Refuse a buffer that is overwritten and holds the value of another tensor, too."""
+        graphs = [self._model.Subgraphs(i) for i in range(self._model.SubgraphsLength())]
+        users = sum(
+            graph.Tensors(i).Buffer() == index
+            for graph in graphs
+            for i in range(graph.TensorsLength())
+        )
+        if users > 1:
+            raise ModelError(
+                f"tensor {name!r} is overwritten, but shares its buffer {index} with {users - 1} "
+                "others"
+            )
 
     def _buffer(self, index: int, name: str) -> bytes | None:
         if index >= self._model.BuffersLength():
@@ -132,17 +151,15 @@ def _static_shape(tensor: Any, name: str) -> tuple[int, ...]:
 
 def _quantization(tensor: Any, name: str) -> Quantization | None:
     table = tensor.Quantization()
-    if table is None or table.ScaleLength() == 0:
+    # TFLM knows no scale without a zero point
+    if table is None or table.ScaleLength() == 0 or table.ZeroPointLength() == 0:
         return None
     scales = np.array(table.ScaleAsNumpy(), np.float32)
     zero_points = np.zeros(scales.size, np.int64)
-    if table.ZeroPointLength():
-        given = np.array(table.ZeroPointAsNumpy(), np.int64)
-        if given.size not in (1, scales.size):
-            raise ModelError(
-                f"tensor {name!r} has {scales.size} scales and {given.size} zero points"
-            )
-        zero_points[:] = given
+    given = np.array(table.ZeroPointAsNumpy(), np.int64)
+    if given.size not in (1, scales.size):
+        raise ModelError(f"tensor {name!r} has {scales.size} scales and {given.size} zero points")
+    zero_points[:] = given
     if not np.all(np.isfinite(scales)) or np.any(scales < 0):
         raise ModelError(f"tensor {name!r} has a negative or infinite scale")
     scales.flags.writeable = zero_points.flags.writeable = False

@@ -200,3 +200,14 @@ def test_padding_that_tflm_never_sets_is_zero() -> None:
         golden = run_golden(model, graph, inputs)
         padding = golden[graph.outputs[0]][:2, 0]
         assert not padding.any()
+
+
+def test_floats_are_compared_bit_by_bit() -> None:
+    """Zeros of two signs differ, any two numbers that are none do not."""
+    m = ModelBuilder()
+    f = m.dequantize(m.input((1, 4), scale=0.5))
+    graph = read_model_bytes(m.build(), "m")
+    golden = np.array([[0.0, np.nan, np.inf, 1.0]], np.float32)
+    other = np.array([[-0.0, -np.nan, np.inf, 1.0]], np.float32)
+    (mismatch,) = compare(graph, {f.index: golden}, {f.index: other}).mismatches
+    assert (mismatch.count, mismatch.position) == (1, (0, 0))

@@ -129,6 +129,7 @@ def test_load_refuses_every_truncation_and_damage(tmp_path: Path) -> None:
         ({"layers": 3}, "damaged metadata"),
         ({"config": {"pixels": 3}}, "illegal configuration: pixels"),
         ({"config_id": 1}, "compile it again"),
+        ({"arena_bytes": 1 << 62}, "arena_bytes must be from 0 to 4294967296"),
         ({"arena_bytes": 20}, "ends at byte 46 of an arena of 20"),
     ],
 )

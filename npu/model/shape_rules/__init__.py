@@ -11,7 +11,7 @@ from npu.model.shape_rules.common import Rule, constant_operand, operator_error,
 from npu.model.shape_rules.elementwise import reduced_axes
 from npu.model.shape_rules.movement import operator_slices
 from npu.model.shape_rules.types import check_types
-from npu.model.tflm_only import only_tflm
+from npu.model.tflm_only import PARAMETERS, only_tflm
 
 __all__ = [
     "OPERANDS",
@@ -35,6 +35,7 @@ def check_shapes(graph: Graph) -> None:
             continue
         _check_operands(op)
         check_types(graph, op)
+        _check_not_empty(graph, op)
         if only_tflm(graph, op):
             # nothing here executes it, and TFLM takes the shapes as they are stored
             continue
@@ -48,6 +49,17 @@ def check_shapes(graph: Graph) -> None:
                 raise operator_error(
                     op, f"the output has shape {list(one)}, its inputs make {list(expected)}"
                 )
+
+
+def _check_not_empty(graph: Graph, op: Operator) -> None:
+    """Only what is joined, and lists of axes or extents, may hold nothing."""
+    parameters = PARAMETERS.get(op.kind, ())
+    if op.kind in MAY_BE_EMPTY:
+        return
+    for position in range(len(op.inputs)):
+        tensor = graph.input_tensor(op, position)
+        if tensor is not None and not tensor.size and position not in parameters:
+            raise operator_error(op, f"input {tensor.name!r} of {list(tensor.shape)} is empty")
 
 
 def _check_operands(op: Operator) -> None:
@@ -83,6 +95,9 @@ OUTPUTS = {
     **dict.fromkeys(("ASSIGN_VARIABLE", "CALL_ONCE"), (0, 0)),
 }
 """The least and greatest number of outputs of each kind where it is not 1."""
+
+MAY_BE_EMPTY = frozenset({"CONCATENATION", "RESHAPE", "BROADCAST_ARGS", "FILL"})
+"""Kinds with operands that may be empty beside `PARAMETERS`."""
 
 NAMED_INPUTS = frozenset({"UNIDIRECTIONAL_SEQUENCE_LSTM"})
 """Kinds whose rule says itself which inputs may be left out."""
@@ -143,6 +158,8 @@ OPERANDS: dict[str, tuple[int, int]] = {
     "PAD": (2, 2),
     "PADV2": (3, 3),
     "MIRROR_PAD": (2, 2),
+    "SHAPE": (1, 1),
+    "RANK": (1, 1),
     "RESHAPE": (1, 2),
     "SQUEEZE": (1, 1),
     "EXPAND_DIMS": (2, 2),
@@ -219,6 +236,8 @@ _RULES: dict[str, Rule] = {
     "PAD": movement.pad,
     "PADV2": movement.pad,
     "MIRROR_PAD": movement.pad,
+    "SHAPE": movement.shape_of,
+    "RANK": movement.rank_of,
     "RESHAPE": movement.same_size,
     "SQUEEZE": movement.same_size,
     "EXPAND_DIMS": movement.same_size,

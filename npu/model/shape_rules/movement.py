@@ -31,6 +31,16 @@ def same_size(graph: Graph, op: Operator) -> Shape:
     return given.shape
 
 
+def shape_of(graph: Graph, op: Operator) -> Shape:
+    """SHAPE: an extent for each dimension."""
+    return (len(input_tensor(graph, op, 0).shape),)
+
+
+def rank_of(graph: Graph, op: Operator) -> Shape:
+    """RANK: one number."""
+    return ()
+
+
 def transpose(graph: Graph, op: Operator) -> Shape:
     """TRANSPOSE."""
     x = input_tensor(graph, op, 0)

@@ -10,6 +10,9 @@ from npu.model.graph import Graph, Operator
 from npu.model.options import CallOnceOptions, IfOptions, WhileOptions
 from npu.reference.executors.common import ANYTHING, NOTHING, Context, TypedExecutor, operands
 
+LONGEST_LOOP = 100_000
+"""Rounds of a WHILE, far more than of any network: a damaged one may never end."""
+
 RunOperator = Callable[[Graph, Operator, Context], None]
 Arrays = Sequence[NDArray[Any]]
 
@@ -45,9 +48,11 @@ def control_executors(run_operator: RunOperator) -> dict[str, TypedExecutor]:
         condition = graph.subgraphs[options.condition_subgraph]
         body = graph.subgraphs[options.body_subgraph]
         values = operands(graph, op, context)
-        while run(condition, values, context)[0].item():
+        for _ in range(LONGEST_LOOP):
+            if not run(condition, values, context)[0].item():
+                return list(values)
             values = run(body, values, context)
-        return values
+        raise ValueError(f"it does not end within {LONGEST_LOOP} rounds")
 
     return {
         "CALL_ONCE": TypedExecutor(call_once, (NOTHING,)),

@@ -115,6 +115,17 @@ def test_json_to_standard_output_is_only_json(
     assert "CONV_2D" in captured.err
 
 
+def test_memory_that_there_is_not(
+    model: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def exhausted(*_: object) -> None:
+        raise MemoryError("Unable to allocate 2.00 TiB")
+
+    monkeypatch.setattr("npu.inputs.load_inputs", exhausted)
+    message = "not enough memory: Unable to allocate 2.00 TiB"
+    assert refusal(capsys, "run", model, *ON_REFERENCE) == message
+
+
 def test_bad_models(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "cannot read model" in refusal(capsys, "run", tmp_path / "none.tflite")
     text = tmp_path / "text.tflite"

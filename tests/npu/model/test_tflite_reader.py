@@ -321,3 +321,85 @@ def test_options_of_another_kind_and_illegal_values() -> None:
     assert "padding is 7, allowed are 0 = SAME, 1 = VALID" in message
     message = refusal(edited(data, set_option("fusedActivationFunction", 99)))
     assert "activation is 99, allowed are 0 = NONE" in message
+
+
+@pytest.mark.parametrize(
+    ("first", "which"), [(0, "'serve' runs"), (1, "its first subgraph, which")]
+)
+def test_which_of_several_signatures_runs_is_said(
+    first: int, which: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    def add_signatures(model: Any) -> None:
+        model.subgraphs += model.subgraphs * 2
+        model.signatureDefs = []
+        for index, key in ((first, "serve"), (2, "train")):
+            signature = schema.SignatureDefT()
+            signature.signatureKey, signature.subgraphIndex = key, index
+            signature.inputs = signature.outputs = []
+            model.signatureDefs.append(signature)
+
+    read_model_bytes(edited(classifier(), add_signatures), "m")
+    (record,) = caplog.records
+    assert record.getMessage().startswith("the model has 2 signatures, 'serve', 'train': " + which)
+
+
+def test_a_scale_without_a_zero_point_is_none() -> None:
+    """As TFLM has it, which otherwise computes with scale 0."""
+
+    def forget(model: Any) -> None:
+        model.subgraphs[0].tensors[0].quantization.zeroPoint = None
+
+    message = refusal(edited(classifier(), forget))
+    assert "operator 0 (CONV_2D): tensor 'image' is int8 without a scale" in message
+
+
+def test_a_variable_has_no_stored_value() -> None:
+    """TFLM fills it with zeros before the first inference, so no weights can be one."""
+
+    def mark(model: Any) -> None:
+        model.subgraphs[0].tensors[model.subgraphs[0].operators[0].inputs[1]].isVariable = True
+
+    message = refusal(edited(classifier(), mark))
+    assert "operator 0 (CONV_2D) reads tensor" in message
+    assert message.endswith("before anything writes it")
+
+
+@pytest.mark.parametrize(("code", "shape", "made"), [("SHAPE", (3,), [2]), ("RANK", (1,), [])])
+def test_what_says_a_shape_has_one_itself(code: str, shape: tuple[int, ...], made: Any) -> None:
+    m = ModelBuilder()
+    x = m.input((1, 4), scale=0.5)
+    m.operator(code, [x], [m.tensor(shape, np.int32)])
+    message = refusal(m.build())
+    assert f"({code}): the output has shape {list(shape)}, its inputs make {made}" in message
+
+
+def test_an_input_that_shares_its_stored_value_is_refused() -> None:
+    """What is given would overwrite a constant, in TFLM."""
+
+    def share(model: Any) -> None:
+        graph = model.subgraphs[0]
+        weights = graph.tensors[graph.operators[0].inputs[1]]
+        graph.tensors[graph.inputs[0]].buffer = weights.buffer
+
+    message = refusal(edited(classifier(), share))
+    assert "tensor 'image' is overwritten, but shares its buffer" in message
+
+
+def test_an_output_with_a_stored_value_is_refused() -> None:
+    def store(model: Any) -> None:
+        graph = model.subgraphs[0]
+        made = graph.tensors[graph.operators[0].outputs[0]]
+        buffer = schema.BufferT()
+        buffer.data = np.zeros(int(np.prod(made.shape)), np.uint8)
+        model.buffers.append(buffer)
+        made.buffer = len(model.buffers) - 1
+
+    assert "which already has a value" in refusal(edited(classifier(), store))
+
+
+def test_empty_weights_are_refused() -> None:
+    m = ModelFile()
+    x, y = m.input((1, 4), scale=0.5), m.tensor((1, 2), scale=0.5)
+    weights = m.constant(np.zeros((2, 0), np.int8), scale=0.5)
+    m.operator("FULLY_CONNECTED", [x, weights], [y])
+    assert "(FULLY_CONNECTED): input 't2' of [2, 0] is empty" in refusal(m.build())

@@ -5,8 +5,11 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
+from npu.errors import ModelError
+from npu.inputs import load_inputs
 from npu.model.tflite_reader import read_model_bytes
-from npu.reference.network import PreparedNetwork
+from npu.reference.executors import control
+from npu.reference.network import PreparedNetwork, run_reference
 from tests.support.tflite_builder import ModelBuilder
 from tests.support.tflite_file import Tensor
 from tests.support.tflm import run_tflm_steps
@@ -109,3 +112,24 @@ def test_one_branch_runs(branches: tuple[str, str]) -> None:
             for which in (True, False, True, True, False)
         ],
     )
+
+
+def always(m: ModelBuilder) -> list[Tensor]:
+    """A condition that holds, whatever the values are."""
+    m.input((), dtype=np.int32), m.input(SHAPE, scale=0.5)
+    return [m.constant(np.array(True))]
+
+
+def test_a_loop_without_end_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(control, "LONGEST_LOOP", 50)
+    m = ModelBuilder()
+    count, x = m.input((), dtype=np.int32), m.input(SHAPE, scale=0.5)
+    ofms = [m.tensor((), np.int32), m.tensor(SHAPE, scale=0.5)]
+    options = {
+        "condSubgraphIndex": m.subgraph(always),
+        "bodySubgraphIndex": m.subgraph(counted_sum),
+    }
+    m.operator("WHILE", [count, x], ofms, options, options_type="WhileOptions")
+    graph = read_model_bytes(m.build(ofms), "m")
+    with pytest.raises(ModelError, match=r"operator 0 \(WHILE\): it does not end within 50 rounds"):
+        run_reference(graph, load_inputs([], graph))
