@@ -80,25 +80,80 @@ def has_table(graph: Graph, op: Operator) -> bool:
 
 
 def output_extent(graph: Graph, op: Operator) -> Extent:
-    """The map that an elementwise operator makes."""
+    """The map that an elementwise operator makes.
+
+    Of more dimensions than a map has, those in front of the channels become rows and columns in
+    such a way that operands are repeated along one of them, if that is possible.
+    """
     shape = graph.output_tensor(op).shape
-    return map_extent(shape) if is_map(shape) else natural_extent(shape)
+    if is_map(shape):
+        return map_extent(shape)
+    groups: list[tuple[tuple[bool, ...], int]] = []
+    operands = [_aligned(graph.tensors[t].shape, len(shape)) for t in op.inputs]
+    for axis, size in enumerate(shape[:-1]):
+        repeated = tuple(operand[axis] != size for operand in operands)
+        if size == 1:
+            continue
+        if groups and groups[-1][0] == repeated:
+            groups[-1] = repeated, groups[-1][1] * size
+        else:
+            groups.append((repeated, size))
+    if len(groups) != 2:
+        return natural_extent(shape)
+    return Extent(groups[0][1], groups[1][1], shape[-1])
 
 
 def operand_extent(graph: Graph, op: Operator, tensor: Tensor) -> Extent | None:
     """The map as which an operator of two operands reads a computed one.
 
-    None where the channels of a pixel are broadcast, or more than the hardware can.
+    It has one channel where that is repeated. None where more is repeated than the hardware can.
     """
     ofm, extent = graph.output_tensor(op), output_extent(graph, op)
     if tensor.size == ofm.size:
         return extent
-    if tensor.size == extent.channels == (tensor.shape or (1,))[-1]:
-        return Extent(1, 1, extent.channels)
-    if not is_map(ofm.shape):
-        return None
-    found = map_extent(tensor.shape)
-    return found if found.channels == extent.channels else None
+    if is_map(ofm.shape):
+        return map_extent(tensor.shape)
+    channels = (tensor.shape or (1,))[-1]
+    pixels = tensor.size // channels
+    for height, width in (
+        (1, 1),
+        (1, extent.width),
+        (extent.height, 1),
+        (extent.height, extent.width),
+    ):
+        found = Extent(height, width, channels)
+        seen = _aligned(tensor.shape, len(ofm.shape))
+        if height * width == pixels and _repeats_as(seen, ofm.shape, found, extent):
+            return found
+    return None
+
+
+def channels_repeated(graph: Graph, op: Operator) -> dict[int, Extent]:
+    """Computed operands whose one channel meets several, as maps with all of them."""
+    if op.kind not in FUNCTIONS or has_table(graph, op):
+        return {}
+    channels = output_extent(graph, op).channels
+    found: dict[int, Extent] = {}
+    for index in op.inputs:
+        tensor = graph.tensors[index]
+        extent = None if tensor.is_constant else operand_extent(graph, op, tensor)
+        if extent is not None and extent.channels != channels:
+            found[index] = replace(extent, channels=channels)
+    return found
+
+
+def _aligned(shape: tuple[int, ...], rank: int) -> tuple[int, ...]:
+    return (1,) * (rank - len(shape)) + shape
+
+
+def _repeats_as(
+    shape: tuple[int, ...], ofm: tuple[int, ...], found: Extent, extent: Extent
+) -> bool:
+    """Whether a tensor of `shape` meets `ofm` as the map `found` meets the map `extent`."""
+    numbers = np.broadcast_to(np.arange(np.prod(shape)).reshape(shape), ofm)
+    sides = extent.height, extent.width, extent.channels
+    seen = np.arange(found.size).reshape(found.height, found.width, found.channels)
+    return np.array_equal(numbers.reshape(-1), np.broadcast_to(seen, sides).reshape(-1))
 
 
 def operator_table(graph: Graph, op: Operator, rounding: Rounding) -> NDArray[np.uint8]:
@@ -122,6 +177,7 @@ def _operand(graph: Graph, op: Operator, position: int, extent: Extent) -> _Oper
     if tensor.data is None:
         found = operand_extent(graph, op, tensor)
         assert found is not None, "a rule excludes others"
+        found = channels_repeated(graph, op).get(tensor.index, found)
         return _Operand(position, tensor.index, found)
     data = np.broadcast_to(tensor.data, graph.output_tensor(op).shape)
     data = data.reshape(extent.height, extent.width, extent.channels)

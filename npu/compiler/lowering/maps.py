@@ -23,6 +23,7 @@ class Maps:
     gathered : concatenations that exist only where they are read, and their inputs.
     lanes : channels of a scratchpad word.
     known : roots that the segment has written so far, as maps.
+    made : roots that are no tensor of the graph.
     """
 
     graph: Graph
@@ -30,12 +31,13 @@ class Maps:
     gathered: Mapping[int, tuple[int, ...]]
     lanes: int
     known: dict[int, Extent] = field(default_factory=dict)
+    made: dict[int, Extent] = field(default_factory=dict)
 
     def placed(self, work: LoweredOperator) -> LoweredOperator:
         """`work` on roots instead of tensors."""
         joined_rows = isinstance(work.tasks[0], ElementwiseTask)
         target = self.views.root(work.target)
-        if target not in self.known:
+        if target not in self.known and target not in self.made:
             whole = natural_extent(self.graph.tensors[target].shape)
             if target == work.target and work.part is None and whole.channels != work.ofm.channels:
                 whole = work.ofm
@@ -55,7 +57,7 @@ class Maps:
         )
 
     def _place(self, tensor: int, extent: Extent, joined_rows: bool) -> Place:
-        if tensor < 0:
+        if tensor < 0 or tensor in self.made:
             return Place.of_all(extent)
         if tensor in self.gathered:
             return self._place_gathered(tensor, extent)

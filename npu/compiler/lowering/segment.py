@@ -1,17 +1,19 @@
 """Lowers a run of operators for the NPU, and resolves views."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from kernels.requantize import Rounding
 from npu.compiler.lowering.batch_matmul import lower_batch_matmul
 from npu.compiler.lowering.copying import lower_copies
 from npu.compiler.lowering.dilation import Dilation, find_dilations, lower_dilation
 from npu.compiler.lowering.dispatch import is_computed, lower_operator
+from npu.compiler.lowering.elementwise import channels_repeated
 from npu.compiler.lowering.enlargement import grid_enlarges, lower_enlargement
 from npu.compiler.lowering.maps import Maps
 from npu.compiler.lowering.movement import MOVING_KINDS
 from npu.compiler.lowering.padding import folds, paddings
 from npu.compiler.lowering.parting import find_parts, part_operator
+from npu.compiler.lowering.spreading import lower_spreading
 from npu.compiler.lowering.transpose_conv import lower_transpose_conv
 from npu.compiler.lowering.views import CopyNeeded, Views
 from npu.compiler.terms.geometry import Extent
@@ -121,7 +123,18 @@ class _Lowering:
             extents = {t: e for t in op.present_inputs if (e := self._seen_as(op, t)) is not None}
             rounding = Rounding.named(self.config.rounding)
             work = lower_operator(self.graph, op, extents, self.pads, rounding)
+            spread = channels_repeated(self.graph, op)
+            names = {tensor: self._spread(op, tensor, extent) for tensor, extent in spread.items()}
+            work = replace(work, sources=tuple(names.get(t, t) for t in work.sources))
             self.operators.append(self.maps.placed(work))
+
+    def _spread(self, op: Operator, tensor: int, extent: Extent) -> int:
+        """What stands for `tensor` with its one channel repeated: a root that is no tensor."""
+        root = len(self.graph.tensors) + len(self.scratch)
+        self.scratch[root] = extent.size
+        self.maps.made[root] = extent
+        self.operators.append(self.maps.placed(lower_spreading(op, tensor, root, extent)))
+        return root
 
     def _seen_as(self, op: Operator, tensor: int) -> Extent | None:
         """The map as which `op` reads a tensor, where that is not the natural one."""

@@ -12,7 +12,7 @@ from kernels.requantize import Rounding
 from npu.compiler.errors import CompileError
 from npu.compiler.lowering.dilation import DEALING_KINDS, find_dilations
 from npu.compiler.lowering.dispatch import is_computed, lower_operator
-from npu.compiler.lowering.elementwise import TABLE_KINDS, has_table, operand_extent
+from npu.compiler.lowering.elementwise import TABLE_KINDS, has_table, operand_extent, output_extent
 from npu.compiler.lowering.movement import MOVING_KINDS
 from npu.compiler.lowering.padding import PAD_KINDS, paddings
 from npu.compiler.lowering.reduction import reduction_map
@@ -160,23 +160,27 @@ def computed_operand(graph: Graph, op: Operator) -> bool:
 
 
 def broadcast_pixels(graph: Graph, op: Operator) -> bool:
-    """computed operands are broadcast along the rows and columns of a map only"""
+    """computed operands are broadcast along rows, columns and channels of a map only"""
     computed = [t for i in op.inputs if not (t := graph.tensors[i]).is_constant]
     return has_table(graph, op) or all(operand_extent(graph, op, t) for t in computed)
 
 
 def whole_operand(graph: Graph, op: Operator) -> bool:
-    """only one of two computed operands may be broadcast"""
-    inputs = [graph.tensors[i] for i in op.inputs]
-    size = graph.output_tensor(op).size
-    return has_table(graph, op) or any(t.is_constant or t.size == size for t in inputs)
+    """only one of two computed operands may be broadcast along rows and columns"""
+    return has_table(graph, op) or any(_has_all_pixels(graph, op, i) for i in op.inputs)
 
 
 def whole_minuend(graph: Graph, op: Operator) -> bool:
-    """the first operand must not be broadcast unless it is constant"""
-    first = graph.tensors[op.inputs[0]]
-    whole = first.size == graph.output_tensor(op).size
-    return has_table(graph, op) or first.is_constant or whole
+    """the first operand must not be broadcast along rows and columns unless it is constant"""
+    return has_table(graph, op) or _has_all_pixels(graph, op, op.inputs[0])
+
+
+def _has_all_pixels(graph: Graph, op: Operator, index: int) -> bool:
+    tensor, whole = graph.tensors[index], output_extent(graph, op)
+    if tensor.is_constant:
+        return True
+    extent = operand_extent(graph, op, tensor)
+    return extent is not None and extent.pixels == whole.pixels
 
 
 def one_slope(graph: Graph, op: Operator) -> bool:

@@ -8,7 +8,9 @@ from npu.model.tflite_reader import read_model_bytes
 from npu.offload.runner import NetworkRunner
 from rtl.config import PRESETS
 from tests.npu.compiler.lowering.test_elementwise import (
+    CHANNELS,
     OPERANDS,
+    attention,
     make,
     squeeze_and_excite,
     tables_in_stripes,
@@ -19,6 +21,9 @@ from tests.npu.compiler.test_rounding import network
 MODELS = {
     "network": network(1),
     "squeeze and excite": squeeze_and_excite(17),
+    "attention": attention(18),
+    "groups": make("SUB", *CHANNELS["groups"], seed=6),
+    "pixels of a batch": make("ADD", *CHANNELS["pixels of a batch"], seed=7),
     "tables": tables_in_stripes(),
     "pixel": make("SUB", *OPERANDS["pixel"], seed=2),
     "constant per channel": make("MUL", *OPERANDS["constant per channel first"], seed=3),

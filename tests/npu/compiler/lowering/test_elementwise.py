@@ -203,16 +203,58 @@ def refused(operands: Operands, code: str = "ADD") -> str:
     return reason
 
 
-def test_computed_channels_are_not_broadcast() -> None:
-    operands = (random_input, SHAPE), (random_input, (1, 6, 9, 1))
-    reason = "computed operands are broadcast along the rows and columns of a map only"
+CHANNELS = {
+    "one channel": ((random_input, SHAPE), (random_input, (1, 6, 9, 1))),
+    "one channel of a row": ((random_input, SHAPE), (random_input, (1, 1, 9, 1))),
+    "one channel of a column": ((random_input, SHAPE), (random_input, (1, 6, 1, 1))),
+    "one value": ((random_input, SHAPE), (random_input, (1, 1, 1, 1))),
+    "a scalar": ((random_input, (1, 12)), (random_input, ())),
+    "one channel and one pixel": ((random_input, (1, 6, 9, 1)), (random_input, PIXEL)),
+    "a layer": ((random_input, (1, 10, 16)), (random_input, (1, 10, 1))),
+    "groups": ((random_input, (1, 6, 5, 3, 4)), (random_input, (1, 1, 1, 3, 1))),
+    "all of rank 5": ((random_input, (2, 6, 5, 3, 4)), (random_input, (3, 4))),
+    "maps of a batch": ((random_input, (2, 3, 4, 5)), (random_input, (3, 4, 5))),
+    "pixels of a batch": ((random_input, (3, 5, 4, 7)), (random_input, (3, 1, 1, 7))),
+}
+
+
+@pytest.mark.parametrize("config", ["npu256", "tiny", "narrow", "wide"])
+@pytest.mark.parametrize("operands", CHANNELS.values(), ids=CHANNELS.keys())
+@pytest.mark.parametrize("code", FUNCTIONS)
+def test_channels_and_batches_repeated_equal_tflm(
+    code: str, operands: Operands, config: str
+) -> None:
+    model = make(code, *operands, seed=22)
+    assert not check_model(model, CONFIGS[config], seed=22).reasons
+
+
+def attention(seed: int) -> bytes:
+    """A map of one channel, computed, that weighs all channels of a map: spatial attention."""
+    rng = np.random.default_rng(seed)
+    m = ModelBuilder()
+    x = random_conv2d(m, rng, random_input(m, rng, (1, 12, 11, 3)), 36, activation="RELU")
+    y = random_unary(m, rng, "LOGISTIC", random_conv2d(m, rng, x, 1, (1, 1)))
+    x = random_function(m, rng, "MUL", y, x)
+    random_conv2d(m, rng, random_function(m, rng, "SUB", x, y), 10, (1, 1))
+    return m.build()
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+def test_attention_equals_tflm(config: str) -> None:
+    assert not check_model(attention(18), CONFIGS[config], 18).reasons
+
+
+def test_rows_and_maps_of_a_batch_are_not_repeated() -> None:
+    reason = "computed operands are broadcast along rows, columns and channels of a map only"
+    operands = (random_input, (2, 3, 4, 5, 6)), (random_input, (2, 1, 4, 1, 6))
     assert refused(operands) == reason
-    assert refused(((random_input, (2, 3, 4, 5)), (random_input, (3, 4, 5)))) == reason
 
 
 def test_only_one_operand_is_broadcast() -> None:
     operands = (random_input, (1, 6, 1, 21)), (random_input, (1, 1, 9, 21))
-    assert refused(operands) == "only one of two computed operands may be broadcast"
+    assert refused(operands) == (
+        "only one of two computed operands may be broadcast along rows and columns"
+    )
 
 
 def test_constants_of_other_types_are_refused() -> None:
@@ -227,7 +269,7 @@ def test_constants_of_other_types_are_refused() -> None:
 def test_first_operand_of_sub_is_not_broadcast() -> None:
     operands = (random_input, PIXEL), (random_input, SHAPE)
     assert refused(operands, "SUB") == (
-        "the first operand must not be broadcast unless it is constant"
+        "the first operand must not be broadcast along rows and columns unless it is constant"
     )
 
 
