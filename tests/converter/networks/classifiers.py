@@ -60,7 +60,7 @@ def densenet(batch: int | None) -> Any:
             grown = layers.Conv2D(12, 3, padding="same")(grown)
             x = layers.Concatenate()([x, grown])
         if block < 2:
-            x = layers.AveragePooling2D()(conv_bn(x, x.shape[-1] // 2, size=1))
+            x = layers.AveragePooling2D(2)(conv_bn(x, x.shape[-1] // 2, size=1))
     return keras.Model(entry, classes(x))
 
 

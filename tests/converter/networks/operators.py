@@ -70,7 +70,7 @@ def batch_normalization_alone(batch: int | None) -> Any:
 
 def two_inputs_two_outputs(batch: int | None) -> Any:
     """Two pictures in, a map and classes out."""
-    one, two = picture(batch, 16), picture(batch, 16, 1)
+    one, two = picture(batch, 16), picture(batch, 16)
     x = layers.Add()([conv_bn(one, 8), conv_bn(two, 8)])
     return keras.Model([one, two], [layers.Conv2D(2, 1)(x), classes(x, 4)])
 
