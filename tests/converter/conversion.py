@@ -59,6 +59,7 @@ def _convert(name: str, batch: int | None, mode: str) -> bytes:
     keras.backend.clear_session()
     keras.utils.set_random_seed(SEED)
     model = NETWORKS[name](batch)
+    _settle(model)
     converter = tf.lite.TFLiteConverter.from_keras_model(model)
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
     converter.representative_dataset = lambda: _calibration(model)
@@ -73,6 +74,19 @@ def _convert(name: str, batch: int | None, mode: str) -> bytes:
     converter.inference_output_type = ends
     result: bytes = converter.convert()
     return result
+
+
+def _settle(model: Any) -> None:
+    """Give normalizations the statistics of random inputs, as training would.
+
+    With those that they begin with, activations of deep networks fade, until TFLM refuses scales.
+    """
+    import keras
+
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.momentum = 0.0
+    model(next(_calibration(model)), training=True)
 
 
 def _calibration(model: Any) -> Iterator[list[Any]]:
