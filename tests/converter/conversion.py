@@ -6,8 +6,12 @@ TensorFlow is needed only for what the cache does not hold.
 from __future__ import annotations
 
 import inspect
+import multiprocessing
 import os
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -39,14 +43,36 @@ def converted(name: str, batch: str, mode: str) -> bytes | str:
     key = content_key(name, batch, mode, source, shared, recipe, version("tensorflow"))
 
     def build(folder: Path) -> None:
-        try:
-            (folder / "model.tflite").write_bytes(_convert(name, BATCHES[batch], mode))
-        except Exception as error:  # the converter raises whatever MLIR says
-            (folder / "refused.txt").write_text(_first_line(error))
+        result = _in_worker(name, batch, mode)
+        if isinstance(result, bytes):
+            (folder / "model.tflite").write_bytes(result)
+        else:
+            (folder / "refused.txt").write_text(result)
 
     folder = cached("converter", key, build)
     refused = folder / "refused.txt"
     return refused.read_text() if refused.exists() else (folder / "model.tflite").read_bytes()
+
+
+def _in_worker(name: str, batch: str, mode: str) -> bytes | str:
+    """The conversion in a process of its own, which the converter may take down."""
+    try:
+        return _workers().submit(_attempt, name, batch, mode).result()
+    except BrokenProcessPool:
+        _workers.cache_clear()
+        return "the converter crashed"
+
+
+@cache
+def _workers() -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(1, multiprocessing.get_context("spawn"))
+
+
+def _attempt(name: str, batch: str, mode: str) -> bytes | str:
+    try:
+        return _convert(name, BATCHES[batch], mode)
+    except Exception as error:  # the converter raises whatever MLIR says
+        return _first_line(error)
 
 
 def _convert(name: str, batch: int | None, mode: str) -> bytes:
