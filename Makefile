@@ -18,12 +18,13 @@ INSTALL := -m pip --disable-pip-version-check --no-input install -qq
 export PIP_ROOT_USER_ACTION := ignore
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test quick lint docs bench synth-table compiler clean
+.PHONY: help setup demo test test-converter quick lint docs bench synth-table compiler clean
 
 help:
 	@echo "make demo    set everything up and run the shipped network on the RTL"
 	@echo "make test    set everything up and run the whole suite"
 	@echo "make quick   lint and the tests that take seconds, for use while working"
+	@echo "make test-converter   Keras networks through TensorFlow's converter, an hour"
 	@echo "make setup   create $(VENV) with the npu command in $(BIN)"
 	@echo "make lint    formatting, lint, types, import directions"
 	@echo "make docs    write the tables of the documents that follow from the code"
@@ -70,6 +71,15 @@ quick: lint
 
 test: compiler lint
 	$(BIN)/pytest -n $(JOBS)
+
+$(VENV)/converter.stamp: $(VENV)/test.stamp
+	@$(BIN)/python $(INSTALL) -e '.[converter]'
+	@touch $@
+
+test-converter: $(VENV)/converter.stamp
+	@$(BIN)/python -c 'import importlib.util as u, sys; sys.exit(u.find_spec("tensorflow") is None)' || \
+	  { echo "TensorFlow has no wheel for the Python of $(VENV): PYTHON=python3.13" >&2; exit 1; }
+	$(BIN)/python -m tests.converter
 
 docs: $(VENV)/test.stamp
 	$(BIN)/python -m tests.docs

@@ -1,4 +1,7 @@
-"""`python -m tests.converter`: every network in every form, a table of what became of it."""
+"""`python -m tests.converter`: every network in every form, a table of what became of it.
+
+`python -m tests.converter --write-samples` writes the small files that CI runs.
+"""
 
 import json
 from collections import Counter
@@ -10,6 +13,7 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from tests.converter import samples
 from tests.converter.conversion import BATCHES, MODES, converted
 from tests.converter.networks import NETWORKS
 from tests.converter.verdict import Verdict, judge
@@ -29,8 +33,14 @@ def main(
     json_out: Annotated[
         Path, typer.Option("--json", metavar="OUT", help="Where the verdicts go.")
     ] = Path("build/converter.json"),
+    write_samples: Annotated[
+        bool, typer.Option("--write-samples", help="Only write the files that CI runs.")
+    ] = False,
 ) -> None:
     """Convert, run in TFLM and on every backend, compare; exit 1 if anything differs."""
+    if write_samples:
+        samples.write()
+        return
     keys = [
         (name, batch, form)
         for name in (only or NETWORKS)

@@ -1,0 +1,24 @@
+"""Files of TensorFlow's converter: TFLM runs them, so every backend does, with the same bits.
+
+`python -m tests.converter --write-samples` made them, from `tests.converter.networks`.
+"""
+
+import pytest
+
+from tests.converter.samples import FOLDER, SAMPLES, path_of
+from tests.converter.verdict import judge
+
+OFFLOADED = 0.95
+
+
+@pytest.mark.parametrize(("name", "batch", "mode"), SAMPLES)
+def test_bit_exact_everywhere(name: str, batch: str, mode: str) -> None:
+    verdict = judge(path_of(name, batch, mode).read_bytes())
+    assert verdict.golden == ""
+    assert dict(verdict.failures) == {}
+    if mode != "int16x8":
+        assert verdict.npu_macs >= OFFLOADED * verdict.macs, dict(verdict.cpu_macs)
+
+
+def test_every_file_has_a_recipe() -> None:
+    assert sorted(FOLDER.iterdir()) == sorted(path_of(*sample) for sample in SAMPLES)
