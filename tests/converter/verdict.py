@@ -1,5 +1,7 @@
 """What becomes of one file: what TFLM says, what every backend says, and where its MACs ran."""
 
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -17,6 +19,8 @@ from npu.offload.result import RunResult
 from rtl.config import PRESETS
 from rtl.errors import NpuError
 
+ARENA_BYTES = 64 << 20
+TRACEBACK = "Traceback (most recent call last):"
 CONFIGURATIONS = ("npu32", "npu64", "npu256")
 SIMULATED: tuple[BackendName, ...] = ("functional", "cycle")
 
@@ -111,11 +115,12 @@ def _verdict(failures: Mapping[str, str], run: RunResult | None) -> Verdict:
 
 def _refusal(model: bytes) -> str:
     """What TFLM says of a file that is not read here; empty when it runs it."""
-    from tflite_micro import runtime
-
-    try:
-        interpreter = runtime.Interpreter.from_bytes(model, arena_size=64 << 20)
-        interpreter.invoke()
-    except (RuntimeError, ValueError) as error:
-        return f"TFLM does not run this model: {error}"
-    return ""
+    script = (
+        "import sys; from tflite_micro import runtime;"
+        f"runtime.Interpreter.from_bytes(sys.stdin.buffer.read(), {ARENA_BYTES}).invoke()"
+    )
+    run = subprocess.run([sys.executable, "-c", script], input=model, capture_output=True)
+    said = [line.strip() for line in run.stderr.decode(errors="replace").splitlines()]
+    native = [line for line in said[: said.index(TRACEBACK) if TRACEBACK in said else None] if line]
+    reason = "; ".join(native) or "it crashed"
+    return f"TFLM does not run this model: {reason}" if run.returncode else ""
