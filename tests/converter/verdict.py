@@ -120,7 +120,7 @@ def _refusal(model: bytes) -> str:
         f"runtime.Interpreter.from_bytes(sys.stdin.buffer.read(), {ARENA_BYTES}).invoke()"
     )
     run = subprocess.run([sys.executable, "-c", script], input=model, capture_output=True)
-    said = [line.strip() for line in run.stderr.decode(errors="replace").splitlines()]
+    said = [line.strip() for line in run.stderr.decode(errors="replace").strip().splitlines()]
     native = [line for line in said[: said.index(TRACEBACK) if TRACEBACK in said else None] if line]
-    reason = "; ".join(native) or "it crashed"
+    reason = "; ".join(native) or (said[-1] if TRACEBACK in said else "it crashed")
     return f"TFLM does not run this model: {reason}" if run.returncode else ""
