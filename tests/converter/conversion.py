@@ -11,8 +11,10 @@ import os
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import redirect_stdout
 from functools import cache
 from importlib.metadata import version
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -37,10 +39,11 @@ def converted(name: str, batch: str, mode: str) -> bytes | str:
     """
     from tests.converter import networks
 
-    source = inspect.getsource(networks.NETWORKS[name])
     shared = Path(networks.__file__).with_name("layers.py").read_text()
-    recipe = Path(__file__).read_text()
-    key = content_key(name, batch, mode, source, shared, recipe, version("tensorflow"))
+    recipe = (networks.NETWORKS[name], _convert, _settle, _calibration, _sample)
+    sources = [inspect.getsource(function) for function in recipe]
+    seed = f"{SEED}, {CALIBRATION_STEPS}"
+    key = content_key(name, batch, mode, shared, sources, seed, version("tensorflow"))
 
     def build(folder: Path) -> None:
         result = _in_worker(name, batch, mode)
@@ -70,7 +73,8 @@ def _workers() -> ProcessPoolExecutor:
 
 def _attempt(name: str, batch: str, mode: str) -> bytes | str:
     try:
-        return _convert(name, BATCHES[batch], mode)
+        with redirect_stdout(StringIO()):  # the converter lists every variable there
+            return _convert(name, BATCHES[batch], mode)
     except Exception as error:  # the converter raises whatever MLIR says
         return _first_line(error)
 
