@@ -160,12 +160,14 @@ def test_an_operator_without_kernel_is_named() -> None:
         network_image(graph, inputs)
 
 
-def test_a_float_input_is_named() -> None:
+@pytest.mark.parametrize("dtype", ["float32", "uint8"])
+def test_an_input_that_is_not_int8_is_named(dtype: str) -> None:
     m = ModelBuilder()
-    m.quantize(m.input((1, 8), dtype=np.float32, name="x"), scale=0.5, zero_point=0)
+    x = m.input((1, 8), dtype=dtype, scale=0.5, zero_point=0, name="x")
+    m.quantize(x, scale=0.5, zero_point=-128)
     graph, inputs = read(m.build())
-    message = r"operator 0 \(QUANTIZE\).*tensor 'x' is float32, not int8"
-    with pytest.raises(UnsupportedOperatorError, match=message):
+    message = f"input 'x' is {dtype}, the firmware takes int8 only; convert the network with int8"
+    with pytest.raises(SpeedupError, match=message):
         network_image(graph, inputs)
 
 
