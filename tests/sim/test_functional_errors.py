@@ -215,7 +215,7 @@ def test_refuses_weights_in_columns_without_input() -> None:
     constants = np.concatenate([program.constants, np.ones(64, np.uint8)])
     broken = Program(config, encode_all(commands), constants, program.arena_bytes,
                      program.inputs, ())  # fmt: skip
-    with pytest.raises(SimulationError, match="nonzero weights in columns from 2 on"):
+    with pytest.raises(SimulationError, match="nonzero weights for taps from 2 on"):
         FunctionalSimulator(config).run(broken, inputs)
 
 

@@ -70,7 +70,7 @@ def flow_fixture(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[f
     """Puts a made-up result of so many DSPs in the place of the tools."""
     monkeypatch.setattr(shipped, "PATH", tmp_path / "shipped" / "costs.json")
     for module in (design, update):
-        monkeypatch.setattr(module, "npu_design", lambda config, name: _named(name))
+        monkeypatch.setattr(module, "npu_design", lambda config, name, family: _named(name))
     for module in (cores, update):
         monkeypatch.setattr(module, "core_design", lambda core: _named(core.name))
 
