@@ -179,12 +179,20 @@ def _operand(graph: Graph, op: Operator, position: int, extent: Extent) -> _Oper
         assert found is not None, "a rule excludes others"
         found = channels_repeated(graph, op).get(tensor.index, found)
         return _Operand(position, tensor.index, found)
+    data, extent = constant_map(graph, op, tensor, extent)
+    return _Operand(position, constant_source(op.index), extent, data)
+
+
+def constant_map(
+    graph: Graph, op: Operator, tensor: Tensor, extent: Extent
+) -> tuple[NDArray[np.int8], Extent]:
+    """A constant operand as a map of `extent`, or as one pixel where all pixels are alike."""
+    assert tensor.data is not None
     data = np.broadcast_to(tensor.data, graph.output_tensor(op).shape)
     data = data.reshape(extent.height, extent.width, extent.channels)
     if (data == data[:1, :1]).all():
         data, extent = data[:1, :1], Extent(1, 1, extent.channels)
-    source = constant_source(op.index)
-    return _Operand(position, source, extent, np.ascontiguousarray(data))
+    return np.ascontiguousarray(data), extent
 
 
 def _function(

@@ -7,12 +7,13 @@ from npu.compiler.lowering.batch_matmul import lower_batch_matmul
 from npu.compiler.lowering.copying import lower_copies
 from npu.compiler.lowering.dilation import Dilation, find_dilations, lower_dilation
 from npu.compiler.lowering.dispatch import is_computed, lower_operator
-from npu.compiler.lowering.elementwise import channels_repeated
+from npu.compiler.lowering.elementwise import channels_repeated, output_extent
 from npu.compiler.lowering.enlargement import grid_enlarges, lower_enlargement
 from npu.compiler.lowering.maps import Maps
 from npu.compiler.lowering.movement import MOVING_KINDS
 from npu.compiler.lowering.padding import folds, paddings
 from npu.compiler.lowering.parting import find_parts, part_operator
+from npu.compiler.lowering.prelu import STEPS_BETWEEN, lower_prelu, several_slopes
 from npu.compiler.lowering.spreading import lower_spreading
 from npu.compiler.lowering.transpose_conv import lower_transpose_conv
 from npu.compiler.lowering.views import CopyNeeded, Views
@@ -119,6 +120,12 @@ class _Lowering:
             self.operators += lower_batch_matmul(self.graph, op, self.views, self.scratch)
         elif op.kind == "TRANSPOSE_CONV":
             self.operators += [self.maps.placed(w) for w in lower_transpose_conv(self.graph, op)]
+        elif several_slopes(self.graph, op):
+            extent = output_extent(self.graph, op)
+            between = tuple(self._make(extent) for _ in range(STEPS_BETWEEN))
+            rounding = Rounding.named(self.config.rounding)
+            works = lower_prelu(self.graph, op, rounding, between)
+            self.operators += [self.maps.placed(work) for work in works]
         else:
             extents = {t: e for t in op.present_inputs if (e := self._seen_as(op, t)) is not None}
             rounding = Rounding.named(self.config.rounding)
@@ -129,11 +136,16 @@ class _Lowering:
             self.operators.append(self.maps.placed(work))
 
     def _spread(self, op: Operator, tensor: int, extent: Extent) -> int:
-        """What stands for `tensor` with its one channel repeated: a root that is no tensor."""
+        """What stands for `tensor` with its one channel repeated."""
+        root = self._make(extent)
+        self.operators.append(self.maps.placed(lower_spreading(op, tensor, root, extent)))
+        return root
+
+    def _make(self, extent: Extent) -> int:
+        """A root for a map that is no tensor of the graph."""
         root = len(self.graph.tensors) + len(self.scratch)
         self.scratch[root] = extent.size
         self.maps.made[root] = extent
-        self.operators.append(self.maps.placed(lower_spreading(op, tensor, root, extent)))
         return root
 
     def _seen_as(self, op: Operator, tensor: int) -> Extent | None:

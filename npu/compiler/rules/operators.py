@@ -15,6 +15,7 @@ from npu.compiler.lowering.dispatch import is_computed, lower_operator
 from npu.compiler.lowering.elementwise import TABLE_KINDS, has_table, operand_extent, output_extent
 from npu.compiler.lowering.movement import MOVING_KINDS
 from npu.compiler.lowering.padding import PAD_KINDS, paddings
+from npu.compiler.lowering.prelu import STEPS_BETWEEN, lower_prelu, several_slopes
 from npu.compiler.lowering.reduction import reduction_map
 from npu.compiler.rules.movement import (
     computed_inputs,
@@ -59,11 +60,13 @@ def reason_against(graph: Graph, op: Operator, rounding: Rounding) -> str:
     reason = first_broken(graph, op, rules)
     if reason:
         return reason
-    if is_computed(op.kind) or op.kind in PAD_KINDS:
-        try:
+    try:
+        if several_slopes(graph, op):
+            list(lower_prelu(graph, op, rounding, tuple(range(STEPS_BETWEEN))))
+        elif is_computed(op.kind) or op.kind in PAD_KINDS:
             lower_operator(graph, op, {}, {}, rounding)
-        except (ModelError, CompileError) as error:
-            return str(error)
+    except (ModelError, CompileError) as error:
+        return str(error)
     return ""
 
 
@@ -183,9 +186,10 @@ def _has_all_pixels(graph: Graph, op: Operator, index: int) -> bool:
     return extent is not None and extent.pixels == whole.pixels
 
 
-def one_slope(graph: Graph, op: Operator) -> bool:
-    """there must be one constant slope"""
-    return has_table(graph, op)
+def constant_slopes(graph: Graph, op: Operator) -> bool:
+    """slopes must be constant int8"""
+    slopes = graph.tensors[op.inputs[1]]
+    return slopes.is_constant and slopes.dtype == np.int8
 
 
 def whole_rows(graph: Graph, op: Operator) -> bool:
@@ -262,7 +266,7 @@ RULES: dict[str, list[Rule]] = {
     "SUB": [*_FUNCTION, whole_minuend, clamping_activation],
     **{kind: _FUNCTION for kind in ("MAXIMUM", "MINIMUM")},
     **{kind: _COMMON for kind in sorted(TABLE_KINDS)},
-    "PRELU": [*_COMMON, one_slope],
+    "PRELU": [*_COMMON, constant_slopes],
     "AVERAGE_POOL_2D": _POOL,
     "MAX_POOL_2D": _POOL,
     **{kind: _REDUCTION for kind in ("MEAN", "SUM")},

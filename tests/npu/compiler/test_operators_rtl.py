@@ -12,6 +12,7 @@ from tests.npu.compiler.lowering.test_elementwise import (
     OPERANDS,
     attention,
     make,
+    several_slopes,
     squeeze_and_excite,
     tables_in_stripes,
 )
@@ -24,6 +25,7 @@ MODELS = {
     "attention": attention(18),
     "groups": make("SUB", *CHANNELS["groups"], seed=6),
     "pixels of a batch": make("ADD", *CHANNELS["pixels of a batch"], seed=7),
+    "slopes": several_slopes((21,), 3),
     "tables": tables_in_stripes(),
     "pixel": make("SUB", *OPERANDS["pixel"], seed=2),
     "constant per channel": make("MUL", *OPERANDS["constant per channel first"], seed=3),

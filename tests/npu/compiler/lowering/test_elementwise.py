@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 from npu.compiler.rules.partition import partition
+from npu.inference import compare_with_golden, infer
+from npu.inputs import load_inputs
 from npu.model.tflite_reader import read_model_bytes
 from rtl.config import PRESETS
 from rtl.isa import Destination, Function, Opcode
@@ -273,6 +275,36 @@ def test_first_operand_of_sub_is_not_broadcast() -> None:
     )
 
 
-def test_prelu_of_several_slopes_is_refused() -> None:
-    operands = (random_input, SHAPE), (random_constant, PIXEL)
-    assert refused(operands, "PRELU") == "there must be one constant slope"
+@pytest.mark.parametrize("rounding", ["double", "half_up"])
+@pytest.mark.parametrize("slopes", [PIXEL, (21,), (1, 6, 1, 1), (6, 9, 21)], ids=str)
+@pytest.mark.parametrize("config", ["npu256", "tiny", "narrow"])
+def test_prelu_of_several_slopes_equals_kernels(slopes: Shape, config: str, rounding: str) -> None:
+    for seed in range(3):
+        graph = read_model_bytes(several_slopes(slopes, seed), "test")
+        hardware = replace(CONFIGS[config], rounding=rounding)
+        inputs = load_inputs([f"random:{seed}"], graph)
+        result = infer(graph, inputs, config=hardware, backend="functional")
+        assert all(layer.placed == "NPU" for layer in result.layers)
+        comparison = compare_with_golden(
+            graph, inputs, result, config=hardware, backend="functional"
+        )
+        assert comparison.bit_exact
+
+
+def several_slopes(slopes: Shape, seed: int) -> bytes:
+    """Two PRELUs, one of them between convolutions."""
+    rng = np.random.default_rng(seed)
+    m = ModelBuilder()
+    x = random_input(m, rng, SHAPE)
+    for _ in range(2):
+        alpha = random_constant(m, rng, slopes)
+        # some negative values saturate, most do not
+        scale = float(np.float32(x.scale * rng.uniform(0.5, 2)))
+        x = elementwise(m, "PRELU", x, alpha, scale=scale, zero_point=random_zero_point(rng))
+        x = random_conv2d(m, rng, x, 21)
+    return m.build()
+
+
+def test_computed_slopes_are_refused() -> None:
+    operands = (random_input, SHAPE), (random_input, PIXEL)
+    assert refused(operands, "PRELU") == "slopes must be constant int8"
