@@ -10,7 +10,7 @@ from kernels.quantization import add_parameters, mul_multiplier
 from kernels.requantize import Rounding
 from npu.compiler.terms.geometry import Extent
 from npu.compiler.terms.operator import LoweredOperator, constant_source
-from npu.compiler.terms.shapes import is_map, map_extent, natural_extent
+from npu.compiler.terms.shapes import is_map, map_extent
 from npu.compiler.terms.tasks import ElementwiseTask
 from npu.model.graph import Graph, Operator, Tensor
 from npu.model.options import ElementwiseOptions
@@ -99,7 +99,8 @@ def output_extent(graph: Graph, op: Operator) -> Extent:
         else:
             groups.append((repeated, size))
     if len(groups) != 2:
-        return natural_extent(shape)
+        # as many rows as there can be: maps that do not fit are cut between them
+        return Extent(int(np.prod(shape[:-2])), shape[-2], shape[-1])
     return Extent(groups[0][1], groups[1][1], shape[-1])
 
 

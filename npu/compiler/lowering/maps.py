@@ -8,6 +8,7 @@ from npu.compiler.lowering.views import CopyNeeded, Views
 from npu.compiler.terms.geometry import Extent, Place, PlacePart
 from npu.compiler.terms.operator import LoweredOperator
 from npu.compiler.terms.shapes import natural_extent
+from npu.compiler.terms.strided import Change
 from npu.compiler.terms.tasks import ElementwiseTask
 from npu.model.graph import Graph
 
@@ -43,7 +44,7 @@ class Maps:
                 whole = work.ofm
             self.known[target] = whole
         places = tuple(
-            self._place(tensor, extent, joined_rows)
+            self._place(tensor, extent, joined_rows, work.source_part)
             for tensor, extent in zip(work.sources, work.source_extents, strict=True)
         )
         return replace(
@@ -56,14 +57,16 @@ class Maps:
             else self._place_part(work, self.known[target]),
         )
 
-    def _place(self, tensor: int, extent: Extent, joined_rows: bool) -> Place:
+    def _place(
+        self, tensor: int, extent: Extent, joined_rows: bool, part: Change | None = None
+    ) -> Place:
         if tensor < 0 or tensor in self.made:
             return Place.of_all(extent)
         if tensor in self.gathered:
             return self._place_gathered(tensor, extent)
         root = self.views.root(tensor)
         whole = self.known.get(root) or natural_extent(self.graph.tensors[root].shape)
-        layout = self.views.view(tensor)
+        layout = self.views.view(tensor) if part is None else self.views.part(tensor, part)
         place = place_map(layout, extent, whole, self.lanes, joined_rows)
         if place is None:
             raise self.views.separately(tensor)

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field, replace
 
 from kernels.requantize import Rounding
 from npu.compiler.lowering.batch_matmul import lower_batch_matmul
+from npu.compiler.lowering.batches import maps_of, one_of, single_map
 from npu.compiler.lowering.copying import lower_copies
 from npu.compiler.lowering.dilation import Dilation, find_dilations, lower_dilation
 from npu.compiler.lowering.dispatch import is_computed, lower_operator
@@ -126,6 +127,12 @@ class _Lowering:
             rounding = Rounding.named(self.config.rounding)
             works = lower_prelu(self.graph, op, rounding, between)
             self.operators += [self.maps.placed(work) for work in works]
+        elif maps_of(self.graph, op) > 1:
+            rounding = Rounding.named(self.config.rounding)
+            work = lower_operator(single_map(self.graph, op), op, {}, {}, rounding)
+            for number in range(maps_of(self.graph, op)):
+                one = replace(work, part=one_of(number), source_part=one_of(number))
+                self.operators.append(self.maps.placed(one))
         else:
             extents = {t: e for t in op.present_inputs if (e := self._seen_as(op, t)) is not None}
             rounding = Rounding.named(self.config.rounding)
@@ -178,7 +185,7 @@ class _Lowering:
         if any(e.channels % self.config.lanes for e in maps[:-1]):
             return False
         computing = all(
-            is_computed(c.kind) and c.kind != "FULLY_CONNECTED"
+            is_computed(c.kind) and c.kind != "FULLY_CONNECTED" and maps_of(self.graph, c) == 1
             for c in self.graph.consumers(output.index)
         )
         return computing and any(self._comes_from_arena(t.index) for t in inputs)

@@ -10,6 +10,7 @@ import numpy as np
 
 from kernels.requantize import Rounding
 from npu.compiler.errors import CompileError
+from npu.compiler.lowering.batches import BATCH_LIMIT, maps_of, single_map
 from npu.compiler.lowering.dilation import DEALING_KINDS, find_dilations
 from npu.compiler.lowering.dispatch import is_computed, lower_operator
 from npu.compiler.lowering.elementwise import TABLE_KINDS, has_table, operand_extent, output_extent
@@ -64,7 +65,8 @@ def reason_against(graph: Graph, op: Operator, rounding: Rounding) -> str:
         if several_slopes(graph, op):
             list(lower_prelu(graph, op, rounding, tuple(range(STEPS_BETWEEN))))
         elif is_computed(op.kind) or op.kind in PAD_KINDS:
-            lower_operator(graph, op, {}, {}, rounding)
+            one = single_map(graph, op) if maps_of(graph, op) > 1 else graph
+            lower_operator(one, op, {}, {}, rounding)
     except (ModelError, CompileError) as error:
         return str(error)
     return ""
@@ -99,10 +101,10 @@ def computed_input(graph: Graph, op: Operator) -> bool:
     return not graph.tensors[op.inputs[0]].is_constant
 
 
-def batch_of_one(graph: Graph, op: Operator) -> bool:
-    """feature maps must have rank 4 and batch 1"""
+def maps_in_range(graph: Graph, op: Operator) -> bool:
+    """feature maps must have rank 4, and a batch may have up to 64 of them"""
     shapes = (graph.tensors[op.inputs[0]].shape, graph.output_tensor(op).shape)
-    return all(len(shape) == 4 and shape[0] == 1 for shape in shapes)
+    return all(len(shape) == 4 and 1 <= shape[0] <= BATCH_LIMIT for shape in shapes)
 
 
 def extents_in_range(graph: Graph, op: Operator) -> bool:
@@ -241,8 +243,8 @@ def around_convolution(graph: Graph, op: Operator) -> bool:
 
 _COMMON: list[Rule] = [int8_activations, computed_input, extents_in_range]
 _WEIGHTS: list[Rule] = [constant_weights, constant_bias, clamping_activation]
-_CONVOLUTION: list[Rule] = [*_COMMON, batch_of_one, *_WEIGHTS, window_in_range]
-_POOL: list[Rule] = [*_COMMON, batch_of_one, clamping_activation, window_in_range]
+_CONVOLUTION: list[Rule] = [*_COMMON, maps_in_range, *_WEIGHTS, window_in_range]
+_POOL: list[Rule] = [*_COMMON, maps_in_range, clamping_activation, window_in_range]
 _FUNCTION: list[Rule] = [
     int8_activations,
     int8_constants,

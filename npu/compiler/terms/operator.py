@@ -35,6 +35,7 @@ class LoweredOperator:
     constants : the maps that are constants, int8 `[height, width, channels]`, by source.
     source_places, target_place : where the maps lie in their tensors; None: they are all of them.
     part : which part of the target it computes, None: all of it.
+    source_part : which part of the sources that are no constants it reads, None: all of them.
     repeats : how often the target has each row; it is the first dimension of `part`.
     direct : what it does instead of tasks, from arena to arena.
     """
@@ -49,6 +50,7 @@ class LoweredOperator:
     source_places: tuple[Place, ...] | None = None
     target_place: Place | None = None
     part: Change | None = field(repr=False, default=None)
+    source_part: Change | None = field(repr=False, default=None)
     repeats: int = 1
     direct: DirectWork | None = None
 
