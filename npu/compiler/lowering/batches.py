@@ -1,21 +1,27 @@
-"""Windows over a batch of maps: the same work for each map."""
+"""Windows over a batch of maps, and reductions of each: the same work for each map."""
 
 from dataclasses import replace
 
 from npu.compiler.lowering.dispatch import GRID_KINDS
+from npu.compiler.lowering.reduction import REDUCTION_KINDS
 from npu.compiler.terms.strided import Change
 from npu.model.graph import Graph, Operator
+from npu.model.shape_rules import reduced_axes
 
-BATCHED_KINDS = GRID_KINDS - {"FULLY_CONNECTED"}
+WINDOW_KINDS = GRID_KINDS - {"FULLY_CONNECTED"}
 
 BATCH_LIMIT = 64
 """Maps of a batch at most: each takes commands of its own."""
 
 
 def maps_of(graph: Graph, op: Operator) -> int:
-    """How many maps a window operator works on."""
-    shape = graph.output_tensor(op).shape
-    return shape[0] if op.kind in BATCHED_KINDS and len(shape) == 4 else 1
+    """On how many maps an operator works that does the same with each of them."""
+    shape = graph.tensors[op.inputs[0]].shape
+    if len(shape) != 4:
+        return 1
+    if op.kind in REDUCTION_KINDS and 0 not in reduced_axes(graph, op):
+        return shape[0]
+    return shape[0] if op.kind in WINDOW_KINDS else 1
 
 
 def single_map(graph: Graph, op: Operator) -> Graph:

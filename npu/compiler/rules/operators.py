@@ -206,6 +206,12 @@ def one_map(graph: Graph, op: Operator) -> bool:
     return is_map(graph.tensors[op.inputs[0]].shape)
 
 
+def maps_reduced(graph: Graph, op: Operator) -> bool:
+    """the input must have up to four dimensions, of which a batch must not be reduced"""
+    shape = graph.tensors[op.inputs[0]].shape
+    return is_map(shape) or 1 < maps_of(graph, op) <= BATCH_LIMIT
+
+
 def reduction_in_range(graph: Graph, op: Operator) -> bool:
     """up to 255 rows and columns may be reduced, or all pixels if they fill such a rectangle"""
     extent, (over_height, over_width, _) = reduction_map(graph, op)
@@ -253,7 +259,7 @@ _FUNCTION: list[Rule] = [
     broadcast_pixels,
     whole_operand,
 ]
-_REDUCTION: list[Rule] = [*_COMMON, one_map, reduction_in_range]
+_REDUCTION: list[Rule] = [*_COMMON, maps_reduced, reduction_in_range]
 _MOVEMENT: list[Rule] = [int8_activations, computed_inputs, size_in_range, few_commands]
 _PADDING: list[Rule] = [*_COMMON, constant_paddings, one_map, padding_in_range]
 
