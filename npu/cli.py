@@ -4,6 +4,7 @@ Exit codes: 0 done, 1 a `--check` failed, no point of a sweep worked or the rout
 usage or bad input (one line on standard error), 3 a design does not fit its part, 130 interrupted.
 """
 
+import errno
 import sys
 from collections.abc import Sequence
 
@@ -22,6 +23,8 @@ from rtl.errors import NpuError
 
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
+# of standard output, a cache or the folder for temporary files: nothing in the program is wrong
+FULL = (errno.ENOSPC, errno.EDQUOT)
 
 app = typer.Typer(
     name="npu",
@@ -47,6 +50,12 @@ def main(argv: Sequence[str] | None = None) -> None:
     except MemoryError as error:
         # what a network or a configuration says of its size may be more than there is
         sys.stderr.write(f"npu: error: not enough memory: {error or 'nothing is left'}\n")
+        sys.exit(EXIT_BAD_INPUT)
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        where = "" if error.filename is None else f" '{error.filename}'"
+        sys.stderr.write(f"npu: error: cannot write{where}: {error.strerror}\n")
         sys.exit(EXIT_BAD_INPUT)
     except KeyboardInterrupt:
         sys.exit(EXIT_INTERRUPTED)

@@ -97,7 +97,8 @@ def _blamed(path: Path, what: str) -> Iterator[None]:
     """Turn anything that is raised about the file at `path` into one `InputError`."""
     try:
         if not path.is_file():
-            raise InputError(f"input file '{path}' does not exist")
+            fault = "is not a regular file" if path.exists() else "does not exist"
+            raise InputError(f"input file '{path}' {fault}")
         yield
     except InputError:
         raise

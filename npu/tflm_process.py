@@ -19,6 +19,8 @@ from numpy.typing import NDArray
 from npu import tflm_worker
 from npu.errors import GoldenError
 
+PATIENCE_SECONDS = 600.0
+"""Longer than any network takes in TFLM: ResNet-50 takes seconds."""
 REFUSED = "TFLM does not run this model: "
 """How the message begins about a model that TFLM refuses, or that crashes it."""
 
@@ -35,14 +37,18 @@ class TflmProcess:
     Parameters
     ----------
     path : where it looks for libraries, by default where this process does.
+    patience_seconds : how long it may take to answer; then it is ended as if it had crashed.
 
     Attributes
     ----------
     ended : how many processes have ended, with what they kept.
     """
 
-    def __init__(self, path: Sequence[str] | None = None) -> None:
+    def __init__(
+        self, path: Sequence[str] | None = None, patience_seconds: float = PATIENCE_SECONDS
+    ) -> None:
         self._path = path
+        self._patience_seconds = patience_seconds
         self._lock = threading.Lock()
         self._worker: subprocess.Popen[str] | None = None
         self._forgotten: list[int] = []
@@ -127,14 +133,27 @@ class TflmProcess:
         worker = self._started()
         assert worker.stdin is not None
         assert worker.stdout is not None
+        expired = threading.Event()
+
+        def give_up() -> None:
+            expired.set()
+            worker.kill()
+
+        timer = threading.Timer(self._patience_seconds, give_up)
+        timer.daemon = True
+        timer.start()
         try:
             worker.stdin.write(f"{request}\n")
             worker.stdin.flush()
             answer = worker.stdout.readline()
         except BrokenPipeError:
             answer = ""
+        finally:
+            timer.cancel()
         if not answer:
             self.close()
+            if expired.is_set():
+                return f"refused its interpreter gave no answer in {self._patience_seconds:g} s"
             return f"refused its interpreter crashed ({_cause(worker.returncode)})"
         return answer.rstrip("\n")
 

@@ -24,6 +24,7 @@ ClockOption = Annotated[
     float | None,
     typer.Option(
         min=0.001,
+        max=1_000_000,
         metavar="MHZ",
         help="The clock that turns cycles into milliseconds. Default: what place and route reached "
         "for a preset, as far as that ships (`npu synth`), else 100.",

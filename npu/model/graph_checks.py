@@ -22,6 +22,8 @@ STATES = {"SVDF": (4,), "UNIDIRECTIONAL_SEQUENCE_LSTM": (18, 19)}
 def check_calls(graph: Graph) -> None:
     """Refuse operators that give the subgraphs they run other values than these take."""
     for op in graph.operators:
+        if op.subgraphs and min(op.inputs, default=0) < 0:
+            raise ModelError(f"operator {op.index} ({op.kind}): an input is left out")
         for position, index in enumerate(op.subgraphs):
             called = graph.subgraphs[index]
             given: tuple[int, ...] = op.inputs

@@ -48,9 +48,14 @@ def read_model(path: Path | str) -> Graph:
     """
     path = Path(path)
     try:
+        # a pipe may never end, and is empty when it is read again
+        if path.exists() and not path.is_dir() and not path.is_file():
+            raise ModelError(f"cannot read model '{path}': it is not a regular file")
         data = path.read_bytes()
     except OSError as error:
         raise ModelError(f"cannot read model '{path}': {error.strerror or error}") from None
+    except ValueError as error:
+        raise ModelError(f"cannot read model {str(path)!r}: {error}") from None
     return read_model_bytes(data, path.stem, origin=f"'{path}'")
 
 

@@ -84,6 +84,14 @@ def test_a_model_that_crashes_the_interpreter(graph: Graph) -> None:
     process.close()
 
 
+def test_an_interpreter_that_gives_no_answer(graph: Graph, tmp_path: Path) -> None:
+    (tmp_path / "tflite_micro.py").write_text("import time; time.sleep(1000)")
+    process = TflmProcess(path=[str(tmp_path), *sys.path], patience_seconds=0.5)
+    with pytest.raises(GoldenError, match=r"its interpreter gave no answer in 0.5 s$"):
+        process.run(classifier(), list(load_inputs([], graph).values()), [0], 1 << 20)
+    assert process.ended == 1
+
+
 def test_a_scalar(tmp_path: Path) -> None:
     m = ModelBuilder()
     a, b = m.input((), scale=0.5), m.input((1, 4), scale=0.25)

@@ -1,5 +1,6 @@
 """What may follow `--input`, and how real values and pixels become int8."""
 
+import os
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -172,6 +173,14 @@ def test_broken_file(graph: Graph, tmp_path: Path, name: str, content: bytes) ->
 def test_wrong_spec(graph: Graph, spec: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
         load_one(spec, graph)
+
+
+@pytest.mark.parametrize("name", ["pipe.npy", "pipe.png", "folder.npy"])
+def test_what_is_no_file(tmp_path: Path, graph: Graph, name: str) -> None:
+    path = tmp_path / name
+    path.mkdir() if name.startswith("folder") else os.mkfifo(path)
+    with pytest.raises(InputError, match=f"input file '.*{name}' is not a regular file"):
+        load_one(path, graph)
 
 
 def test_several_inputs(tmp_path: Path) -> None:

@@ -187,6 +187,7 @@ def test_unknown_key_in_configuration(
         ("run", "m.tflite", "--no-such-option"),
         ("run", "m.tflite", "--latency", "many"),
         ("run", "m.tflite", "--clock-mhz", "0"),
+        ("run", "m.tflite", "--clock-mhz", "inf"),
         ("no-such-command",),
         ("verilog",),
     ],
@@ -207,6 +208,23 @@ def test_interrupt_exits_130(model: Path, monkeypatch: pytest.MonkeyPatch) -> No
 
     monkeypatch.setattr("npu.model.tflite_reader.read_model", interrupt)
     assert npu("run", model) == 130
+
+
+def test_no_space_is_one_line() -> None:
+    program = [sys.executable, "-c", "from npu.cli import main; main()", "configs"]
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(program, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr == "npu: error: cannot write: No space left on device\n"
+
+
+def test_another_error_of_the_system_is_a_bug(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: Any) -> None:
+        raise PermissionError(13, "not expected")
+
+    monkeypatch.setattr("npu.model.tflite_reader.read_model", broken)
+    with pytest.raises(PermissionError):
+        npu("run", "m.tflite")
 
 
 def test_configs(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

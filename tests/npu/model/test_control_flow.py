@@ -9,6 +9,7 @@ import pytest
 from npu.errors import ModelError
 from npu.model.options import IfOptions, WhileOptions
 from npu.model.tflite_reader import read_model_bytes
+from tests.npu.model.edited import edited, refusal
 from tests.support.tflite_builder import ModelBuilder
 from tests.support.tflite_file import Tensor
 
@@ -101,3 +102,14 @@ def test_what_does_not_fit_is_refused(name: str) -> None:
         read_model_bytes(model.build(), "m")
     assert message in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("model", [branching(doubled, doubled), looping(less, doubled)])
+def test_an_input_that_is_left_out(model: ModelBuilder) -> None:
+    """Not even where the last tensor, which -1 would be in Python, is one that fits."""
+
+    def leave_out(file: Any) -> None:
+        (operator,) = file.subgraphs[0].operators
+        operator.inputs = [*operator.inputs[:-1], -1]
+
+    assert "an input is left out" in refusal(edited(model.build(), leave_out))
