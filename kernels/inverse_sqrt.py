@@ -7,7 +7,7 @@ from kernels.fixed_point import INT32_MAX, high_product, round_shift, saturate
 from kernels.requantize import Integer
 
 # 1.5 in Q3.28, sqrt(2) / 2 in Q0.31
-HALF_THREE, HALF_SQRT_2 = (1 << 28) + (1 << 27), 1518500250
+HALF_THREE, HALF_SQRT_2 = np.int64((1 << 28) + (1 << 27)), np.int64(1518500250)
 NEWTON_STEPS = 5
 
 
@@ -18,7 +18,7 @@ def inverse_sqrt(x: Integer) -> tuple[np.int64, np.int64]:
     Source: `GetInvSqrtQuantizedMultiplierExp`: five Newton steps from 1, in Q3.28.
     """
     if x <= 1:
-        return np.int64(INT32_MAX), np.int64(0)
+        return INT32_MAX, np.int64(0)
     value, exponent = np.int64(x), 11
     while value >= 1 << 29:
         value //= 4
@@ -28,7 +28,7 @@ def inverse_sqrt(x: Integer) -> tuple[np.int64, np.int64]:
         value <<= 2
         exponent -= 1
     value >>= 1
-    half = round_shift(value, 1)
+    half = round_shift(value, np.int64(1))
     y = np.int64(1 << 28)
     for _ in range(NEWTON_STEPS):
         cube = saturate(high_product(high_product(y, y), y) << 6)

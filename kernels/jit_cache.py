@@ -20,15 +20,17 @@ STAMP = "sources.sha256"
 NUMBA_VARIABLE = "NUMBA_CACHE_DIR"
 CACHE_VARIABLE = "NPU_CACHE_DIR"
 """Names a folder for all that this project keeps, compiled code included."""
+DEFAULT_FOLDER = "~/.cache/npu-codesign"
 KEPT_DAYS = 7
 """How long compiled code of other sources is kept, for checkouts that take turns."""
 
 log = logging.getLogger(__name__)
 
 
-def choose_folder(packages: Sequence[Path]) -> Path | None:
+def choose_folder(packages: Sequence[Path], *dependencies: Path) -> Path | None:
     """Tell Numba where to keep the compiled code of `packages`, folders of sources.
 
+    `dependencies` are other sources whose code is in theirs, files or folders.
     Before any of them is compiled. Numba's own variable comes first, then `NPU_CACHE_DIR`, then the
     sources' own folders where they can be written, then `~/.cache/npu-codesign`. Where none can be,
     as in a container without a home, code is kept as long as the process runs, and a warning says
@@ -39,9 +41,9 @@ def choose_folder(packages: Sequence[Path]) -> Path | None:
     chosen = os.environ.get(CACHE_VARIABLE)
     if not chosen and all(_writable(package / "__pycache__") for package in packages):
         return None
-    base = Path(chosen) if chosen else Path("~/.cache/npu-codesign").expanduser()
-    folder = base / "numba" / _digest(packages)[:24]
-    if _writable(folder):
+    base = Path(chosen) if chosen else _default_folder()
+    folder = base / "numba" / _digest((*packages, *dependencies))[:24] if base else None
+    if folder and _writable(folder):
         os.utime(folder)
         _drop_old(folder)
     else:
@@ -49,7 +51,7 @@ def choose_folder(packages: Sequence[Path]) -> Path | None:
         log.warning(
             "compiled kernels cannot be kept in %s: they are compiled anew by every process; set "
             "%s to a folder that can be written",
-            base,
+            base or DEFAULT_FOLDER,
             CACHE_VARIABLE,
         )
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
@@ -63,8 +65,8 @@ def choose_folder(packages: Sequence[Path]) -> Path | None:
 def discard_stale(package: Path, *dependencies: Path) -> bool:
     """Delete the cached code in folder `package` unless it came from the present sources.
 
-    The sources are all `.py` files in `package` and in the folders `dependencies`. Returns whether
-    code was discarded. A folder that cannot be written holds no cache, and is left alone.
+    The sources are all `.py` files in `package` and in `dependencies`, files or folders. Returns
+    whether code was discarded. A folder that cannot be written holds no cache, and is left alone.
     """
     digest = _digest((package, *dependencies))
     stamp = package / "__pycache__" / STAMP
@@ -81,11 +83,19 @@ def discard_stale(package: Path, *dependencies: Path) -> bool:
     return True
 
 
-def _digest(folders: Sequence[Path]) -> str:
+def _default_folder() -> Path | None:
+    """Nothing for a user whom the system does not know, as in some containers."""
+    try:
+        return Path(DEFAULT_FOLDER).expanduser()
+    except RuntimeError:
+        return None
+
+
+def _digest(sources: Sequence[Path]) -> str:
     digest = hashlib.sha256()
-    for folder in folders:
-        for path in sorted(folder.rglob("*.py")):
-            digest.update(str(path.relative_to(folder)).encode() + b"\0" + path.read_bytes())
+    for source in sources:
+        for path in sorted(source.rglob("*.py")) if source.is_dir() else [source]:
+            digest.update(str(path.relative_to(source)).encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()
 
 

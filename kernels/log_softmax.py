@@ -25,10 +25,10 @@ from kernels.requantize import (
 
 INT32_MIN = -(1 << 31)
 # sums of exponentials are Q12.19, logarithms Q5.26, the output Q4.4
-SUM_INTEGER_BITS, OUTPUT_INTEGER_BITS = 12, 4
-LOG_2, SQRT_HALF, SQRT_SQRT_HALF = 1488522236, 1518500250, 1805811301
+SUM_INTEGER_BITS, OUTPUT_INTEGER_BITS = np.int64(12), np.int64(4)
+LOG_2, SQRT_HALF, SQRT_SQRT_HALF = map(np.int64, (1488522236, 1518500250, 1805811301))
 # the rational function that approximates the logarithm around the fourth root of 1/2, in Q0.31
-ALPHA_N, ALPHA_D, ALPHA_I, ALPHA_F = 117049297, 127690142, 1057819769, 638450708
+ALPHA_N, ALPHA_D, ALPHA_I, ALPHA_F = map(np.int64, (117049297, 127690142, 1057819769, 638450708))
 
 
 class LogSoftmaxParameters(NamedTuple):
@@ -92,7 +92,7 @@ def _log_softmax(
             difference = np.int64(ifm[row, channel]) - greatest
             if difference >= parameters.diff_min:
                 scaled = multiply_by_quantized_multiplier(difference, multiplier, shift, rounding)
-                exponential = exp_on_negative(scaled, SOFTMAX_INTEGER_BITS)
+                exponential = exp_on_negative(scaled, np.int64(SOFTMAX_INTEGER_BITS))
                 total += round_shift(exponential, SUM_INTEGER_BITS)
         log_total = _logarithm(total)
         least = max(
@@ -140,7 +140,7 @@ def _logarithm(x: Integer) -> np.int64:
         ALPHA_F, q
     )
     ratio = high_product(
-        round_shift(numerator, SOFTMAX_INTEGER_BITS + 1), one_over_one_plus(denominator)
+        round_shift(numerator, np.int64(SOFTMAX_INTEGER_BITS + 1)), one_over_one_plus(denominator)
     )
     return saturate((high_product(power, LOG_2) + ratio) << 1)
 

@@ -6,7 +6,7 @@ kernel once more into its caller, and a first network wait for kernels that it d
 
 from collections.abc import Callable, Sequence
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from numba import config, njit
@@ -22,15 +22,6 @@ from kernels.prepared.step import STEP
 StepKernel = Callable[..., None]
 """What computes a step: takes all steps, the number of its own, offsets, channels, panels and image
 where the step is `packed`, and the arena that holds IFM, second IFM and OFM, flat int8."""
-
-Function = TypeVar("Function", bound=Callable[..., Any])
-
-
-def internal(function: Function) -> Function:
-    """`function` compiled for calls from compiled code only, which is done sooner."""
-    flags: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
-    compiled: Function = njit(cache=True, nogil=True, **flags)(function)
-    return compiled
 
 
 def _vector(dtype: Any) -> Any:

@@ -19,8 +19,8 @@ from kernels.checks import (
     check_zero_point,
 )
 from kernels.depthwise import check_depth
+from kernels.jit import internal
 from kernels.output_stage import OutputStage, check_output_stage
-from kernels.prepared.calls import internal
 from kernels.prepared.image import fill_image, plan_image
 from kernels.prepared.instruction_sets import InstructionSet, default
 from kernels.prepared.panels import OUTPUT_ROWS, folded_bias, output_rows, pack_depthwise

@@ -18,9 +18,9 @@ from kernels.checks import (
     check_zero_point,
 )
 from kernels.elementwise import add_values
+from kernels.jit import internal, typed
 from kernels.lookup import look_up
 from kernels.output_stage import OutputStage
-from kernels.prepared.calls import internal
 from kernels.prepared.panels import OUTPUT_ROWS, output_rows
 from kernels.prepared.sequence import PreparedKernel
 from kernels.prepared.step import new_step
@@ -32,6 +32,8 @@ from kernels.quantization import (
 )
 from kernels.requantize import Rounding
 from kernels.softmax import MAX_ROW, exponential_table, softmax_rows
+
+_BITS = typed(8)
 
 
 def prepare_sum(
@@ -155,14 +157,14 @@ def run_softmax(
 ) -> None:
     """The `StepKernel`."""
     step = all_steps[number]
-    shape = step["batches"], step["ifm_channels"]
-    size = shape[0] * shape[1]
+    size = step["batches"] * step["ifm_channels"]
     softmax_rows(
-        arena[step["ifm"] : step["ifm"] + size].reshape(shape),
+        arena[step["ifm"] : step["ifm"] + size],
+        step["ifm_channels"],
         channels[step["channels"] : step["channels"] + 256],
         step["low"],
-        8,
-        arena[step["ofm"] : step["ofm"] + size].reshape(shape),
+        _BITS,
+        arena[step["ofm"] : step["ofm"] + size],
     )
 
 

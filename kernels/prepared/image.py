@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kernels.checks import Pair, WindowPlacement
-from kernels.prepared.calls import internal
+from kernels.jit import internal
 from kernels.prepared.instruction_sets import InstructionSet
 
 # a band of the image, with the outputs that come from it, should stay in the second-level cache

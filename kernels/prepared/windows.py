@@ -20,8 +20,8 @@ from kernels.checks import (
     check_rounding,
     check_zero_point,
 )
+from kernels.jit import internal
 from kernels.pooling import average_windows, maximum_windows
-from kernels.prepared.calls import internal
 from kernels.prepared.image import copy_elements
 from kernels.prepared.sequence import PreparedKernel
 from kernels.prepared.step import new_step

@@ -1,6 +1,7 @@
 """Cached machine code does not outlive the sources it was made from."""
 
 import os
+import pwd
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -136,6 +137,30 @@ def test_nowhere_to_write_is_one_warning(
     (record,) = caplog.records
     assert record.levelname == "WARNING"
     assert "they are compiled anew by every process; set NPU_CACHE_DIR" in record.getMessage()
+
+
+def test_a_user_without_a_home_is_the_same_warning(
+    package: Path, environment: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    environment.setattr(jit_cache, "_writable", unwritable(package))
+    environment.delenv("HOME")
+    environment.setattr(pwd, "getpwuid", {}.__getitem__)
+    folder = choose_folder([package])
+    assert folder is not None
+    assert folder.is_dir()
+    (record,) = caplog.records
+    assert record.getMessage().startswith(
+        "compiled kernels cannot be kept in ~/.cache/npu-codesign: they are compiled anew"
+    )
+
+
+def test_a_source_file_alone_is_a_dependency(package: Path, tmp_path: Path) -> None:
+    shared = tmp_path / "shared.py"
+    shared.write_text("C = 1\n")
+    discard_stale(package, shared)
+    assert not discard_stale(package, shared)
+    shared.write_text("C = 2\n")
+    assert discard_stale(package, shared)
 
 
 def test_a_folder_that_is_a_file_cannot_be_written(tmp_path: Path) -> None:
