@@ -4,8 +4,9 @@ from collections.abc import Hashable, Sequence
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from sim.jit import entry
 
 
 class Request(NamedTuple):
@@ -28,20 +29,22 @@ def allocate(requests: Sequence[Request], alignment: int = 1) -> tuple[dict[Hash
     order = sorted(range(len(requests)), key=lambda i: (-requests[i].size, requests[i].first, i))
     table = np.array([requests[i][1:] for i in order], np.int64)
     table[:, 0] = -(-table[:, 0] // alignment) * alignment
-    addresses = _place(table)
+    addresses, placed = np.zeros((2, len(table)), np.int64)
+    _place(table, addresses, placed)
     used = int((addresses + table[:, 0]).max())
     return {requests[i].key: int(at) for i, at in zip(order, addresses, strict=True)}, used
 
 
-@njit(cache=True)
-def _place(table: NDArray[np.int64]) -> NDArray[np.int64]:
-    """An address for each row of `table`, size, first and last step, in this order."""
-    count = len(table)
-    addresses = np.zeros(count, np.int64)
-    # those placed so far, by address and then by end
-    placed = np.zeros(count, np.int64)
-    for number in range(count):
-        size, first, last = table[number]
+@entry
+def _place(
+    table: NDArray[np.int64], addresses: NDArray[np.int64], placed: NDArray[np.int64]
+) -> None:
+    """An address for each row of `table`, size, first and last step, in this order.
+
+    `placed` is room for the rows placed so far, by address and then by end.
+    """
+    for number in range(table.shape[0]):
+        size, first, last = table[number, 0], table[number, 1], table[number, 2]
         best, best_slack, end_before = -1, -1, 0
         for position in range(number):
             other = placed[position]
@@ -56,10 +59,9 @@ def _place(table: NDArray[np.int64]) -> NDArray[np.int64]:
         position = number
         while position > 0:
             other = placed[position - 1]
-            end = addresses[other] + table[other, 0]
-            if (addresses[other], end) <= (address, address + size):
+            ahead = addresses[other] - address
+            if ahead < 0 or (ahead == 0 and table[other, 0] <= size):
                 break
             placed[position] = other
             position -= 1
         placed[position] = number
-    return addresses

@@ -19,9 +19,20 @@ CACHE_VARIABLE = "NPU_CACHE_DIR"
 
 
 def cache_folder() -> Path:
-    """The folder for built things."""
+    """The folder for built things.
+
+    Raises `BuildError` for a user whom the system does not know, as in some containers.
+    """
     chosen = os.environ.get(CACHE_VARIABLE)
-    return Path(chosen) if chosen else Path.home() / ".cache" / "npu-codesign"
+    if chosen:
+        return Path(chosen)
+    try:
+        return Path.home() / ".cache" / "npu-codesign"
+    except RuntimeError:
+        raise BuildError(
+            f"there is no home folder for what is built once: set {CACHE_VARIABLE} to a writable"
+            " folder"
+        ) from None
 
 
 def content_key(*parts: str | bytes | dict[str, int | str] | list[str]) -> str:

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from sim.cycle.jit import jit
 from sim.cycle.state import NEVER
+from sim.jit import jit, smaller
 
 _MEASURE_CYCLES = 2
 """From taking a transfer or a burst to the next offer."""
@@ -12,7 +12,7 @@ _MEASURE_CYCLES = 2
 @jit
 def _measure(s: Any, burst_bytes: int, bus_bytes: int) -> None:
     to_boundary = burst_bytes - (s.address & (burst_bytes - 1))
-    s.length = min(s.remaining, to_boundary)
+    s.length = smaller(s.remaining, to_boundary)
     s.row_last = 1 if s.remaining <= to_boundary else 0
     s.beats = ((s.address & (bus_bytes - 1)) + s.length + bus_bytes - 1) // bus_bytes
 

@@ -12,10 +12,10 @@ the scratchpad grants it; everything behind the fetch follows from the time of t
 
 from typing import Any
 
-from sim.cycle.jit import jit
 from sim.cycle.outputs import forget_outputs, note_output
 from sim.cycle.slots import complete, rest, step_slot, take_command
-from sim.cycle.state import COMPUTE, NEVER, OUTPUTS
+from sim.cycle.state import COMPUTE, NEVER, ONE, OUTPUTS, ZERO
+from sim.jit import jit, larger, smaller
 
 _FIRST_STEP = 2
 """Cycles from the start pulse to the first step, besides the words of a block."""
@@ -67,8 +67,8 @@ def _end_steps(s: Any, done_at: int) -> None:
 def _end_group(m: Any, c: Any) -> None:
     """The grid is done with a group of pixels at `pop`: drain it, and turn to the next."""
     s, h = m.compute, m.hardware
-    pixels = min(s.width_left, c.group_pixels)
-    drain = max(s.pop + h.grid_latency, s.release)
+    pixels = smaller(s.width_left, c.group_pixels)
+    drain = larger(s.pop + h.grid_latency, s.release)
     cycles = note_output(
         m,
         drain + 1 + h.write_latency,
@@ -104,7 +104,7 @@ def _end_group(m: Any, c: Any) -> None:
 def _grid_step(m: Any, c: Any, t: int) -> None:
     """A window of a grid command is fetched in cycle t."""
     s = m.compute
-    issue = max(t + _FETCH_LATENCY, s.pop + 1)
+    issue = larger(t + _FETCH_LATENCY, s.pop + 1)
     if s.steps_left == s.group_steps and s.groups >= s.buffers:
         # of the group that had the same accumulators
         release = s.releases[s.groups % s.buffers]
@@ -113,7 +113,7 @@ def _grid_step(m: Any, c: Any, t: int) -> None:
             issue = release + 1
     if s.first_issue == NEVER:
         s.first_issue = issue
-    s.attempt = max(t + 1, s.pop)
+    s.attempt = larger(t + 1, s.pop)
     s.pop = issue + s.depth - 1
     s.active += s.depth
     s.steps_left -= 1
@@ -129,11 +129,12 @@ def _elementwise_step(m: Any, t: int) -> None:
     s.second ^= 1
     if s.second != 0:
         return
-    words = min(s.words_left, h.bank_mask + 1)
+    words = smaller(s.words_left, h.bank_mask + 1)
     issue = t + _FETCH_LATENCY
     if s.first_issue == NEVER:
         s.first_issue = issue
-    cycles = note_output(m, issue + h.elementwise_write_latency, 1, words, s.group_address, 0)
+    first = issue + h.elementwise_write_latency
+    cycles = note_output(m, first, ONE, words, s.group_address, ZERO)
     s.pop = issue + cycles - 1
     s.active += cycles
     s.outputs += cycles
@@ -143,7 +144,7 @@ def _elementwise_step(m: Any, t: int) -> None:
         _end_steps(s, s.pop + h.elementwise_write_latency)
     else:
         # the windows' last elements are put aside
-        s.attempt = max(s.pop - 2, issue)
+        s.attempt = larger(s.pop - 2, issue)
 
 
 @jit
@@ -188,12 +189,12 @@ def step_compute(
         if m.engines[COMPUTE].valid_from > t:
             return slot
         _start(m, commands, order, times, t)
-        return int(min(slot, s.attempt))
+        return int(smaller(slot, s.attempt))
     if s.done_at == t:
         _finish(m, order, times, t)
         return t + 1
     if s.attempt > t:
-        return int(min(slot, s.attempt, s.done_at))
+        return int(smaller(smaller(slot, s.attempt), s.done_at))
     if contended:
         return t + 1
     forget_outputs(m, t)
@@ -207,4 +208,4 @@ def step_compute(
             _grid_step(m, c, fetch)
         fetch = s.attempt
         if fetch >= quiet_until or s.ring_count == OUTPUTS:
-            return int(min(slot, s.attempt, s.done_at))
+            return int(smaller(smaller(slot, s.attempt), s.done_at))

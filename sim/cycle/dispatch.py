@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from sim.cycle.jit import jit
 from sim.cycle.slots import wake
 from sim.cycle.state import ENGINES, LOAD_UNIT, NEVER, READS_UNIT
+from sim.jit import jit
 
 DECODE, INDEX, BODY, END = range(4)
 

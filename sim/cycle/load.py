@@ -3,10 +3,10 @@
 from typing import Any
 
 from sim.cycle.bursts import splitter_ready, start_transfer
-from sim.cycle.jit import jit
 from sim.cycle.slots import next_event, step_slot, take_command, wake
 from sim.cycle.state import JOBS, LOAD, NEVER, READS_UNIT
 from sim.cycle.unpack import unpack
+from sim.jit import jit, smaller
 
 
 @jit
@@ -58,6 +58,6 @@ def step_load(m: Any, commands: Any, order: Any, times: Any, alone: bool, t: int
     if engine.whole_at == NEVER or engine.valid_from == NEVER:
         following = step_slot(m, LOAD, commands, order, times, t)
     if engine.valid_from <= t:
-        following = min(following, _front(m, commands, order, times, t))
-    until = min(following, next_event(m)) if alone else t + 1
-    return min(following, unpack(m, commands, order, times, until, t))
+        following = smaller(following, _front(m, commands, order, times, t))
+    until = smaller(following, next_event(m)) if alone else t + 1
+    return smaller(following, unpack(m, commands, order, times, until, t))

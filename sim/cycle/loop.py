@@ -5,7 +5,6 @@ from typing import Any
 from sim.cycle.bursts import start_transfer
 from sim.cycle.compute import step_compute, wants_window
 from sim.cycle.dispatch import END, step_dispatch
-from sim.cycle.jit import entry, jit
 from sim.cycle.load import step_load
 from sim.cycle.reads import step_reads
 from sim.cycle.slots import busy_cycles, next_event, wake
@@ -17,17 +16,18 @@ from sim.cycle.state import (
     LOAD,
     LOAD_UNIT,
     NEVER,
+    ONE,
     READS_UNIT,
+    START,
     STORE,
     STORE_UNIT,
     UNITS,
+    ZERO,
 )
 from sim.cycle.store import quiet_until, step_store, wants_word
+from sim.jit import entry, jit, larger
 
 DONE, DEADLOCK = range(2)
-
-_START = 2
-"""The cycle of the start pulse; START was written in cycle 0."""
 
 
 @jit
@@ -56,7 +56,7 @@ def _finished_at(m: Any) -> int:
     """The cycle in which END completes, when all engines are empty."""
     t: int = m.dispatch.end_at
     for number in range(ENGINES):
-        t = max(t, m.engines[number].idle_from)
+        t = larger(t, m.engines[number].idle_from)
     return t
 
 
@@ -71,34 +71,12 @@ def _note_counters(m: Any, note: Any, t: int) -> None:
     note.store_stalls = m.store.read_stalls
 
 
-@entry
-def reset(machine: Any, beats: int) -> None:
-    """Bring `machine`, zeros with `hardware` filled in, to where START leaves it.
-
-    Parameters
-    ----------
-    machine : `[1]`. beats : length of the command stream.
-    """
-    m = machine[0]
-    for unit in range(UNITS):
-        m.next[unit] = NEVER
-    for number in range(ENGINES):
-        engine = m.engines[number]
-        engine.whole_at = engine.valid_from = engine.busy_since = NEVER
-        engine.queue_pushed_at = engine.done_at = -1
-        engine.idle_from = _START
-    m.halt_from = NEVER
-    m.load_bursts.offer_at = m.store_bursts.offer_at = NEVER
-    m.load.accept_at = m.store.accept_at = NEVER
-    m.load.job_pushed_at = m.store.job_pushed_at = -1
-    m.dispatch.arrived_at = m.reads.last_beat_at = -1
-    m.dispatch.total = beats
-    m.dispatch.free = m.hardware.fetch_capacity
-    m.compute.attempt = m.compute.done_at = NEVER
-    m.contended_at = -1
-    h = m.hardware
-    start_transfer(m.fetch, 0, 8 * beats, 0, 1, h.fetch_burst_bytes, h.bus_bytes, _START)
-    m.next[READS_UNIT] = m.fetch.offer_at
+@jit
+def _start(m: Any) -> None:
+    """The command fetch takes the whole stream."""
+    h, row_bytes = m.hardware, 8 * m.dispatch.total
+    start_transfer(m.fetch, ZERO, row_bytes, ZERO, ONE, h.fetch_burst_bytes, h.bus_bytes, START)
+    wake(m, READS_UNIT, m.fetch.offer_at)
 
 
 @entry
@@ -107,12 +85,13 @@ def run(machine: Any, commands: Any, order: Any, times: Any) -> tuple[int, int]:
 
     Parameters
     ----------
-    machine : `[1]`, after `reset`; holds the counters afterwards.
+    machine : `[1]`, after `sim.cycle.state.reset`; holds the counters afterwards.
     commands, order : see `sim.cycle.commands`. times : is filled in.
 
     Returns (DONE, cycles) or (DEADLOCK, the command that the dispatcher was at).
     """
     m = machine[0]
+    _start(m)
     while True:
         t = next_event(m)
         if t == NEVER:
@@ -146,4 +125,4 @@ def run(machine: Any, commands: Any, order: Any, times: Any) -> tuple[int, int]:
         if m.halt_from != NEVER and m.reads.level == 0 and t >= m.halt_from - 1:
             break
     # the NPU stops when the last answer to a burst of the command fetch has arrived
-    return DONE, max(m.halt_from - 1, m.reads.last_beat_at)
+    return DONE, larger(m.halt_from - 1, m.reads.last_beat_at)

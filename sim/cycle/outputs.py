@@ -7,8 +7,8 @@ load engine looks it up.
 
 from typing import Any
 
-from sim.cycle.jit import jit
 from sim.cycle.state import OUTPUTS
+from sim.jit import jit, smaller
 
 
 @jit
@@ -50,6 +50,6 @@ def writes_bank(m: Any, address: int, t: int) -> bool:
     word = (t - output.first) // output.row_cycles
     cycle = t - output.first - word * output.row_cycles
     offset = cycle // h.requant_parts * h.requant_words
-    written = min(h.requant_words, output.pixels - offset)
+    written = smaller(h.requant_words, output.pixels - offset)
     begin = output.address + word * output.pitch + offset
     return bool(((address - begin) & h.bank_mask) < written)

@@ -9,9 +9,9 @@ and wait while that is full.
 from typing import Any
 
 from sim.cycle.bursts import take_burst
-from sim.cycle.jit import jit
 from sim.cycle.slots import wake
-from sim.cycle.state import BURSTS, DISPATCH_UNIT, LOAD_UNIT, NEVER
+from sim.cycle.state import BURSTS, DISPATCH_UNIT, LOAD_UNIT, NEVER, ONE, ZERO
+from sim.jit import jit, larger, smaller
 
 _WORD_BYTES = 8
 
@@ -44,12 +44,12 @@ def _request(m: Any, t: int) -> None:
     if m.reads.level == h.outstanding:
         return
     if m.fetch.offer_at <= t and _fetch_may_go(m, t):
-        _push(m, 0, m.fetch.beats, 0, t)
+        _push(m, ZERO, m.fetch.beats, ZERO, t)
         words = m.fetch.beats * h.bus_bytes // _WORD_BYTES
         m.dispatch.free -= words // h.fetch_item_words
         take_burst(m.fetch, h.fetch_burst_bytes, h.bus_bytes, t)
     elif m.load_bursts.offer_at <= t:
-        _push(m, 1, m.load_bursts.beats, m.load_bursts.row_last, t)
+        _push(m, ONE, m.load_bursts.beats, m.load_bursts.row_last, t)
         m.load.outstanding += 1
         take_burst(m.load_bursts, h.burst_bytes, h.bus_bytes, t)
         if m.load_bursts.offer_at == NEVER:
@@ -67,7 +67,7 @@ def _fetched(m: Any, t: int) -> None:
     if words == 0:
         d.odd_beat ^= 1
         words = 1 - d.odd_beat
-    d.arrived = min(d.arrived + words, d.total)
+    d.arrived = smaller(d.arrived + words, d.total)
     wake(m, DISPATCH_UNIT, t + 1)
 
 
@@ -84,7 +84,7 @@ def _beat(m: Any, t: int) -> None:
         reads.first = (reads.first + 1) % BURSTS
         reads.level -= 1
         following = reads.bursts[reads.first]
-        following.ready_at = max(following.ready_at, t + 1)
+        following.ready_at = larger(following.ready_at, t + 1)
         wake(m, LOAD_UNIT, t + 1)
 
 
@@ -105,5 +105,5 @@ def step_reads(m: Any, t: int) -> int:
             following = m.fetch.offer_at
     oldest = reads.bursts[reads.first]
     if reads.level != 0 and oldest.load == 0:
-        following = min(following, oldest.ready_at)
-    return max(following, t + 1)
+        following = smaller(following, oldest.ready_at)
+    return larger(following, t + 1)

@@ -16,10 +16,10 @@ from rtl.grid import Grid
 from rtl.isa import Destination, Engine
 from rtl.registers import ErrorCode
 from rtl.requantizer import Requantizer
-from sim.command_table import decode_table
-from sim.cycle.commands import Table, decode_commands
-from sim.cycle.loop import DEADLOCK, reset, run
-from sim.cycle.state import BURSTS, JOBS, MACHINE, SLOTS, TIMES
+from sim.command_table import CommandTable, decode_table
+from sim.cycle.commands import Table, gather_commands
+from sim.cycle.loop import DEADLOCK, run
+from sim.cycle.state import BURSTS, JOBS, MACHINE, SLOTS, TIMES, reset
 from sim.disassembly import disassemble
 from sim.errors import CommandError
 from sim.legality import illegal_commands, misplaced_config
@@ -95,8 +95,8 @@ def simulate(program: Program, memory: MemoryConfig | None = None) -> CycleResul
     commands, order, _ = _prepared(program)
     machine = np.zeros(1, dtype=MACHINE)
     _describe(machine[0]["hardware"], program.config, memory)
+    reset(machine[0], len(program.commands))
     times = np.zeros(len(commands), dtype=TIMES)
-    reset(machine, len(program.commands))
     status, value = run(machine, commands, order, times)
     if status == DEADLOCK:
         raise CommandError(
@@ -124,20 +124,18 @@ _PREPARED: WeakKeyDictionary[Program, Table] = WeakKeyDictionary()
 def _prepared(program: Program) -> Table:
     """A program's commands, checked and decoded once."""
     if program not in _PREPARED:
-        _check(program)
-        _PREPARED[program] = decode_commands(program.commands)
+        table = decode_table(program.commands)
+        _check(program.config, table)
+        _PREPARED[program] = gather_commands(table)
     return _PREPARED[program]
 
 
-def _check(program: Program) -> None:
+def _check(config: NpuConfig, table: CommandTable) -> None:
     """Refuse what the dispatcher or an engine would refuse."""
-    table = decode_table(program.commands)
-    config, refused = (
-        misplaced_config(program.config, table),
-        illegal_commands(program.config, table),
-    )
-    if config is not None and config <= min(refused, default=config):
-        raise CommandError(ErrorCode.CONFIG_MISMATCH, config, disassemble(table.command(config)))
+    misplaced, refused = misplaced_config(config, table), illegal_commands(config, table)
+    if misplaced is not None and misplaced <= min(refused, default=misplaced):
+        code = ErrorCode.CONFIG_MISMATCH
+        raise CommandError(code, misplaced, disassemble(table.command(misplaced)))
     if refused:
         index = min(refused)
         raise CommandError(ErrorCode.ILLEGAL_FIELD, index, refused[index])

@@ -6,8 +6,8 @@ completions in `rtl.control`.
 
 from typing import Any
 
-from sim.cycle.jit import jit
 from sim.cycle.state import COMPUTE, DISPATCH_UNIT, LOAD, LOAD_UNIT, NEVER, STORE, UNITS
+from sim.jit import jit, smaller
 
 _WAIT_MASK = 0xFFFF
 _WAIT_SIGN = 0x8000
@@ -25,7 +25,7 @@ def next_event(m: Any) -> int:
     """The next cycle in which some unit must be evaluated."""
     t: int = m.next[0]
     for unit in range(1, UNITS):
-        t = min(t, m.next[unit])
+        t = smaller(t, m.next[unit])
     return t
 
 

@@ -14,10 +14,14 @@ from typing import Any
 
 import numpy as np
 
+from kernels.jit import typed
+
 NEVER = 1 << 62
 
+ZERO, ONE = map(typed, range(2))
+
 ENGINES = 3
-LOAD, COMPUTE, STORE = range(ENGINES)
+LOAD, COMPUTE, STORE = map(typed, range(ENGINES))
 
 JOBS = 8
 """Most commands in flight in the load and the store engine."""
@@ -37,8 +41,11 @@ for the compute engine to run ahead of the other units."""
 
 
 UNITS = 5
-READS_UNIT, DISPATCH_UNIT, LOAD_UNIT, COMPUTE_UNIT, STORE_UNIT = range(UNITS)
+READS_UNIT, DISPATCH_UNIT, LOAD_UNIT, COMPUTE_UNIT, STORE_UNIT = map(typed, range(UNITS))
 """What is evaluated, in this order; the unit of engine e is `LOAD_UNIT + e`."""
+
+START = typed(2)
+"""The cycle of the start pulse; START was written in cycle 0."""
 
 
 Record = np.dtype[Any]
@@ -195,3 +202,28 @@ command taken. waits : cycles in which no accumulators were free. first_issue, l
 operations. The others : cycles in which the other engines were busy, moved a word, and could not
 because of the scratchpad's other users, up to cycle `done`.
 """
+
+
+def reset(machine: Any, beats: int) -> None:
+    """Bring `machine`, a record of zeros with `hardware` filled in, to where START leaves it.
+
+    `beats` : length of the command stream.
+    """
+    machine["next"] = machine["halt_from"] = NEVER
+    machine["contended_at"] = -1
+    engines = machine["engines"]
+    for name in ("whole_at", "valid_from", "busy_since"):
+        engines[name] = NEVER
+    engines["queue_pushed_at"] = engines["done_at"] = -1
+    engines["idle_from"] = START
+    for name in ("load_bursts", "store_bursts"):
+        machine[name]["offer_at"] = NEVER
+    for name in ("load", "store"):
+        machine[name]["accept_at"] = NEVER
+        machine[name]["job_pushed_at"] = -1
+    machine["compute"]["attempt"] = machine["compute"]["done_at"] = NEVER
+    machine["reads"]["last_beat_at"] = -1
+    dispatch = machine["dispatch"]
+    dispatch["arrived_at"] = -1
+    dispatch["total"] = beats
+    dispatch["free"] = machine["hardware"]["fetch_capacity"]

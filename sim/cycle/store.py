@@ -2,11 +2,12 @@
 
 from typing import Any
 
+from kernels.jit import typed
 from sim.cycle.bursts import splitter_ready, start_transfer, take_burst
 from sim.cycle.dispatch import END
-from sim.cycle.jit import jit
 from sim.cycle.slots import complete, rest, step_slot, take_command, waits_for
 from sim.cycle.state import BURSTS, COMPUTE, JOBS, NEVER, PLACEMENTS, STORE
+from sim.jit import jit, larger, smaller
 
 _ISSUE_CYCLES = 1
 """From taking a burst to the packer seeing it."""
@@ -15,6 +16,8 @@ _PLACE_CYCLES = 3
 """From reading a word to its bytes counting as written."""
 
 _IDLE, _MULTIPLY = range(2)
+
+_AT_NO_TIME = typed(-1)
 
 _SHORTEST_START = 5
 """Cycles from seeing a valid command to the first word read, at least."""
@@ -99,7 +102,10 @@ def quiet_until(m: Any, commands: Any, order: Any, t: int) -> int:
             return NEVER
         return t + _SHORTEST_START
     waiting = engine.valid_from == NEVER
-    if waiting and waits_for(m, commands[order[STORE, engine.slot_command]], -1) == COMPUTE:
+    if (
+        waiting
+        and waits_for(m, commands[order[STORE, engine.slot_command]], _AT_NO_TIME) == COMPUTE
+    ):
         return NEVER
     return t + _SHORTEST_START
 
@@ -125,7 +131,7 @@ def _read_word(m: Any, commands: Any, t: int) -> None:
     s, h = m.store, m.hardware
     c = commands[s.command]
     s.words += 1
-    s.place += min(s.bytes_left, h.lanes)
+    s.place += smaller(s.bytes_left, h.lanes)
     s.words_left -= 1
     s.bytes_left -= h.lanes
     following = s.place
@@ -233,7 +239,7 @@ def step_store(
     """
     s = m.store
     following = step_slot(m, STORE, commands, order, times, t)
-    following = min(following, _front(m, commands, order, times, t))
+    following = smaller(following, _front(m, commands, order, times, t))
     in_flight = s.outstanding
     if m.store_bursts.offer_at <= t and in_flight < m.hardware.outstanding:
         _issue(m, t)
@@ -244,13 +250,13 @@ def step_store(
     if s.walking != 0 or s.jobs != 0:
         following = t + 1
     if s.front == _MULTIPLY and s.accept_at == NEVER and _front_room(m):
-        following = min(following, s.ready_at)
+        following = smaller(following, s.ready_at)
     if s.outstanding < m.hardware.outstanding:
-        following = min(following, m.store_bursts.offer_at)
+        following = smaller(following, m.store_bursts.offer_at)
     if s.placed_count != 0:
-        following = min(following, s.placed[s.placed_first].step_at + _PLACE_CYCLES)
+        following = smaller(following, s.placed[s.placed_first].step_at + _PLACE_CYCLES)
     if s.issued_count != 0 and s.written - s.position >= m.hardware.bus_bytes:
-        following = min(following, s.issued[s.issued_first].visible_at)
+        following = smaller(following, s.issued[s.issued_first].visible_at)
     if s.answers_count != 0:
-        following = min(following, s.answers[s.answers_first].ready_at)
-    return max(following, t + 1)
+        following = smaller(following, s.answers[s.answers_first].ready_at)
+    return larger(following, t + 1)

@@ -7,10 +7,10 @@ loop below keeps all of it in local variables as long as nothing happens that co
 
 from typing import Any
 
-from sim.cycle.jit import jit, part
 from sim.cycle.outputs import writes_bank
 from sim.cycle.slots import complete, rest, wake
-from sim.cycle.state import BURSTS, JOBS, LOAD, NEVER, READS_UNIT
+from sim.cycle.state import BURSTS, JOBS, LOAD, NEVER, READS_UNIT, ZERO
+from sim.jit import jit, larger, part, smaller
 
 
 @jit
@@ -179,7 +179,7 @@ def _move(m: Any, commands: Any, once: bool, until: int, t: int) -> tuple[int, b
         if not moves:
             if beats == 0:
                 break
-            t = max(t, ready_at)
+            t = larger(t, ready_at)
             if t >= until:
                 break
 
@@ -220,15 +220,15 @@ def _walk(row: _Row, walker: _Walker) -> tuple[_Walker, _Word, bool]:
     lane, row_end, row_slot, end_slot, last_row = row[0]
     addressed, fold, plane_pitch, pixel_step, pixel_words, lane_offset, pixel_bytes = row[1]
     lanes, bus_bits, unit_bits, slots = row[2]
-    low = max(lane - position, front)
-    high = min(size, row_end - position, lanes)
+    low = larger(lane - position, front)
+    high = smaller(smaller(size, row_end - position), lanes)
     needed = row_slot
     if high > low:
         needed += ((position + high - 1) >> bus_bits) + 1
     first = pixel_position if fold != 0 else position + front
     hold = end_slot
     if first < row_end:
-        hold = row_slot + (max(first, 0) >> unit_bits) * slots
+        hold = row_slot + (larger(first, ZERO) >> unit_bits) * slots
     word_address = address if addressed else -1
     front = 0
     words -= 1

@@ -3,13 +3,13 @@
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from kernels.requantize import Integer, Rounding, multiply_by_quantized_multiplier
 from rtl.isa import Function
 from rtl.registers import ErrorCode
 from sim.functional.transfer import ADDRESS_MASK
+from sim.jit import entry, jit, larger, smaller
 
 _OK = int(ErrorCode.NONE)
 _SCRATCHPAD_BOUNDS = int(ErrorCode.SCRATCHPAD_BOUNDS)
@@ -18,7 +18,7 @@ _MAXIMUM, _MINIMUM = int(Function.MAXIMUM), int(Function.MINIMUM)
 _DOUBLE, _SINGLE = int(Rounding.DOUBLE), int(Rounding.SINGLE)
 
 
-@njit(cache=True, nogil=True)
+@jit
 def _scale(difference: Integer, multiplier: int, right_shift: int, rounding: int) -> Integer:
     product = difference * multiplier
     if rounding == _SINGLE:
@@ -30,7 +30,7 @@ def _scale(difference: Integer, multiplier: int, right_shift: int, rounding: int
     return (high + (1 << right_shift - 1) - downwards) >> right_shift
 
 
-@njit(cache=True, nogil=True)
+@jit
 def _combine(
     a: Integer, b: Integer, table: NDArray[np.int8], commands: NDArray[Any], row: int, rounding: int
 ) -> Integer:
@@ -48,13 +48,13 @@ def _combine(
     if c.function == _MUL:
         return np.int64((a - c.ifm_zero_point) * (b - c.ifm2_zero_point))
     if c.function == _MAXIMUM:
-        return max(a, b)
+        return a if a > b else b
     if c.function == _MINIMUM:
-        return min(a, b)
+        return a if a < b else b
     return np.int64(table[a & 0xFF])
 
 
-@njit(cache=True, nogil=True)
+@entry
 def execute_elementwise(
     scratchpad: NDArray[np.int8],
     table: NDArray[np.int8],
@@ -72,7 +72,7 @@ def execute_elementwise(
         first = c.ifm_base + i & ADDRESS_MASK
         second = c.ifm2_base + (0 if c.ifm2_repeat else i) & ADDRESS_MASK
         target = c.ofm_base + i & ADDRESS_MASK
-        if max(first, second, target) >= len(scratchpad):
+        if larger(larger(first, second), target) >= scratchpad.shape[0]:
             return _SCRATCHPAD_BOUNDS
         for lane in range(lanes):
             a, b = np.int64(scratchpad[first, lane]), np.int64(scratchpad[second, lane])
@@ -82,6 +82,6 @@ def execute_elementwise(
                 c.ofm_shift,
                 rounding,
             )
-            value = min(max(value, c.activation_min), c.activation_max)
+            value = smaller(larger(value, c.activation_min), c.activation_max)
             scratchpad[target, lane] = np.int8(value)
     return _OK

@@ -3,20 +3,23 @@
 from typing import Any
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from kernels.jit import typed
 from rtl.registers import ErrorCode
 from sim.functional.output import channel_parameters, parameters_in_bounds, write_row
 from sim.functional.transfer import ADDRESS_MASK
+from sim.jit import entry, jit, larger, smaller
 
 _OK = int(ErrorCode.NONE)
 _SCRATCHPAD_BOUNDS = int(ErrorCode.SCRATCHPAD_BOUNDS)
 _BUFFER_BOUNDS = int(ErrorCode.BUFFER_BOUNDS)
+_ZERO = typed(0)
+_LOWEST = np.iinfo(np.int32).min
 
 
-@njit(cache=True, nogil=True)
-def windows_in_bounds(
+@jit
+def _windows_in_bounds(
     commands: NDArray[Any], row: int, channel_words: int, banks: int, scratchpad_words: int
 ) -> bool:
     """Whether every window word that lies in the image also lies in the scratchpad.
@@ -24,19 +27,19 @@ def windows_in_bounds(
     `channel_words`: input words per pixel (CONV: channel_steps, otherwise blocks).
     """
     c = commands[row]
-    groups = -(-c.ofm_width // c.group_pixels)
+    groups = (c.ofm_width + c.group_pixels - 1) // c.group_pixels
     for oy in range(c.ofm_height):
         for ky in range(c.kernel_height):
             iy = oy * c.stride_y - c.pad_top + ky * c.dilation_y
-            if not 0 <= iy < c.ifm_height:
+            if iy < 0 or iy >= c.ifm_height:
                 continue
             origin = c.ifm_origin + oy * c.ifm_row_step + ky * c.ifm_tap_row_step
             for g in range(groups):
                 for kx in range(c.kernel_width):
                     step = g * c.group_step + kx * c.tap_step
                     ix = step - c.pad_left
-                    low = max(0, -ix)
-                    high = min(banks, c.ifm_width - ix)
+                    low = larger(-ix, _ZERO)
+                    high = smaller(c.ifm_width - ix, banks)
                     for word in range(channel_words if low < high else 0):
                         first = origin + step + word * c.ifm_plane_pitch + low
                         if (first & ADDRESS_MASK) + high - low > scratchpad_words:
@@ -44,73 +47,6 @@ def windows_in_bounds(
     return True
 
 
-@njit(cache=True, nogil=True)
-def _gather_patches(
-    scratchpad: NDArray[np.int8],
-    commands: NDArray[Any],
-    row: int,
-    oy: int,
-    patches: NDArray[np.int16],
-) -> None:
-    """Gather the input of output row `oy`: int16 `[ofm_width, ky * kx * cs * C]`."""
-    c = commands[row]
-    lanes = scratchpad.shape[1]
-    for ox in range(c.ofm_width):
-        group, pixel = divmod(ox, c.group_pixels)
-        column = group * c.group_step + pixel * c.window_stride
-        at = 0
-        for ky in range(c.kernel_height):
-            iy = oy * c.stride_y - c.pad_top + ky * c.dilation_y
-            origin = c.ifm_origin + oy * c.ifm_row_step + ky * c.ifm_tap_row_step + column
-            for kx in range(c.kernel_width):
-                tap = kx * c.tap_step
-                inside = 0 <= iy < c.ifm_height and 0 <= column - c.pad_left + tap < c.ifm_width
-                for cs in range(c.channel_steps):
-                    if inside:
-                        word = scratchpad[origin + tap + cs * c.ifm_plane_pitch & ADDRESS_MASK]
-                        for lane in range(lanes):
-                            patches[ox, at + lane] = word[lane]
-                    else:
-                        patches[ox, at : at + lanes] = c.ifm_zero_point
-                    at += lanes
-
-
-@njit(cache=True, nogil=True)
-def _weight_rows(
-    weights: NDArray[np.int8], commands: NDArray[Any], row: int, channels: int
-) -> NDArray[np.int16]:
-    """Weights `[block][step][d][k][c]` as int16 `[block * d * k, step * c]`."""
-    c = commands[row]
-    lanes = weights.shape[1]
-    steps = c.kernel_height * c.kernel_width * c.channel_steps
-    per_block = c.depth * channels
-    rows = np.empty((c.blocks * per_block, steps * lanes), dtype=np.int16)
-    unit = c.weight_base * channels
-    for block in range(c.blocks):
-        for step in range(steps):
-            for channel in range(per_block):
-                for lane in range(lanes):
-                    rows[block * per_block + channel, step * lanes + lane] = weights[unit, lane]
-                unit += 1
-    return rows
-
-
-@njit(cache=True, nogil=True)
-def _dot_rows(
-    patches: NDArray[np.int16], weights: NDArray[np.int16], accumulators: NDArray[np.int32]
-) -> None:
-    """`accumulators[x, n] = sum over i of patches[x, i] * weights[n, i]`, modulo 2**32."""
-    for n in range(weights.shape[0]):
-        weight = weights[n]
-        for x in range(patches.shape[0]):
-            patch = patches[x]
-            total = np.int32(0)
-            for i in range(patch.shape[0]):
-                total = np.int32(total + np.int32(patch[i]) * np.int32(weight[i]))
-            accumulators[x, n] = total
-
-
-@njit(cache=True, nogil=True)
 def execute_conv(
     scratchpad: NDArray[np.int8],
     weights: NDArray[np.int8],
@@ -128,92 +64,100 @@ def execute_conv(
     """
     c = commands[row]
     lanes = scratchpad.shape[1]
-    steps = c.kernel_height * c.kernel_width * c.channel_steps
-    words = c.blocks * c.depth * channels // lanes
-    if (c.weight_base + c.blocks * steps * c.depth) * channels > len(weights):
+    steps = int(c["kernel_height"] * c["kernel_width"] * c["channel_steps"])
+    width, outputs = int(c["ofm_width"]), int(c["blocks"] * c["depth"]) * channels
+    first = int(c["weight_base"]) * channels
+    units = weights[first : first + steps * outputs]
+    if len(units) < steps * outputs:
         return _BUFFER_BOUNDS
-    if not parameters_in_bounds(parameters, commands, row, words):
+    if not parameters_in_bounds(parameters, c, outputs // lanes):
         return _BUFFER_BOUNDS
-    if not windows_in_bounds(commands, row, c.channel_steps, banks, len(scratchpad)):
+    # [block][step][d][k][c] to a row for each output channel
+    blocks = units.reshape(int(c["blocks"]), steps, -1, lanes).transpose(0, 2, 1, 3)
+    return int(
+        _conv_rows(
+            scratchpad,
+            blocks.astype(np.int16, order="C").reshape(outputs, steps * lanes),
+            channel_parameters(parameters, c, outputs // lanes),
+            np.empty((width, steps * lanes), dtype=np.int16),
+            np.empty((width, outputs), dtype=np.int32),
+            commands,
+            row,
+            banks,
+            rounding,
+        )
+    )
+
+
+@entry
+def _conv_rows(
+    scratchpad: NDArray[np.int8],
+    weights: NDArray[np.int16],
+    output: NDArray[np.int32],
+    patches: NDArray[np.int16],
+    accumulators: NDArray[np.int32],
+    commands: NDArray[Any],
+    row: int,
+    banks: int,
+    rounding: int,
+) -> int:
+    """All output rows; `patches` and `accumulators` are room for one of them."""
+    c = commands[row]
+    if not _windows_in_bounds(commands, row, c.channel_steps, banks, scratchpad.shape[0]):
         return _SCRATCHPAD_BOUNDS
-    weight_rows = _weight_rows(weights, commands, row, channels)
-    output = channel_parameters(parameters, commands, row, 0, words)
-    patches = np.empty((c.ofm_width, steps * lanes), dtype=np.int16)
-    accumulators = np.empty((c.ofm_width, words * lanes), dtype=np.int32)
     for oy in range(c.ofm_height):
         _gather_patches(scratchpad, commands, row, oy, patches)
-        _dot_rows(patches, weight_rows, accumulators)
+        _dot_rows(patches, weights, accumulators)
         base = c.ofm_base + oy * c.ofm_row_pitch
-        error = write_row(scratchpad, accumulators, output, commands, row, base, rounding)
+        error = write_row(scratchpad, accumulators, output, _ZERO, commands, row, base, rounding)
         if error != _OK:
-            return int(error)
+            return error
     return _OK
 
 
-@njit(cache=True, nogil=True)
-def _gather_line(
+@jit
+def _gather_patches(
     scratchpad: NDArray[np.int8],
     commands: NDArray[Any],
     row: int,
     oy: int,
-    ky: int,
-    block: int,
-    line: NDArray[np.int32],
+    patches: NDArray[np.int16],
 ) -> None:
-    """Gather one input row of a channel word, padding included: int32 `[columns, C]`."""
+    """Gather the input of output row `oy`: int16 `[ofm_width, ky * kx * cs * C]`."""
     c = commands[row]
     lanes = scratchpad.shape[1]
-    iy = oy * c.stride_y - c.pad_top + ky * c.dilation_y
-    origin = c.ifm_origin + oy * c.ifm_row_step + ky * c.ifm_tap_row_step
-    origin += block * c.ifm_plane_pitch
-    inside = 0 <= iy < c.ifm_height
-    for column in range(line.shape[0]):
-        if inside and 0 <= column - c.pad_left < c.ifm_width:
-            word = scratchpad[origin + column & ADDRESS_MASK]
-            for lane in range(lanes):
-                line[column, lane] = word[lane]
-        else:
-            line[column, :] = c.ifm_zero_point
+    zero_point = np.int16(c.ifm_zero_point)
+    for ox in range(c.ofm_width):
+        group = ox // c.group_pixels
+        column = group * c.group_step + (ox - group * c.group_pixels) * c.window_stride
+        at = 0
+        for ky in range(c.kernel_height):
+            iy = oy * c.stride_y - c.pad_top + ky * c.dilation_y
+            origin = c.ifm_origin + oy * c.ifm_row_step + ky * c.ifm_tap_row_step + column
+            for kx in range(c.kernel_width):
+                tap = kx * c.tap_step
+                ix = column - c.pad_left + tap
+                inside = iy >= 0 and iy < c.ifm_height and ix >= 0 and ix < c.ifm_width
+                for cs in range(c.channel_steps):
+                    word = origin + tap + cs * c.ifm_plane_pitch & ADDRESS_MASK
+                    for lane in range(lanes):
+                        patches[ox, at + lane] = scratchpad[word, lane] if inside else zero_point
+                    at += lanes
 
 
-@njit(cache=True, nogil=True)
-def _accumulate_taps(
-    line: NDArray[np.int32],
-    weight: NDArray[np.int8],
-    commands: NDArray[Any],
-    row: int,
-    tap: int,
-    taps: int,
-    accumulators: NDArray[np.int32],
+@jit
+def _dot_rows(
+    patches: NDArray[np.int16], weights: NDArray[np.int16], accumulators: NDArray[np.int32]
 ) -> None:
-    """Add one step's taps: weight int8 `[C, K]`; tap k of `taps` reads column `tap + k`."""
-    c = commands[row]
-    lanes = line.shape[1]
-    for x in range(accumulators.shape[0]):
-        group, pixel = divmod(x, c.group_pixels)
-        column = group * c.group_step + pixel * c.window_stride + tap
-        for k in range(taps):
-            for lane in range(lanes):
-                accumulators[x, lane] += line[column + k, lane] * np.int32(weight[lane, k])
+    """`accumulators[x, n] = sum over i of patches[x, i] * weights[n, i]`, modulo 2**32."""
+    for n in range(weights.shape[0]):
+        for x in range(patches.shape[0]):
+            total = np.int32(0)
+            for i in range(patches.shape[1]):
+                total = np.int32(total + np.int32(patches[x, i]) * np.int32(weights[n, i]))
+            accumulators[x, n] = total
 
 
-@njit(cache=True, nogil=True)
-def _take_maximum(
-    line: NDArray[np.int32],
-    commands: NDArray[Any],
-    row: int,
-    tap: int,
-    accumulators: NDArray[np.int32],
-) -> None:
-    c = commands[row]
-    for x in range(accumulators.shape[0]):
-        group, pixel = divmod(x, c.group_pixels)
-        column = group * c.group_step + pixel * c.window_stride + tap
-        for lane in range(line.shape[1]):
-            accumulators[x, lane] = max(accumulators[x, lane], line[column, lane])
-
-
-@njit(cache=True, nogil=True)
 def execute_depthwise(
     scratchpad: NDArray[np.int8],
     weights: NDArray[np.int8],
@@ -227,37 +171,161 @@ def execute_depthwise(
 ) -> int:
     """Execute DEPTHWISE, or MAX_POOL with `maximum`; shapes and result as in `execute_conv`."""
     c = commands[row]
-    lanes = scratchpad.shape[1]
-    steps = c.kernel_height * c.kernel_width
-    if not maximum and (c.weight_base + c.blocks * steps) * channels > len(weights):
+    lanes, width, group = scratchpad.shape[1], int(c["ofm_width"]), int(c["group_pixels"])
+    words = weights.reshape(-1, lanes, channels)[int(c["weight_base"]) :]
+    if not maximum and len(words) < c["blocks"] * c["kernel_height"] * c["kernel_width"]:
         return _BUFFER_BOUNDS
-    if not parameters_in_bounds(parameters, commands, row, c.blocks):
+    if not parameters_in_bounds(parameters, c, int(c["blocks"])):
         return _BUFFER_BOUNDS
-    if not windows_in_bounds(commands, row, c.blocks, banks, len(scratchpad)):
-        return _SCRATCHPAD_BOUNDS
-    taps = 1 if maximum else min(channels, banks - (banks // 2 - 1) * c.window_stride)
-    last_group = (c.ofm_width - 1) // c.group_pixels
-    columns = last_group * c.group_step + (c.group_pixels - 1) * c.window_stride
-    columns += (c.kernel_width - 1) * c.tap_step + taps
+    stride = int(c["window_stride"])
+    taps = 1 if maximum else min(channels, banks - (banks // 2 - 1) * stride)
+    columns = (width - 1) // group * int(c["group_step"]) + (group - 1) * stride
+    columns += int((c["kernel_width"] - 1) * c["tap_step"]) + taps
+    output = channel_parameters(parameters, c, int(c["blocks"]))
     line = np.empty((columns, lanes), dtype=np.int32)
-    accumulators = np.empty((c.ofm_width, lanes), dtype=np.int32)
+    sums = np.empty((width, lanes), dtype=np.int32)
+    command = (commands, row, banks, rounding)
+    if maximum:
+        return int(_max_pool_rows(scratchpad, output, line, sums, *command))
+    return int(_depthwise_rows(scratchpad, output, line, sums, *command, words, taps))
+
+
+@entry
+def _depthwise_rows(
+    scratchpad: NDArray[np.int8],
+    output: NDArray[np.int32],
+    line: NDArray[np.int32],
+    accumulators: NDArray[np.int32],
+    commands: NDArray[Any],
+    row: int,
+    banks: int,
+    rounding: int,
+    weights: NDArray[np.int8],
+    taps: int,
+) -> int:
+    """All output rows of DEPTHWISE; `line` and `accumulators` are room for one of them.
+
+    `weights` : int8 `[steps, C, K]` from the command's first; a step has `taps` taps.
+    """
+    c = commands[row]
+    if not _windows_in_bounds(commands, row, c.blocks, banks, scratchpad.shape[0]):
+        return _SCRATCHPAD_BOUNDS
     for block in range(c.blocks):
-        output = channel_parameters(parameters, commands, row, block, 1)
         for oy in range(c.ofm_height):
-            accumulators[:, :] = np.int32(-(2**31)) if maximum else np.int32(0)
+            _fill(accumulators, np.int32(0))
             for ky in range(c.kernel_height):
                 _gather_line(scratchpad, commands, row, oy, ky, block, line)
                 for kx in range(c.kernel_width):
-                    if maximum:
-                        _take_maximum(line, commands, row, kx * c.tap_step, accumulators)
-                    else:
-                        step = (block * c.kernel_height + ky) * c.kernel_width + kx
-                        unit = (c.weight_base + step) * channels
-                        word = weights[unit : unit + channels].reshape(lanes, channels)
-                        tap = kx * c.tap_step
-                        _accumulate_taps(line, word, commands, row, tap, taps, accumulators)
+                    step = (block * c.kernel_height + ky) * c.kernel_width + kx
+                    tap = kx * c.tap_step
+                    _accumulate_taps(line, weights, step, commands, row, tap, taps, accumulators)
             base = c.ofm_base + block * c.ofm_plane_pitch + oy * c.ofm_row_pitch
-            error = write_row(scratchpad, accumulators, output, commands, row, base, rounding)
+            first = block * scratchpad.shape[1]
+            error = write_row(
+                scratchpad, accumulators, output, first, commands, row, base, rounding
+            )
             if error != _OK:
-                return int(error)
+                return error
     return _OK
+
+
+@entry
+def _max_pool_rows(
+    scratchpad: NDArray[np.int8],
+    output: NDArray[np.int32],
+    line: NDArray[np.int32],
+    accumulators: NDArray[np.int32],
+    commands: NDArray[Any],
+    row: int,
+    banks: int,
+    rounding: int,
+) -> int:
+    """All output rows of MAX_POOL; `line` and `accumulators` are room for one of them."""
+    c = commands[row]
+    if not _windows_in_bounds(commands, row, c.blocks, banks, scratchpad.shape[0]):
+        return _SCRATCHPAD_BOUNDS
+    for block in range(c.blocks):
+        for oy in range(c.ofm_height):
+            _fill(accumulators, np.int32(_LOWEST))
+            for ky in range(c.kernel_height):
+                _gather_line(scratchpad, commands, row, oy, ky, block, line)
+                for kx in range(c.kernel_width):
+                    _take_maximum(line, commands, row, kx * c.tap_step, accumulators)
+            base = c.ofm_base + block * c.ofm_plane_pitch + oy * c.ofm_row_pitch
+            first = block * scratchpad.shape[1]
+            error = write_row(
+                scratchpad, accumulators, output, first, commands, row, base, rounding
+            )
+            if error != _OK:
+                return error
+    return _OK
+
+
+@jit
+def _fill(accumulators: NDArray[np.int32], value: np.int32) -> None:
+    for x in range(accumulators.shape[0]):
+        for lane in range(accumulators.shape[1]):
+            accumulators[x, lane] = value
+
+
+@jit
+def _gather_line(
+    scratchpad: NDArray[np.int8],
+    commands: NDArray[Any],
+    row: int,
+    oy: int,
+    ky: int,
+    block: int,
+    line: NDArray[np.int32],
+) -> None:
+    """Gather one input row of a channel word, padding included: int32 `[columns, C]`."""
+    c = commands[row]
+    iy = oy * c.stride_y - c.pad_top + ky * c.dilation_y
+    origin = c.ifm_origin + oy * c.ifm_row_step + ky * c.ifm_tap_row_step
+    origin += block * c.ifm_plane_pitch
+    zero_point = np.int32(c.ifm_zero_point)
+    for column in range(line.shape[0]):
+        ix = column - c.pad_left
+        inside = iy >= 0 and iy < c.ifm_height and ix >= 0 and ix < c.ifm_width
+        word = origin + column & ADDRESS_MASK
+        for lane in range(scratchpad.shape[1]):
+            line[column, lane] = scratchpad[word, lane] if inside else zero_point
+
+
+@jit
+def _accumulate_taps(
+    line: NDArray[np.int32],
+    weights: NDArray[np.int8],
+    step: int,
+    commands: NDArray[Any],
+    row: int,
+    tap: int,
+    taps: int,
+    accumulators: NDArray[np.int32],
+) -> None:
+    """Add one step's taps: weights int8 `[steps, C, K]`; tap k of `taps` reads column `tap + k`."""
+    c = commands[row]
+    for x in range(accumulators.shape[0]):
+        group = x // c.group_pixels
+        column = group * c.group_step + (x - group * c.group_pixels) * c.window_stride + tap
+        for k in range(taps):
+            for lane in range(line.shape[1]):
+                product = line[column + k, lane] * np.int32(weights[step, lane, k])
+                accumulators[x, lane] += product
+
+
+@jit
+def _take_maximum(
+    line: NDArray[np.int32],
+    commands: NDArray[Any],
+    row: int,
+    tap: int,
+    accumulators: NDArray[np.int32],
+) -> None:
+    c = commands[row]
+    for x in range(accumulators.shape[0]):
+        group = x // c.group_pixels
+        column = group * c.group_step + (x - group * c.group_pixels) * c.window_stride + tap
+        for lane in range(line.shape[1]):
+            if line[column, lane] > accumulators[x, lane]:
+                accumulators[x, lane] = line[column, lane]

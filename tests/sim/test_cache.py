@@ -1,5 +1,6 @@
 """The cache of what is built: concurrent users, failures, keys."""
 
+import pwd
 import threading
 from pathlib import Path
 
@@ -54,6 +55,14 @@ def test_unusable_cache_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("NPU_CACHE_DIR", str(tmp_path / "file"))
     with pytest.raises(BuildError, match=r"cannot use cache folder .* set NPU_CACHE_DIR"):
+        cached("kind", "key", lambda target: None)
+
+
+def test_a_user_without_a_home(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("NPU_CACHE_DIR", raising=False)
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr(pwd, "getpwuid", {}.__getitem__)
+    with pytest.raises(BuildError, match=r"no home folder .* set NPU_CACHE_DIR"):
         cached("kind", "key", lambda target: None)
 
 
