@@ -5,6 +5,7 @@ usage or bad input (one line on standard error), 3 a design does not fit its par
 """
 
 import errno
+import gc
 import sys
 from collections.abc import Sequence
 
@@ -25,6 +26,7 @@ EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
 # of standard output, a cache or the folder for temporary files: nothing in the program is wrong
 FULL = (errno.ENOSPC, errno.EDQUOT)
+GARBAGE_THRESHOLDS = (100_000, 30, 30)
 
 app = typer.Typer(
     name="npu",
@@ -42,6 +44,8 @@ for _command in (run, demo, speedup, explore, synth, ops, disasm, verilog, confi
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run the command line with `argv` (default: the process's arguments) and exit."""
+    # compilers, Numba's and ours, make hundreds of thousands of objects that stay
+    gc.set_threshold(*GARBAGE_THRESHOLDS)
     try:
         app(args=None if argv is None else list(argv), prog_name="npu")
     except NpuError as error:

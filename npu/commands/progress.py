@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
@@ -16,22 +16,71 @@ QUIET_SECONDS = 30
 """Without a terminal, a step in other programs says so often that it is alive."""
 
 
+COMPILING = "compiling for this machine, once (up to 15 s)"
+
+_ROOMS = ("kernels.", "sim.", "npu.")
+
+
 @contextmanager
-def progress_bar(title: str) -> Iterator[Progress]:
-    """A bar that exists while the block runs; it yields what moves it, and leaves no trace."""
+def progress_bar(title: str, *, quiet: bool = False) -> Iterator[Progress]:
+    """A bar that exists while the block runs; it yields what moves it, and leaves no trace.
+
+    While Numba compiles kernels or simulators, which it does at their first use on a machine, the
+    bar says that instead of `title`. Without a terminal a line says it, unless `quiet`.
+    """
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
     from rich.progress import Progress as Bar
 
     console = Console(stderr=True)
-    columns = (TextColumn(title), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    text = TextColumn("{task.description}", markup=False)
+    columns = (text, BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    told = quiet or console.is_terminal
     with Bar(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(title, total=None)
 
         def move(done: int, total: int) -> None:
             bar.update(task, completed=done, total=total)
 
-        yield move
+        def compiling(now: bool) -> None:
+            nonlocal told
+            bar.update(task, description=COMPILING if now else title, refresh=True)
+            if not told:
+                console.print(COMPILING, highlight=False, soft_wrap=True)
+                told = True
+
+        with watch_compiler(compiling):
+            yield move
+
+
+@contextmanager
+def watch_compiler(tell: Callable[[bool], None]) -> Iterator[None]:
+    """While the block runs, `tell` is told when Numba begins and ends to compile code of ours.
+
+    Code that comes from Numba's cache is not compiled.
+    """
+    from numba.core import event
+
+    depth = 0
+
+    class Listener(event.Listener):
+        def on_start(self, found: Any) -> None:
+            nonlocal depth
+            # what is compiled meanwhile are parts of it
+            if depth or found.data["dispatcher"].py_func.__module__.startswith(_ROOMS):
+                depth += 1
+                if depth == 1:
+                    tell(True)
+
+        def on_end(self, found: Any) -> None:
+            nonlocal depth
+            if depth:
+                depth -= 1
+                if not depth:
+                    tell(False)
+
+    with event.install_listener("numba:compile", Listener()):
+        yield
 
 
 def step_log(title: str) -> Callable[[str], None]:

@@ -1,7 +1,6 @@
 """`npu run`: one inference, and what it cost."""
 
 import re
-from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -126,7 +125,15 @@ def run(
             f" {hardware.rounding}"
         )
     result = _execute(
-        graph, inputs, hardware, backend, memory, keep=check, trace=trace, waves=recorded
+        graph,
+        inputs,
+        hardware,
+        backend,
+        memory,
+        keep=check,
+        trace=trace,
+        waves=recorded,
+        quiet=json == STDOUT,
     )
     comparison = None
     if check:
@@ -211,11 +218,11 @@ def _execute(
     keep: bool,
     trace: Path | None,
     waves: "Waves | None",
+    quiet: bool,
 ) -> "RunResult":
     from npu.inference import infer
 
-    bar = nullcontext() if backend == "reference" else progress_bar(f"running on {backend}")
-    with bar as progress:
+    with progress_bar(f"running on {backend}", quiet=quiet) as progress:
         return infer(
             graph,
             inputs,
