@@ -171,17 +171,6 @@ def test_corrupted_models_run_or_are_refused(seed: int) -> None:
     assert ran > 10, f"seed {seed}"
 
 
-def test_weights_with_a_zero_point_are_refused() -> None:
-    m = ModelFile()
-    x = m.input((1, 4), scale=0.5)
-    w = m.constant(np.ones((3, 4), np.int8), scale=0.1, zero_point=1, name="w")
-    y = m.tensor((1, 3), scale=0.5)
-    m.operator("FULLY_CONNECTED", [x, w], [y], {}, options_type="FullyConnectedOptions")
-    graph = read_model_bytes(m.build(), "m")
-    with pytest.raises(ModelError, match=r"operator 0 \(FULLY_CONNECTED\): weights 'w' have"):
-        run_reference(graph, load_inputs([], graph))
-
-
 def test_parameters_that_no_kernel_accepts_name_the_operator() -> None:
     m = ModelBuilder()
     x = m.input((1, 4), scale=0.5)
