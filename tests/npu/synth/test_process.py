@@ -121,7 +121,8 @@ def test_nothing_outlives_the_command(number: signal.Signals, tmp_path: Path) ->
         assert running.returncode == expected
         assert all(gone(worker) for worker in workers)
     if number != signal.SIGKILL:
-        assert [path for path in cache.glob("synth/*") if path.suffix != ".lock"] == []
+        # what was finished may stay, half a thing has a name with a suffix
+        assert [path for path in cache.glob("synth/*") if path.suffix not in ("", ".lock")] == []
 
 
 def children(pid: int) -> list[int]:
