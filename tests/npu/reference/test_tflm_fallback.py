@@ -158,8 +158,12 @@ def test_custom_operators_with_a_state_of_their_own(
     # TFLM keeps the buffer in memory that it never clears
     inputs = [[step[i] for i in graph.inputs] for step in steps]
     expected = run_tflm_steps(model, inputs, arena_bytes=FRESH_ARENA_BYTES)
-    for step, (output,) in zip(steps, expected, strict=True):
-        np.testing.assert_array_equal(network.run(step)[graph.outputs[0]], output)
+    # until each row was written once, TFLM shows what was in that memory before
+    unwritten = made[1] - 1 if code == "CUSTOM:CIRCULAR_BUFFER" else 0
+    for number, (step, (output,)) in enumerate(zip(steps, expected, strict=True)):
+        values = network.run(step)[graph.outputs[0]]
+        if number >= unwritten:
+            np.testing.assert_array_equal(values, output)
 
 
 def test_an_operator_that_ends_inferences_is_refused() -> None:
