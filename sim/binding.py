@@ -50,14 +50,14 @@ def make_arena(program: Program, inputs: Inputs) -> NDArray[np.uint8]:
 
 def read_tensors(
     arena: NDArray[np.uint8], bindings: Iterable[TensorBinding]
-) -> dict[int, NDArray[np.int8]]:
+) -> dict[int, NDArray[Any]]:
     """Copies of tensors in the arena, by tensor index."""
     return {binding.tensor_index: _view(arena, binding).copy() for binding in bindings}
 
 
-def _view(arena: NDArray[np.uint8], binding: TensorBinding) -> NDArray[np.int8]:
+def _view(arena: NDArray[np.uint8], binding: TensorBinding) -> NDArray[Any]:
     raw = arena[binding.offset : binding.offset + binding.size]
-    return raw.view(np.int8).reshape(binding.shape)
+    return raw.view(binding.dtype).reshape(binding.shape)
 
 
 def _names(inputs: Inputs) -> str:

@@ -22,6 +22,9 @@ PROGRAM_FORMAT = "npu-program"
 MAX_ARENA_BYTES = 1 << 32
 PROGRAM_VERSION = 1
 
+ARENA_TYPES = ("int8", "uint8")
+"""Types of tensors in the arena. Bytes alike to the hardware, to which all numbers are signed."""
+
 
 @dataclass(frozen=True)
 class TensorBinding:
@@ -33,7 +36,7 @@ class TensorBinding:
     tensor_index : its index in the network's subgraph.
     offset : byte offset in the arena.
     shape : as the network has it, batch included.
-    dtype : `int8`.
+    dtype : one of `ARENA_TYPES`.
 
     Raises
     ------
@@ -47,8 +50,11 @@ class TensorBinding:
     dtype: str = "int8"
 
     def __post_init__(self) -> None:
-        if self.dtype != "int8":
-            raise ProgramError(f"tensor {self.name!r} must be int8 in the arena, got {self.dtype}")
+        if self.dtype not in ARENA_TYPES:
+            allowed = " or ".join(ARENA_TYPES)
+            raise ProgramError(
+                f"tensor {self.name!r} must be {allowed} in the arena, got {self.dtype}"
+            )
         if self.offset < 0 or any(extent <= 0 for extent in self.shape):
             raise ProgramError(
                 f"tensor {self.name!r} needs a non-negative offset and positive extents,"

@@ -1,8 +1,8 @@
 """What a simulation returns."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from rtl.isa import Engine
@@ -32,7 +32,7 @@ class SimulationResult:
 
     Parameters
     ----------
-    outputs : the program's outputs by tensor index, int8 in the shape of their binding.
+    outputs : the program's outputs by tensor index, in shape and type of their binding.
     tensors : all tensors that the arena holds at the end, likewise.
     cycles : from START to the interrupt; None from a simulator without time.
     counters : the NPU's counter events by name (`rtl.registers.Event`).
@@ -40,8 +40,8 @@ class SimulationResult:
     wall_cycles : clock cycles that the harness saw between START and the interrupt.
     """
 
-    outputs: dict[int, NDArray[np.int8]]
-    tensors: dict[int, NDArray[np.int8]]
+    outputs: dict[int, NDArray[Any]]
+    tensors: dict[int, NDArray[Any]]
     cycles: int | None = None
     counters: dict[str, int] = field(default_factory=dict)
     events: list[TraceEvent] = field(default_factory=list)

@@ -78,7 +78,7 @@ def compile_segment(
     def bind(tensor: int) -> TensorBinding:
         t = graph.tensors[tensor]
         offset = offsets[lowered.roots[tensor]] + lowered.offsets[tensor]
-        return TensorBinding(t.name, tensor, offset, t.shape)
+        return TensorBinding(t.name, tensor, offset, t.shape, t.dtype.name)
 
     in_arena = [t for t in lowered.offsets if lowered.roots[t] in external | kept]
     layers: list[ProgramLayer] = []

@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, Protocol
 
-import numpy as np
 from numpy.typing import NDArray
 
 from npu.offload.backends import SimulatorName
@@ -22,7 +21,7 @@ class Simulator(Protocol):
     """What a backend offers: run one program."""
 
     def __call__(
-        self, program: Program, inputs: Mapping[int, NDArray[np.int8]], progress: Progress | None
+        self, program: Program, inputs: Mapping[int, NDArray[Any]], progress: Progress | None
     ) -> SimulationResult: ...
 
 
@@ -65,7 +64,7 @@ class _Recorder:
         self._cycles = 0
 
     def __call__(
-        self, program: Program, inputs: Mapping[int, NDArray[np.int8]], progress: Progress | None
+        self, program: Program, inputs: Mapping[int, NDArray[Any]], progress: Progress | None
     ) -> SimulationResult:
         waves = self._waves
         if waves is not None:

@@ -8,15 +8,18 @@ from a list that a test holds to its wheel.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from npu.compiler.rules.operators import RULES, int8_activations
+from npu.compiler.rules.operators import RULES, Rule, byte_activations, int8_activations
 from npu.model.folding import SHAPES
 from npu.model.tflm_operators import REGISTERED
 from npu.reference.executors.common import TypedExecutor
 from npu.reference.executors.registry import EXECUTORS
 from npu.reference.executors.tflm import NOT_ALONE
 
-NPU_TYPES = "int8"
-"""What `int8_activations` demands of an operator on the NPU."""
+NPU_TYPES: dict[Rule, str] = {
+    int8_activations: "int8",
+    byte_activations: "int8; uint8 -> int8; int8 -> uint8",
+}
+"""What rules demand of an operator's types on the NPU."""
 EVALUATED = "evaluated when the model is read"
 """What stands for the kernels of operators that no backend ever sees."""
 
@@ -58,11 +61,11 @@ def coverage() -> list[Coverage]:
             (kind,),
             _kernels(kind),
             _in_tflm(kind),
-            NPU_TYPES if kind in RULES else "",
+            "".join(types for rule, types in NPU_TYPES.items() if rule in RULES.get(kind, ())),
             tuple(
                 Constraint(rule.__name__, str(rule.__doc__))
                 for rule in RULES.get(kind, ())
-                if rule is not int8_activations
+                if rule not in NPU_TYPES
             ),
         )
         for kind in sorted(REGISTERED)

@@ -109,7 +109,7 @@ def network_image(
     return w.builder.finish()
 
 
-def read_outputs(graph: Graph, image: bytes, ram: NDArray[np.uint8]) -> dict[int, NDArray[np.int8]]:
+def read_outputs(graph: Graph, image: bytes, ram: NDArray[np.uint8]) -> dict[int, NDArray[Any]]:
     """The network's outputs by tensor index, from the RAM (from its first byte on) after a run."""
     header = unpack_record(image_format.HEADER, image)
     found = {}
@@ -117,8 +117,9 @@ def read_outputs(graph: Graph, image: bytes, ram: NDArray[np.uint8]) -> dict[int
         offset = header["outputs"] + i * record_bytes(image_format.OUTPUT)
         entry = unpack_record(image_format.OUTPUT, image, offset)
         start = ARENA_BASE - RAM_BASE + entry["source"]
-        value = ram[start : start + entry["bytes"]].view(np.int8).copy()
-        found[entry["tensor"]] = value.reshape(graph.tensors[entry["tensor"]].shape)
+        tensor = graph.tensors[entry["tensor"]]
+        value = ram[start : start + entry["bytes"]].view(tensor.dtype).copy()
+        found[tensor.index] = value.reshape(tensor.shape)
     return found
 
 

@@ -56,7 +56,7 @@ class FunctionalSimulator:
         Parameters
         ----------
         program : what to run.
-        inputs : every input by tensor index or name, int8 in its binding's shape.
+        inputs : every input by tensor index or name, in its binding's shape and type.
         progress : called after every command.
 
         Raises

@@ -93,7 +93,7 @@ class RtlSimulator:
         Parameters
         ----------
         program : what to run.
-        inputs : every input by tensor index or name, int8 in its binding's shape.
+        inputs : every input by tensor index or name, in its binding's shape and type.
         progress : called after every slice of the run.
         max_cycles : cycles after which the run counts as hung; by default far more than the
             program can need.

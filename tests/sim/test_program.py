@@ -152,7 +152,7 @@ def test_refuses_wrong_arrays_and_bindings() -> None:
     config = PRESETS["npu64"]
     with pytest.raises(ProgramError, match=r"commands must be uint64 \[n\], got int64"):
         Program(config, np.zeros(3, np.int64), np.zeros(0, np.uint8), 0, (), ())
-    with pytest.raises(ProgramError, match="must be int8"):
+    with pytest.raises(ProgramError, match="must be int8 or uint8 in the arena, got int16"):
         TensorBinding("a", 0, 0, (1,), "int16")
     with pytest.raises(ProgramError, match="positive extents"):
         TensorBinding("a", 0, 0, (1, 0))

@@ -28,9 +28,9 @@ FUNCTIONS = {
 }
 """Operators of two operands."""
 
-TABLE_KINDS = {*UNARY_KINDS, "PRELU"}
-"""Operators of one operand, and perhaps of a constant. Any other whose kernel computes each int8
-value by itself may be added: its kernel fills the table."""
+TABLE_KINDS = {*UNARY_KINDS, "PRELU", "RSQRT"}
+"""Operators of one operand, and perhaps of a constant. Any other whose kernel computes each value
+of a byte by itself may be added: its kernel fills the table."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -72,8 +72,24 @@ def lower_elementwise(graph: Graph, op: Operator, rounding: Rounding) -> Lowered
     )
 
 
+def in_whole_words(work: LoweredOperator, lanes: int) -> LoweredOperator:
+    """`work` on rows of bytes that fill words, if it is a table of a map whose pixels do not.
+
+    For a map from memory: a function of each byte need not know pixels. What reads the result has
+    it from memory again, as it would have the map without the function.
+    """
+    task = work.tasks[0]
+    if not isinstance(task, ElementwiseTask) or task.function != Function.TABLE:
+        return work
+    extent = task.extent
+    words, rest = divmod(extent.width * extent.channels, lanes)
+    if extent.channels % lanes == 0 or rest:
+        return work
+    return replace(work, tasks=(replace(task, extent=Extent(extent.height, words, lanes)),))
+
+
 def has_table(graph: Graph, op: Operator) -> bool:
-    """Whether the output is a function of one int8 value: constants have a single value each."""
+    """Whether the output is a function of one byte: constants have a single value each."""
     inputs = [graph.tensors[t] for t in op.inputs]
     computed = {t.index for t in inputs if not t.is_constant}
     return len(computed) == 1 and all(t.size == 1 for t in inputs if t.is_constant)
@@ -160,14 +176,15 @@ def _repeats_as(
 def operator_table(graph: Graph, op: Operator, rounding: Rounding) -> NDArray[np.uint8]:
     """The results of an operator that `has_table` for every byte, uint8 `[256]`.
 
-    What the kernel of the operator computes of all int8 values.
-    Raises `ModelError` for parameters that the kernel does not accept.
+    What the kernel of the operator computes of all values of a byte, int8 or uint8.
+    Raises `ModelError` for parameters, or one of the values, that the kernel does not accept.
     """
     computed = next(t for t in op.inputs if not graph.tensors[t].is_constant)
+    every = np.arange(256).astype(np.uint8).view(graph.tensors[computed].dtype)
     tensors = list(graph.tensors)
     for index in (computed, op.outputs[0]):
         tensors[index] = replace(tensors[index], shape=(256,))
-    context = Context({computed: np.arange(256).astype(np.int8)}, rounding)
+    context = Context({computed: every}, rounding)
     run_operator(replace(graph, tensors=tuple(tensors)), op, context)
     table: NDArray[np.uint8] = context.values[op.outputs[0]].view(np.uint8)
     return table

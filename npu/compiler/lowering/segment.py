@@ -8,7 +8,7 @@ from npu.compiler.lowering.batches import maps_of, one_of, single_map
 from npu.compiler.lowering.copying import lower_copies
 from npu.compiler.lowering.dilation import Dilation, find_dilations, lower_dilation
 from npu.compiler.lowering.dispatch import is_computed, lower_operator
-from npu.compiler.lowering.elementwise import channels_repeated, output_extent
+from npu.compiler.lowering.elementwise import channels_repeated, in_whole_words, output_extent
 from npu.compiler.lowering.enlargement import grid_enlarges, lower_enlargement
 from npu.compiler.lowering.maps import Maps
 from npu.compiler.lowering.movement import MOVING_KINDS
@@ -137,6 +137,8 @@ class _Lowering:
             extents = {t: e for t in op.present_inputs if (e := self._seen_as(op, t)) is not None}
             rounding = Rounding.named(self.config.rounding)
             work = lower_operator(self.graph, op, extents, self.pads, rounding)
+            if work.sources[0] in self.segment.inputs:
+                work = in_whole_words(work, self.config.lanes)
             spread = channels_repeated(self.graph, op)
             names = {tensor: self._spread(op, tensor, extent) for tensor, extent in spread.items()}
             work = replace(work, sources=tuple(names.get(t, t) for t in work.sources))

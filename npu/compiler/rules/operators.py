@@ -96,6 +96,12 @@ def int8_activations(graph: Graph, op: Operator) -> bool:
     return all(t.dtype == np.int8 for t in _activations(graph, op))
 
 
+def byte_activations(graph: Graph, op: Operator) -> bool:
+    """input and output must be int8, or one of them uint8"""
+    types = [t.dtype for t in _activations(graph, op)]
+    return all(t in (np.int8, np.uint8) for t in types) and np.int8 in types
+
+
 def computed_input(graph: Graph, op: Operator) -> bool:
     """the input must not be a constant"""
     return not graph.tensors[op.inputs[0]].is_constant
@@ -224,6 +230,11 @@ def pixels_reduced(graph: Graph, op: Operator) -> bool:
     return not reduction_map(graph, op)[1][2]
 
 
+def roots_exist(graph: Graph, op: Operator) -> bool:
+    """the zero point of the input must be -128: negative numbers have no roots"""
+    return scale_and_zero_point(graph.tensors[op.inputs[0]])[1] == -128
+
+
 def same_quantization(graph: Graph, op: Operator) -> bool:
     """input and output must have the same scale and zero point"""
     ifm = scale_and_zero_point(graph.tensors[op.inputs[0]])
@@ -274,6 +285,8 @@ RULES: dict[str, list[Rule]] = {
     "SUB": [*_FUNCTION, whole_minuend, clamping_activation],
     **{kind: _FUNCTION for kind in ("MAXIMUM", "MINIMUM")},
     **{kind: _COMMON for kind in sorted(TABLE_KINDS)},
+    "QUANTIZE": [byte_activations, *_COMMON[1:]],
+    "RSQRT": [*_COMMON, roots_exist],
     "PRELU": [*_COMMON, constant_slopes],
     "AVERAGE_POOL_2D": _POOL,
     "MAX_POOL_2D": _POOL,
@@ -291,6 +304,6 @@ RULES: dict[str, list[Rule]] = {
         phases_in_range,
     ],
     **{kind: [int8_activations, around_convolution] for kind in sorted(DEALING_KINDS)},
-    "RESIZE_NEAREST_NEIGHBOR": [int8_activations, evenly_resized, *_MOVEMENT],
+    "RESIZE_NEAREST_NEIGHBOR": [*_MOVEMENT[:1], evenly_resized, *_MOVEMENT[1:]],
 }
 """What has to hold for each kind, apart from its neighbours and the size of the memories."""

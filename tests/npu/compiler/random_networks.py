@@ -101,15 +101,23 @@ def _layer(m: ModelBuilder, rng: Rng, x: Tensor, maps: list[Tensor]) -> Tensor:
 
 
 def random_network(seed: int, layers: int = 7) -> bytes:
-    """Some random layers, each on the one before it or on an earlier map."""
+    """Some random layers, each on the one before it or on an earlier map; ends may be uint8."""
     rng = np.random.default_rng(seed)
     m = ModelBuilder()
     height, width = (int(n) for n in rng.integers(2, 18, 2))
-    x = random_input(m, rng, (1, height, width, int(rng.choice([1, 3, 8, 16, 25, 40]))))
+    shape = (1, height, width, int(rng.choice([1, 3, 8, 16, 25, 40])))
+    if rng.integers(3):
+        x = random_input(m, rng, shape)
+    else:
+        x = m.input(shape, dtype="uint8", scale=random_scale(rng), zero_point=128)
+        x = m.quantize(x, scale=x.scale, zero_point=0)
     maps = [x]
     for _ in range(int(rng.integers(2, layers + 1))):
         if rng.integers(4) == 0:
             x = maps[int(rng.integers(len(maps)))]
         x = _layer(m, rng, x, maps)
         maps.append(x)
+    if rng.integers(3) == 0:
+        y = m.tensor(x.shape, "uint8", scale=x.scale, zero_point=int(rng.integers(256)))
+        m.operator("QUANTIZE", [x], [y])
     return m.build()

@@ -75,8 +75,9 @@ def check_model(
     """
     graph, parts, programs = compile_model(model, config, options)
     rng = np.random.default_rng(seed)
+    given = [graph.tensors[i] for i in graph.inputs]
     inputs = {
-        i: rng.integers(-128, 128, graph.tensors[i].shape).astype(np.int8) for i in graph.inputs
+        t.index: rng.integers(-128, 128, t.shape).astype(np.int8).view(t.dtype) for t in given
     }
     golden = run_golden(model, graph, inputs)
     simulator = FunctionalSimulator(config, initial_byte=UNDEFINED)

@@ -18,9 +18,11 @@ from tests.npu.compiler.lowering.test_elementwise import (
 )
 from tests.npu.compiler.lowering.test_reduction import AXES, PADS, padding, reduction
 from tests.npu.compiler.test_rounding import network
+from tests.npu.offload.test_unsigned_ends import network as unsigned_ends
 
 MODELS = {
     "network": network(1),
+    "uint8 at both ends": unsigned_ends(),
     "squeeze and excite": squeeze_and_excite(17),
     "attention": attention(18),
     "groups": make("SUB", *CHANNELS["groups"], seed=6),
@@ -43,8 +45,9 @@ MODELS = {
 def test_operators_on_rtl_equal_tflm(name: str, preset: str) -> None:
     graph = read_model_bytes(MODELS[name], "test")
     rng = np.random.default_rng(9)
+    given = [graph.tensors[i] for i in graph.inputs]
     inputs = {
-        i: rng.integers(-128, 128, graph.tensors[i].shape).astype(np.int8) for i in graph.inputs
+        t.index: rng.integers(-128, 128, t.shape).astype(np.int8).view(t.dtype) for t in given
     }
     golden = run_golden(MODELS[name], graph, inputs)
     runner = NetworkRunner(graph, config=PRESETS[preset], backend="rtl", keep_intermediates=True)

@@ -49,6 +49,7 @@ def test_every_backend_is_bit_exact(graph: Graph, backend: BackendName) -> None:
     comparison = compare(graph, golden, {**result.values, **result.outputs})
     assert comparison.bit_exact
     assert comparison.outputs_equal == 1
+    assert all(layer.placed == "NPU" for layer in result.layers) == (backend != "reference")
     (output,) = result.outputs.values()
     assert output.dtype == np.uint8
 

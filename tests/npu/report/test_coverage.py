@@ -12,7 +12,7 @@ import pytest
 
 from npu.cli import main
 from npu.commands.ops import HEADINGS, NOTE
-from npu.compiler.rules.operators import RULES, int8_activations
+from npu.compiler.rules.operators import RULES, byte_activations, int8_activations
 from npu.model.graph import RESOURCE, Graph, Operator
 from npu.model.tflite_reader import read_model_bytes
 from npu.model.tflm_operators import REGISTERED
@@ -186,6 +186,7 @@ def test_every_constraint_is_a_predicate_of_its_kind() -> None:
             assert "\n" not in constraint.text
         assert len(one.constraints) == len(predicates) - bool(predicates)
         assert (one.npu == "int8") == (int8_activations.__name__ in predicates)
+        assert ("uint8" in one.npu) == (byte_activations.__name__ in predicates)
 
 
 def test_what_the_npu_takes_the_kernels_take() -> None:

@@ -10,7 +10,9 @@ from sim.rtl_runner import RtlSimulator
 
 def check_program(program: Program, memory: MemoryConfig, label: str = "") -> CycleResult:
     """Compare, on inputs of zeros; returns the model's result."""
-    inputs = {binding.tensor_index: np.zeros(binding.shape, np.int8) for binding in program.inputs}
+    inputs = {
+        binding.tensor_index: np.zeros(binding.shape, binding.dtype) for binding in program.inputs
+    }
     rtl = RtlSimulator(program.config, memory).run(program, inputs, trace=True)
     model = simulate(program, memory)
     where = f"{label} {memory}".strip()

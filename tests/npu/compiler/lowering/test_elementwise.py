@@ -149,6 +149,36 @@ def test_function_by_table_equals_tflm(code: str, seed: int, config: str) -> Non
     assert not check_model(m.build(), CONFIGS[config], seed).reasons
 
 
+@pytest.mark.parametrize("ends", [("uint8", "int8"), ("int8", "uint8")], ids="-".join)
+@pytest.mark.parametrize("scale", [0.5, 0.3], ids=["shifted by 128", "rescaled"])
+@pytest.mark.parametrize("config", CONFIGS)
+def test_bytes_with_and_without_sign_equal_tflm(
+    ends: tuple[str, str], scale: float, config: str
+) -> None:
+    m = ModelBuilder()
+    points = [128 if end == "uint8" else 0 for end in ends]
+    x = m.input(SHAPE, dtype=ends[0], scale=0.5, zero_point=points[0])
+    m.operator("QUANTIZE", [x], [m.tensor(SHAPE, ends[1], scale=scale, zero_point=points[1])])
+    assert not check_model(m.build(), CONFIGS[config]).reasons
+
+
+def roots(zero_point: int) -> bytes:
+    m = ModelBuilder()
+    x = m.input(SHAPE, scale=0.02, zero_point=zero_point)
+    m.operator("RSQRT", [x], [m.tensor(SHAPE, scale=0.03, zero_point=-128)])
+    return m.build()
+
+
+@pytest.mark.parametrize("config", ["npu256", "tiny"])
+def test_inverse_roots_equal_tflm(config: str) -> None:
+    assert not check_model(roots(-128), CONFIGS[config]).reasons
+
+
+def test_roots_of_negative_numbers_are_refused() -> None:
+    (reason,) = partition(read_model_bytes(roots(-127), "m"), CONFIG).reasons.values()
+    assert reason == "the zero point of the input must be -128: negative numbers have no roots"
+
+
 @pytest.mark.parametrize("shape", [(1,), (1, 1, 1)], ids=str)
 def test_prelu_of_one_slope_equals_tflm(shape: tuple[int, ...]) -> None:
     rng = np.random.default_rng(4)
