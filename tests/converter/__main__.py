@@ -54,11 +54,12 @@ def main(
         model = converted(*key)
         if isinstance(model, str):
             refused[key] = f"converter: {model}"
-            continue
-        verdicts[key] = judge(model)
-        if not verdicts[key].ran:
-            refused[key] = verdicts[key].golden
-    _write(json_out, verdicts, refused)
+        else:
+            verdicts[key] = judge(model)
+            if not verdicts[key].ran:
+                refused[key] = verdicts[key].golden
+        # an hour's work, of which an interruption takes one file
+        _write(json_out, verdicts, refused)
     _print(console, verdicts, refused)
     if any(verdict.ran and verdict.failures for verdict in verdicts.values()):
         raise typer.Exit(1)
