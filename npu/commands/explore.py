@@ -44,19 +44,20 @@ def explore(
 ) -> None:
     """Compile and time networks on every combination of hardware parameters.
 
-    Prints cycles, utilization and bandwidth of each, and marks the Pareto front of cycles against
-    MACs per cycle and memory on chip. A combination that is illegal, or too small for a network,
-    is a row with its reason. An interrupted sweep goes on where it stopped.
+    Prints cycles, what is left to the CPU, utilization and bandwidth of each, and marks the Pareto
+    front of cycles, MACs per cycle, memory on chip, and MACs and operators on the CPU, whose time
+    is not in the cycles. A combination that is illegal, or leaves a whole network to the CPU, is a
+    row with its reason. An interrupted sweep goes on where it stopped.
     """
     from npu.errors import ExploreError
     from npu.explore.space import Space, parse_vary
     from npu.explore.sweep import sweep
     from npu.explore.table import (
         SHOWN_ROWS,
-        check_suffix,
-        failures,
+        check_target,
         make_rows,
         make_table,
+        notes,
         save_rows,
     )
     from npu.model.tflite_reader import read_model
@@ -67,7 +68,7 @@ def explore(
 
     for path in out or []:
         check_output_path(path, "--out")
-        check_suffix(path)
+        check_target(path)
     # a latency that no point could have is bad usage, not a sweep that failed
     MemoryConfig(latency_cycles=latency)
     space = Space(load_config(config), latency, parse_vary(vary))
@@ -90,10 +91,13 @@ def explore(
     shown = rows if len(rows) <= SHOWN_ROWS else [row for row in rows if row["pareto"]]
     console = make_console()
     console.print(make_table(shown, list(space.varied)))
-    for line in failures(rows):
+    for line in notes(rows):
         print_line(console, line)
-    worked = sum(row["status"] == "ok" for row in rows)
-    summary = f"{len(rows)} points, {worked} worked, * = Pareto front of cycles, MACs and memory"
+    worked = sum(row["status"] != "failed" for row in rows)
+    summary = (
+        f"{len(rows)} points, {worked} worked, * = Pareto front of cycles, MACs per cycle, memory "
+        "and what the CPU is left with"
+    )
     if len(shown) < len(rows):
         summary += f"; only the front is shown, {'see --out' if not out else '--out has all'}"
     print_line(console, summary)

@@ -1,5 +1,6 @@
 """What one point costs: a pure function of network, configuration and memory."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from npu.explore.space import Point
@@ -21,9 +22,18 @@ def on_chip_bytes(config: NpuConfig) -> int:
 def evaluate(graph: Graph, point: Point) -> dict[str, Any]:
     """Compile `graph` for a point and time it on the cycle model.
 
-    Returns `status` (`ok` or `failed`), `reason`, and for a point that works: `macs_per_cycle`,
-    `on_chip_bytes`, `cycles`, `macs` (useful, of the NPU's operators), `utilization` (0 to 1),
-    `read_bytes` and `write_bytes` of the bus, `bytes_per_cycle`, `npu_operators`, `cpu_operators`.
+    Returns `status` and `reason`, and, but for a point that `failed`, what `RESULTS` names in
+    `npu.explore.table`:
+
+    `ok`
+        `cycles` of the NPU, its useful `macs`, `utilization` (0 to 1), `read_bytes` and
+        `write_bytes` of the bus, `bytes_per_cycle`.
+    `cpu`
+        No operator runs on the NPU, and `reason` says why of the first one; the fields above are 0
+        or None.
+
+    Both have `macs_per_cycle`, `on_chip_bytes`, `npu_operators` and `cpu_operators`, the useful
+    `cpu_macs` of the latter, and `npu_share`, the NPU's part of all MACs (0 to 1; 1 without any).
     """
     try:
         return _measure(graph, point)
@@ -35,33 +45,41 @@ def _measure(graph: Graph, point: Point) -> dict[str, Any]:
     config, memory = point.config(), point.memory()
     network = CompiledNetwork(graph, config)
     programs = list(network.programs.values())
+    on_cpu = network.partition.reasons
+    macs = sum(program.macs for program in programs)
+    cpu_macs = sum(graph.macs(graph.operator(index)) for index in on_cpu)
+    placed = {
+        "macs_per_cycle": config.macs_per_cycle,
+        "on_chip_bytes": on_chip_bytes(config),
+        "macs": macs,
+        "cpu_macs": cpu_macs,
+        "npu_share": macs / (macs + cpu_macs) if macs + cpu_macs else 1.0,
+        "npu_operators": len(graph.operators) - len(on_cpu),
+        "cpu_operators": len(on_cpu),
+    }
     if not programs:
-        first, reason = next(iter(network.partition.reasons.items()))
-        kind = graph.operator(first).kind
-        return {
-            "status": "failed",
-            "reason": f"no operator runs on the NPU; the first, {kind}: {reason}",
-        }
+        return {"status": "cpu", "reason": _nothing_on_the_npu(graph, on_cpu), **placed}
     results = [simulate(program, memory) for program in programs]
     cycles = sum(result.cycles for result in results)
-    macs = sum(program.macs for program in programs)
     beats = {
         name: sum(result.counters[name] for result in results)
         for name in ("READ_BEATS", "WRITE_BEATS")
     }
     read, written = (beats[name] * config.bus_bytes for name in ("READ_BEATS", "WRITE_BEATS"))
-    on_cpu = len(network.partition.reasons)
     return {
         "status": "ok",
         "reason": "",
-        "macs_per_cycle": config.macs_per_cycle,
-        "on_chip_bytes": on_chip_bytes(config),
+        **placed,
         "cycles": cycles,
-        "macs": macs,
         "utilization": macs / (cycles * config.macs_per_cycle),
         "read_bytes": read,
         "write_bytes": written,
         "bytes_per_cycle": (read + written) / cycles,
-        "npu_operators": len(graph.operators) - on_cpu,
-        "cpu_operators": on_cpu,
     }
+
+
+def _nothing_on_the_npu(graph: Graph, reasons: Mapping[int, str]) -> str:
+    if not reasons:
+        return "the network has no operator"
+    first, reason = next(iter(reasons.items()))
+    return f"no operator runs on the NPU; the first, {graph.operator(first).kind}: {reason}"

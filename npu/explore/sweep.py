@@ -66,17 +66,25 @@ def sweep(
 def _evaluate_all(
     models: Sequence[Path], todo: Sequence[tuple[int, Point]], jobs: int
 ) -> Iterator[tuple[int, dict[str, Any]]]:
+    graphs = [read_model(model) for model in models]
     if jobs == 1:
-        graphs = [read_model(model) for model in models]
         for index, point in todo:
             yield index, evaluate(graphs[point.model], point)
+        return
+    # what Numba compiles at its first use is compiled once, here, and found in its cache by workers
+    remaining = iter(todo)
+    for index, point in remaining:
+        result = evaluate(graphs[point.model], point)
+        yield index, result
+        if result["status"] == "ok":
+            break
+    else:
         return
     # a fresh interpreter: a forked one inherits locks of threads that it does not have; it gets
     # little when it starts, since whoever writes more than a pipe holds to one that died hangs
     context = multiprocessing.get_context("spawn")
     pool = ProcessPoolExecutor(jobs, context, initializer=_start_worker, initargs=(tuple(models),))
     try:
-        remaining = iter(todo)
         waiting: dict[Future[dict[str, Any]], int] = {}
         while True:
             for index, point in itertools.islice(

@@ -20,6 +20,8 @@ RESULTS: dict[str, type] = {
     "on_chip_bytes": int,
     "cycles": int,
     "macs": int,
+    "cpu_macs": int,
+    "npu_share": float,
     "utilization": float,
     "read_bytes": int,
     "write_bytes": int,
@@ -27,15 +29,29 @@ RESULTS: dict[str, type] = {
     "npu_operators": int,
     "cpu_operators": int,
 }
-"""Columns of a result, with their types; empty where a point failed."""
+"""Columns of a result, with their types, as `evaluate` describes them."""
 
 COLUMNS = ("model", *PARAMETERS, *RESULTS, "pareto")
 """Columns of the saved files. `pareto` is true on the front of its network."""
 
-OBJECTIVES = ("cycles", "macs_per_cycle", "on_chip_bytes")
+OBJECTIVES = ("cycles", "macs_per_cycle", "on_chip_bytes", "cpu_macs", "cpu_operators")
+"""What is to be small. Without the last two a point that leaves more to the CPU, whose time is not
+in `cycles`, would beat one that leaves less."""
+
 SUFFIXES = (".csv", ".parquet")
+LONGEST_HEADING = 1 << 16
 SHOWN_ROWS = 50
 """A longer sweep prints its Pareto front only."""
+
+HEADINGS = (
+    "MACs/\ncycle",
+    "KiB on\nchip",
+    "cycles",
+    "% MACs\non NPU",
+    "ops on\nCPU",
+    "utiliza-\ntion %",
+    "bytes/\ncycle",
+)
 
 Row = dict[str, Any]
 
@@ -77,25 +93,44 @@ def _costs(row: Row) -> tuple[int, ...]:
     return tuple(row[name] for name in OBJECTIVES)
 
 
-def check_suffix(path: Path) -> None:
-    """Refuse a file name that says no known format.
+def check_target(path: Path) -> None:
+    """Refuse, before a sweep, a file that it cannot be saved to, or that holds anything else.
 
     Raises
     ------
-    OutputError : the suffix is neither `.csv` nor `.parquet`.
+    OutputError : the suffix is neither `.csv` nor `.parquet`, or the file exists and is no sweep.
     """
     if path.suffix not in SUFFIXES:
         raise OutputError(f"--out '{path}' must end in {' or '.join(SUFFIXES)}")
+    if path.is_file() and path.stat().st_size and not _holds_a_sweep(path):
+        raise OutputError(
+            f"--out '{path}' exists and holds no sweep, it is left as it is: name another file"
+        )
+
+
+def _holds_a_sweep(path: Path) -> bool:
+    """Whether a file has the columns that every version of a sweep had."""
+    try:
+        if path.suffix == ".csv":
+            with open(path, newline="", encoding="utf-8") as file:
+                columns = next(csv.reader([file.readline(LONGEST_HEADING)]), [])
+        else:
+            import pyarrow.parquet
+
+            columns = pyarrow.parquet.read_schema(path).names
+    # whatever pyarrow says of a file that is none of its own
+    except Exception:
+        return False
+    return {"model", "status", "cycles", "pareto"} <= set(columns)
 
 
 def save_rows(rows: Sequence[Row], path: Path) -> None:
-    """Write rows to a `.csv` or `.parquet` file.
+    """Write rows to a file that `check_target` allows.
 
     Raises
     ------
     OutputError : the file cannot be written.
     """
-    check_suffix(path)
     try:
         if path.suffix == ".csv":
             with open(path, "w", newline="", encoding="utf-8") as file:
@@ -125,39 +160,50 @@ def _save_parquet(rows: Sequence[Row], path: Path) -> None:
 
 
 def make_table(rows: Sequence[Row], varied: Sequence[str]) -> Table:
-    """A table for the terminal: the varied parameters and what came of them, fastest first."""
+    """A table for the terminal: the varied parameters and what came of them, what leaves least to
+    the CPU first, then the fastest."""
     several = len({row["model"] for row in rows}) > 1
     table = Table(box=SIMPLE, pad_edge=False, collapse_padding=True)
     if several:
         table.add_column("network", overflow="fold")
     for name in varied:
         table.add_column(name.replace("_", "\n"), justify="right", overflow="fold")
-    for heading in ("MACs/\ncycle", "KiB on\nchip", "cycles", "utiliza-\ntion %", "bytes/\ncycle"):
+    for heading in HEADINGS:
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("front", no_wrap=True)
     for row in sorted(rows, key=_order):
         cells = [row["model"]] if several else []
         cells += [str(row[name]) for name in varied]
-        if row["status"] == "ok":
-            cells += [
-                str(row["macs_per_cycle"]),
-                f"{row['on_chip_bytes'] / 1024:.0f}",
-                f"{row['cycles']:,}",
-                f"{100 * row['utilization']:.1f}",
-                f"{row['bytes_per_cycle']:.2f}",
-                "*" if row["pareto"] else "",
-            ]
-        else:
-            cells += ["-"] * 5 + ["failed"]
-        table.add_row(*cells)
+        table.add_row(*cells, *_result_cells(row))
     return table
 
 
-def failures(rows: Sequence[Row]) -> list[str]:
-    """One line per reason for which points failed, the most frequent first."""
-    reasons = Counter(row["reason"] for row in rows if row["status"] != "ok")
-    return [f"{count} failed: {reason}" for reason, count in reasons.most_common()]
+def _result_cells(row: Row) -> list[str]:
+    if row["status"] == "failed":
+        return ["-"] * len(HEADINGS) + ["failed"]
+    size = [str(row["macs_per_cycle"]), f"{row['on_chip_bytes'] / 1024:.0f}"]
+    share = [f"{100 * row['npu_share']:.1f}", str(row["cpu_operators"])]
+    if row["status"] == "cpu":
+        return [*size, "-", *share, "-", "-", "CPU"]
+    return [
+        *size,
+        f"{row['cycles']:,}",
+        *share,
+        f"{100 * row['utilization']:.1f}",
+        f"{row['bytes_per_cycle']:.2f}",
+        "*" if row["pareto"] else "",
+    ]
 
 
-def _order(row: Row) -> tuple[str, bool, int]:
-    return row["model"], row["status"] != "ok", row["cycles"] or 0
+def notes(rows: Sequence[Row]) -> list[str]:
+    """One line per reason for which points failed or run on the CPU alone, the most frequent
+    first."""
+    said = {"failed": "failed", "cpu": "on the CPU alone"}
+    reasons = Counter((row["status"], row["reason"]) for row in rows if row["status"] in said)
+    return [f"{count} {said[status]}: {why}" for (status, why), count in reasons.most_common()]
+
+
+def _order(row: Row) -> tuple[str, int, int, int, int]:
+    place = ("ok", "cpu", "failed").index(row["status"])
+    left = (row["cpu_macs"] or 0, row["cpu_operators"] or 0, row["cycles"] or 0)
+    return row["model"], place, *left

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from npu import cli
@@ -21,6 +22,8 @@ from npu.offload.runner import run_network
 from rtl.config import NpuConfig
 from sim.cache import CACHE_VARIABLE
 from tests.npu.small_model import classifier
+from tests.support.random_layers import random_conv2d
+from tests.support.tflite_builder import ModelBuilder
 
 VARY = ("pixels=2,4,5", "scratchpad_kib=4,64")
 
@@ -118,6 +121,42 @@ def test_command(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert [row["status"] for row in rows] == ["ok"] * 4 + ["failed"] * 2
     assert npu("explore", model, *options, "--out", tmp_path / "again.csv", "--jobs", 1) == 0
     assert (tmp_path / "again.csv").read_bytes() == out.read_bytes()
+
+
+def test_nothing_on_the_npu_is_no_failure(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A single output row is larger than the smallest scratchpad."""
+    path = tmp_path / "wide.tflite"
+    m = ModelBuilder()
+    x = m.input((1, 1, 4000, 32), scale=0.1, zero_point=3)
+    path.write_bytes(m.build([random_conv2d(m, np.random.default_rng(1), x, 8, kernel=(1, 1))]))
+    out = tmp_path / "rows.csv"
+    options = ("--vary", "scratchpad_kib=4,256", "--jobs", 1, "--out", out)
+    assert npu("explore", path, *options) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert any(line.startswith("1 on the CPU alone: no operator runs on the NPU") for line in lines)
+    assert any(line.startswith("2 points, 2 worked") for line in lines)
+    with open(out, newline="", encoding="utf-8") as file:
+        small, large = csv.DictReader(file)
+    assert (small["status"], small["cycles"], small["pareto"]) == ("cpu", "", "False")
+    assert (large["status"], large["cpu_macs"], large["pareto"]) == ("ok", "0", "True")
+    assert small["cpu_macs"] == large["macs"] == str(4000 * 32 * 8)
+
+
+def test_workers_begin_warm(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first point that works is evaluated before any worker starts."""
+    points = [*make_points()[4:], *make_points()[:4]]
+    here: list[Point] = []
+
+    def noting(graph: Any, point: Point) -> dict[str, Any]:
+        here.append(point)
+        return evaluate(graph, point)
+
+    monkeypatch.setattr(sweep_module, "evaluate", noting)
+    results = sweep([model], points, jobs=2, progress=ignore)
+    assert here == points[:3]
+    assert [result["status"] for result in results] == ["failed"] * 2 + ["ok"] * 4
 
 
 def test_nothing_worked(model: Path) -> None:
