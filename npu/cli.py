@@ -2,12 +2,14 @@
 
 Exit codes: 0 done, 1 a `--check` failed, no point of a sweep worked or the router failed, 2 bad
 usage or bad input (one line on standard error), 3 a design does not fit its part, 130 interrupted.
+Who closes the pipe of standard output early changes none of them.
 """
 
 import errno
 import gc
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 import typer
 
@@ -18,6 +20,7 @@ from npu.commands.explore import explore
 from npu.commands.ops import ops
 from npu.commands.run import run
 from npu.commands.speedup import speedup
+from npu.commands.streams import drop_output, outlive_readers
 from npu.commands.synth import synth
 from npu.commands.verilog import verilog
 from rtl.errors import NpuError
@@ -31,7 +34,6 @@ GARBAGE_THRESHOLDS = (100_000, 30, 30)
 app = typer.Typer(
     name="npu",
     help="Run int8 .tflite networks on a simulated NPU, bit-exact and cycle by cycle.",
-    no_args_is_help=True,
     add_completion=False,
     # plain text, so that an error is one readable line also in a log file
     rich_markup_mode=None,
@@ -46,20 +48,37 @@ def main(argv: Sequence[str] | None = None) -> None:
     """Run the command line with `argv` (default: the process's arguments) and exit."""
     # compilers, Numba's and ours, make hundreds of thousands of objects that stay
     gc.set_threshold(*GARBAGE_THRESHOLDS)
+    outlive_readers()
+    arguments = sys.argv[1:] if argv is None else list(argv)
     try:
-        app(args=None if argv is None else list(argv), prog_name="npu")
+        code = app(arguments or ["--help"], prog_name="npu", standalone_mode=False)
+        sys.stdout.flush()
+    except typer.TyperException as error:
+        _refuse(_usage_line(error))
     except NpuError as error:
-        sys.stderr.write(f"npu: error: {'; '.join(str(error).splitlines())}\n")
-        sys.exit(EXIT_BAD_INPUT)
+        _refuse("; ".join(str(error).splitlines()))
     except MemoryError as error:
         # what a network or a configuration says of its size may be more than there is
-        sys.stderr.write(f"npu: error: not enough memory: {error or 'nothing is left'}\n")
-        sys.exit(EXIT_BAD_INPUT)
+        _refuse(f"not enough memory: {error or 'nothing is left'}")
     except OSError as error:
         if error.errno not in FULL:
             raise
         where = "" if error.filename is None else f" '{error.filename}'"
-        sys.stderr.write(f"npu: error: cannot write{where}: {error.strerror}\n")
-        sys.exit(EXIT_BAD_INPUT)
-    except KeyboardInterrupt:
+        drop_output()
+        _refuse(f"cannot write{where}: {error.strerror}")
+    except (KeyboardInterrupt, typer.Abort):
         sys.exit(EXIT_INTERRUPTED)
+    sys.exit(code or 0)
+
+
+def _refuse(line: str) -> NoReturn:
+    sys.stderr.write(f"npu: error: {line}\n")
+    sys.exit(EXIT_BAD_INPUT)
+
+
+def _usage_line(error: typer.TyperException) -> str:
+    """What the option parser says, and where all options are listed."""
+    context = getattr(error, "ctx", None)
+    command = "npu" if context is None else context.command_path
+    said = " ".join(error.format_message().split()).rstrip(".")
+    return f"{said}; '{command} --help' lists what is allowed"

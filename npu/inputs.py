@@ -116,7 +116,7 @@ def _load_one(source: Source, graph: Graph, tensor: Tensor) -> NDArray[Any]:
     if not isinstance(source, str | Path):
         array = np.asarray(source)
         _form_check("array", tensor)(array.shape, array.dtype)
-        return _from_array(array, tensor)
+        return _from_array("array", array, tensor)
     spec = str(source)
     if spec.startswith("random:"):
         return _random(np.random.default_rng(_seed(spec)), graph, tensor)
@@ -126,7 +126,7 @@ def _load_one(source: Source, graph: Graph, tensor: Tensor) -> NDArray[Any]:
         raise InputError(f"input {spec!r} is of an unknown form, allowed are {ALLOWED_FORMS}")
     if suffix in IMAGE_SUFFIXES:
         return _from_image(path, graph, tensor)
-    return _from_array(read_array(path, key, _form_check(spec, tensor)), tensor)
+    return _from_array(spec, read_array(path, key, _form_check(spec, tensor)), tensor)
 
 
 def _random(generator: np.random.Generator, graph: Graph, tensor: Tensor) -> NDArray[Any]:
@@ -202,8 +202,19 @@ def _form_check(spec: str, tensor: Tensor) -> Callable[[tuple[int, ...], np.dtyp
     return check
 
 
-def _from_array(array: NDArray[Any], tensor: Tensor) -> NDArray[Any]:
-    """An array of a form that is allowed in the shape and type of `tensor`."""
+def _from_array(spec: str, array: NDArray[Any], tensor: Tensor) -> NDArray[Any]:
+    """An array of a form that is allowed in the shape and type of `tensor`.
+
+    Raises `InputError` for NaN and infinity, which are no real values: what C makes of them differs
+    from machine to machine.
+    """
+    wrong = np.argwhere(~np.isfinite(array))
+    if wrong.size:
+        first = wrong[0].tolist()
+        raise InputError(
+            f"input {spec!r} holds {array[tuple(first)]} at index {first}, {len(wrong)} of its "
+            f"{array.size} values are like that, finite numbers expected"
+        )
     array = array.reshape(tensor.shape)
     if tensor.dtype in INTEGER_RANGES and np.issubdtype(array.dtype, np.floating):
         return quantize_input(array, tensor)

@@ -281,8 +281,10 @@ def load_config(spec: str) -> NpuConfig:
         reason = " ".join(str(error).split())
         raise ConfigError(f"cannot read configuration {spec}: {reason}") from None
     preset = values.pop("preset", None)
-    if preset is None:
-        return NpuConfig.from_dict(values)
-    if not isinstance(preset, str) or preset not in PRESETS:
+    if preset is not None and (not isinstance(preset, str) or preset not in PRESETS):
         raise ConfigError(f"unknown preset {preset!r} in {spec}; allowed: {', '.join(PRESETS)}")
-    return NpuConfig.from_dict({**PRESETS[preset].to_dict(), **values})
+    base = {} if preset is None else PRESETS[preset].to_dict()
+    try:
+        return NpuConfig.from_dict({**base, **values})
+    except ConfigError as error:
+        raise ConfigError(f"configuration {spec}: {error}") from None

@@ -139,6 +139,19 @@ def run(
     if check:
         comparison = compare_with_golden(graph, inputs, result, config=hardware, backend=backend)
 
+    if json is not None:
+        record = run_record(
+            graph,
+            result,
+            model=str(model),
+            config=config,
+            backend=backend,
+            macs_per_cycle=hardware.macs_per_cycle,
+            bus_bytes=hardware.bus_bytes,
+            bit_exact=None if comparison is None else comparison.bit_exact,
+        )
+        write_json(record, json)
+
     # standard output belongs to the JSON when that is where it goes
     console = make_console(stderr=json == STDOUT)
     print_run(
@@ -152,18 +165,6 @@ def run(
     )
     if comparison is not None:
         print_comparison(console, comparison)
-    if json is not None:
-        record = run_record(
-            graph,
-            result,
-            model=str(model),
-            config=config,
-            backend=backend,
-            macs_per_cycle=hardware.macs_per_cycle,
-            bus_bytes=hardware.bus_bytes,
-            bit_exact=None if comparison is None else comparison.bit_exact,
-        )
-        write_json(record, json)
     if recorded is not None and recorded.first > (result.cycles or 0):
         raise OutputError(
             f"--waves-window begins in cycle {recorded.first}, the run ended in cycle"

@@ -24,6 +24,8 @@ SCALED = WEIGHTED | {
     *("SOFTMAX", "LOG_SOFTMAX", "L2_NORMALIZATION", "QUANTIZE", "DEQUANTIZE"),
 }
 """The kinds that cannot compute without the scales of their int8, uint8 or int16 activations."""
+UNSCALED = frozenset({"RELU", "RELU6"})
+"""The kinds of `SCALED` that TFLM runs without a scale all the same."""
 ZERO_POINTS = {"int8": (-128, 127), "uint8": (0, 255), "int16": (-(1 << 15), (1 << 15) - 1)}
 """The zero points of activations, by type."""
 UNKNOWN_TYPES = frozenset({"float16", "float64", "complex64", "complex128"})
@@ -115,6 +117,8 @@ def _check_scales(graph: Graph, op: Operator) -> None:
         quantization = tensor.quantization
         weights = tensor.is_constant and (op.kind in WEIGHTED or quantization is None)
         if allowed is None or weights:
+            continue
+        if quantization is None and op.kind in UNSCALED:
             continue
         if quantization is None:
             raise ModelError(

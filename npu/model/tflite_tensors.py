@@ -40,9 +40,10 @@ class TensorReader:
     ) -> Tensor:
         """The flatbuffer `tensor`, number `index` of its subgraph.
 
-        As in TFLM, `shape_signature` is ignored, and a tensor is not looked at unless it is `used`:
-        something reads or writes it. Its value comes from outside if it is `given`, or is `made` by
-        an operator: an empty tensor without either is a constant, and with one an error.
+        As in TFLM, `shape_signature` and what a buffer holds beyond the tensor are ignored, and a
+        tensor is not looked at unless it is `used`: something reads or writes it. Its value comes
+        from outside if it is `given`, or is `made` by an operator: an empty tensor without either
+        is a constant, and with one an error.
 
         Raises `ModelError` when it is none that this project can hold.
         """
@@ -78,13 +79,13 @@ class TensorReader:
             data = b""
         value: NDArray[Any] | None = None
         if data is not None:
-            if len(data) != size:
+            if len(data) < size:
                 raise ModelError(
                     f"tensor {name!r} of shape {list(shape)} and type {dtype.name} needs {size} "
                     f"bytes, its buffer has {len(data)}"
                 )
             # a copy, because a view into the file would be unaligned
-            value = np.frombuffer(data, dtype).reshape(shape).copy()
+            value = np.frombuffer(data[:size], dtype).reshape(shape).copy()
             value.flags.writeable = False
         return Tensor(index, name, shape, dtype, _quantization(tensor, name), value, is_variable)
 
@@ -94,7 +95,9 @@ class TensorReader:
             raise ModelError(f"the model is not fully integer: tensor {name!r} is INT4")
         shape = _static_shape(tensor, name)
         try:
-            value = unpack_int4(np.frombuffer(data, np.uint8), prod(shape)).reshape(shape)
+            value = unpack_int4(
+                np.frombuffer(data[: (prod(shape) + 1) // 2], np.uint8), prod(shape)
+            ).reshape(shape)
         except ValueError as error:
             raise ModelError(
                 f"tensor {name!r} of shape {list(shape)} and type int4: {error}"

@@ -6,6 +6,7 @@ Such operators are read like any other: whether one runs is the business of who 
 import numpy as np
 
 from npu.model.graph import Graph, Operator
+from npu.model.integer_check import UNSCALED, ZERO_POINTS
 from npu.model.options import OtherOptions
 
 PARAMETERS: dict[str, tuple[int, ...]] = {
@@ -33,7 +34,8 @@ def only_tflm(graph: Graph, op: Operator) -> str:
     """Why nothing here executes `op`, although its kind and types have a kernel; empty if it does.
 
     Options that are not implemented, a computed input that has to be a constant, or int16
-    activations with a zero point.
+    activations with a zero point, or activations without a scale, with which no formula gives what
+    TFLM computes.
     """
     if isinstance(op.options, OtherOptions):
         return op.options.reason
@@ -41,10 +43,22 @@ def only_tflm(graph: Graph, op: Operator) -> str:
         tensor = graph.input_tensor(op, position)
         if tensor is not None and not tensor.is_constant:
             return f"input {tensor.name!r} is not a constant"
+    if missing := missing_scale(graph, op):
+        return missing
     if op.kind in SYMMETRIC_INT16:
         for index in (*op.present_inputs, *op.outputs):
             tensor = graph.tensors[index]
             quantization = tensor.quantization
             if tensor.dtype == np.int16 and quantization and np.any(quantization.zero_points):
                 return f"{tensor.name!r} is int16 with zero point {quantization.zero_point}"
+    return ""
+
+
+def missing_scale(graph: Graph, op: Operator) -> str:
+    """Which activation has no scale although `op` computes with it; empty if none."""
+    if op.kind in UNSCALED:
+        for index in (*op.present_inputs, *op.outputs):
+            tensor = graph.tensors[index]
+            if tensor.type_name in ZERO_POINTS and tensor.quantization is None:
+                return f"{tensor.name!r} is {tensor.type_name} without a scale"
     return ""

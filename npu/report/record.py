@@ -86,6 +86,8 @@ def write_json(record: Mapping[str, Any] | list[Any], path: Path) -> None:
     text = json.dumps(record, indent=2) + "\n"
     if path == STDOUT:
         sys.stdout.write(text)
+        # a full disk is told before anything else is
+        sys.stdout.flush()
         return
     try:
         path.write_text(text, encoding="utf-8")

@@ -77,7 +77,8 @@ def test_roundings_are_different_hardware(tmp_path: Path) -> None:
         ('preset = ["npu64"]', r"unknown preset \['npu64'\] in .*; allowed: npu32, "),
         ("lanes = " + "9" * 5000, "cannot read configuration .*: Exceeds the limit"),
         ("lanes = " + "[" * 5000, "cannot read configuration"),
-        ("lanes = [8]", r"lanes must be an integer, got \[8\]"),
+        ("lanes = [8]", r"configuration .*hardware.toml: lanes must be an integer, got \[8\]"),
+        ("pixel = 8", r"configuration .*hardware.toml: unknown configuration key 'pixel'; allowed"),
         ("rounding = [1]", r"rounding must be one of .*, got \[1\]"),
     ],
 )

@@ -49,6 +49,7 @@ from npu.model.options import (
     PoolOptions,
 )
 from npu.model.quant_params import scale_and_zero_point, weight_zero_point, window_geometry
+from npu.model.tflm_only import missing_scale
 
 Rule = Callable[[Graph, Operator], bool]
 
@@ -76,6 +77,8 @@ def first_broken(graph: Graph, op: Operator, rules: list[Rule]) -> str:
     """What the first of `rules` that does not hold tells the user; empty if all hold."""
     if isinstance(op.options, OtherOptions):
         return op.options.reason
+    if missing := missing_scale(graph, op):
+        return missing
     for rule in rules:
         try:
             holds = rule(graph, op)

@@ -176,7 +176,8 @@ def test_unknown_key_in_configuration(
 ) -> None:
     config = tmp_path / "c.toml"
     config.write_text("pixel = 8\n")
-    assert "'pixel'" in refusal(capsys, "run", model, "--config", config)
+    line = refusal(capsys, "run", model, "--config", config)
+    assert line.startswith(f"configuration {config}: unknown configuration key 'pixel'")
 
 
 @pytest.mark.parametrize(
@@ -198,8 +199,9 @@ def test_usage_errors_exit_2(
     assert npu(*arguments) == 2
     captured = capsys.readouterr()
     assert captured.out == ""
-    assert "Error" in captured.err
-    assert "Traceback" not in captured.err
+    (line,) = captured.err.splitlines()
+    assert line.startswith("npu: error: ")
+    assert line.endswith(" --help' lists what is allowed")
 
 
 def test_interrupt_exits_130(model: Path, monkeypatch: pytest.MonkeyPatch) -> None:

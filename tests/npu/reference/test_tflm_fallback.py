@@ -234,3 +234,21 @@ def test_what_tflm_leaves_undefined_is_refused() -> None:
 def test_no_published_network_needs_it(name: str) -> None:
     graph = read_model(shared_model(name))
     assert not [op.kind for op in graph.operators if registry.runs_in_tflm(graph, op)]
+
+
+@pytest.mark.parametrize("kind", ["RELU", "RELU6"])
+@pytest.mark.parametrize("scales", [(None, None), (None, 0.5), (0.5, None)])
+def test_activations_without_a_scale(kind: str, scales: tuple[float | None, float | None]) -> None:
+    """TFLM runs them, with a quotient that is not a number: nobody else need know what comes."""
+    m = ModelFile()
+    x = m.input((1, 256), scale=scales[0], name="x")
+    m.operator(kind, [x], [m.tensor((1, 256), scale=scales[1])])
+    model = m.build()
+    graph = read_model_bytes(model, "m")
+    inputs = {graph.inputs[0]: np.arange(-128, 128, dtype=np.int8).reshape(1, 256)}
+    (expected,) = run_tflm(model, list(inputs.values()))
+    result = infer(graph, inputs, config=PRESETS["npu64"], backend="functional")
+    np.testing.assert_array_equal(result.outputs[graph.outputs[0]], expected)
+    (layer,) = result.layers
+    assert layer.placed == "CPU (TFLM)"
+    assert "is int8 without a scale" in layer.reason

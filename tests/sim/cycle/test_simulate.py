@@ -1,6 +1,7 @@
 """What the model refuses, as the hardware would, and what it gives back."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -61,6 +62,19 @@ def test_config_in_the_wrong_place(base: Program) -> None:
     assert refusal(program_of(commands[1:], base)) == (ErrorCode.CONFIG_MISMATCH, 0)
     again = [commands[0], commands[0], *commands[1:]]
     assert refusal(program_of(again, base)) == (ErrorCode.CONFIG_MISMATCH, 1)
+
+
+def test_a_file_with_config_twice(base: Program, tmp_path: Path) -> None:
+    """All three simulators refuse what was saved and loaded like any other program."""
+    commands = base.decode()
+    path = tmp_path / "twice.npuprog.npz"
+    program_of([*commands[:2], commands[0], *commands[2:]], base).save(path)
+    program = Program.load(path)
+    assert refusal(program) == (ErrorCode.CONFIG_MISMATCH, 2)
+    inputs = {INPUT: np.zeros(program.inputs[0].shape, np.int8)}
+    with pytest.raises(CommandError) as caught:
+        FunctionalSimulator(SMALL).run(program, inputs)
+    assert (caught.value.code, caught.value.command) == (ErrorCode.CONFIG_MISMATCH, 2)
 
 
 def test_truncated_stream(base: Program) -> None:
