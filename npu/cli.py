@@ -18,6 +18,7 @@ from npu.commands.demo import demo
 from npu.commands.disasm import disasm
 from npu.commands.explore import explore
 from npu.commands.ops import ops
+from npu.commands.optimize import optimize
 from npu.commands.run import run
 from npu.commands.speedup import speedup
 from npu.commands.streams import drop_output, outlive_readers
@@ -40,7 +41,7 @@ app = typer.Typer(
     # a bug shows Python's own traceback, not one with every local array in it
     pretty_exceptions_enable=False,
 )
-for _command in (run, demo, speedup, explore, synth, ops, disasm, verilog, configs):
+for _command in (run, demo, speedup, explore, optimize, synth, ops, disasm, verilog, configs):
     app.command()(_command)
 
 

@@ -33,3 +33,7 @@ class ExploreError(NpuError):
 
 class SpeedupError(NpuError):
     """Firmware on the bench SoC that fails, or whose outputs are wrong."""
+
+
+class OptimizeError(NpuError):
+    """Pruning, clustering or quantization asked for wrongly, or data that do not fit the model."""

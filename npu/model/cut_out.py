@@ -3,16 +3,12 @@
 from dataclasses import dataclass
 from typing import Any
 
-import flatbuffers  # type: ignore[import-untyped]
 import numpy as np
 
 from npu.errors import ModelError
+from npu.model.file_writer import AlignedBuffer, pack_model
 from npu.model.graph import ABSENT, Graph, Operator
 from npu.model.schema import CORRUPTION_ERRORS, schema
-
-IDENTIFIER = b"TFL3"
-# TFLM reads constants in place, by aligned loads; the schema's `force_align` is lost in Python
-ALIGNMENT = 16
 
 
 @dataclass(frozen=True)
@@ -63,7 +59,7 @@ def _cut_out(graph: Graph, op: Operator) -> CutOut:
         tensor.buffer, tensor.shapeSignature = 0, None
         if data is not None:
             tensor.buffer = len(buffers)
-            buffers.append(_AlignedBuffer(data))
+            buffers.append(AlignedBuffer(data))
         tensors.append(tensor)
     given = [i for i in dict.fromkeys(op.present_inputs) if _is_given(graph, i)]
 
@@ -79,9 +75,7 @@ def _cut_out(graph: Graph, op: Operator) -> CutOut:
     packed = schema.ModelT()
     packed.version, packed.description = 3, f"operator {op.index} of {graph.name}"
     packed.operatorCodes, packed.subgraphs, packed.buffers = [code], [alone], buffers
-    builder = flatbuffers.Builder(1 << 12)
-    builder.Finish(packed.Pack(builder), file_identifier=IDENTIFIER)
-    return CutOut(bytes(builder.Output()), tuple(given), op.outputs)
+    return CutOut(pack_model(packed), tuple(given), op.outputs)
 
 
 def _is_given(graph: Graph, index: int) -> bool:
@@ -101,18 +95,3 @@ def _data(graph: Graph, model: Any, index: int, buffer: int) -> bytes | None:
         return bytes(stored.DataAsNumpy())
     value = graph.tensors[index].data
     return None if value is None else np.ascontiguousarray(value).tobytes()
-
-
-class _AlignedBuffer(schema.BufferT):  # type: ignore[misc]
-    def __init__(self, data: bytes) -> None:
-        super().__init__()
-        self.bytes = data
-
-    def Pack(self, builder: Any) -> int:  # noqa: N802 (overrides generated code)
-        builder.StartVector(1, len(self.bytes), ALIGNMENT)
-        builder.head -= len(self.bytes)
-        builder.Bytes[builder.head : builder.head + len(self.bytes)] = self.bytes
-        vector = builder.EndVector()
-        schema.BufferStart(builder)
-        schema.BufferAddData(builder, vector)
-        return int(schema.BufferEnd(builder))

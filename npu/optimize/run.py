@@ -1,0 +1,138 @@
+"""A whole run: a network in, the files of all stages and the report out."""
+
+import dataclasses
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from npu.errors import ModelError, OptimizeError, OutputError
+from npu.optimize.choices import Format
+from npu.optimize.data import Dataset
+from npu.optimize.lut_file import write_lut_file
+from npu.optimize.measure import Progress
+from npu.optimize.page import write_page
+from npu.optimize.ready import measure_stages, optimize_ready
+from npu.optimize.report import Report
+from npu.optimize.settings import Settings
+from rtl.config import NpuConfig
+
+REPORT = "report.json"
+PAGE = "report.html"
+LUT_FILE = "tflm_lut.tflite"
+MODEL_SUFFIXES = (".tflite", ".keras")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Task:
+    """What a run works on.
+
+    Attributes
+    ----------
+    model : a `.tflite` or `.keras` file. out : the folder for all results, made when needed.
+    config : the hardware. config_name : what the user calls it.
+    data : None for a ready network whose accuracy is not asked for.
+    format : of the last stage's file.
+    log : called with one line about each step. progress : gives what moves the bar of a step.
+    """
+
+    model: Path
+    out: Path
+    config: NpuConfig
+    config_name: str
+    data: Dataset | None = None
+    format: Format = Format.TFLITE
+    log: Callable[[str], None] | None = None
+    progress: Callable[[str], Progress] | None = None
+
+
+def optimize(task: Task, settings: Settings) -> Report:
+    """Run all stages that `settings` asks for, and write files and report to `task.out`.
+
+    Raises
+    ------
+    NpuError : the network, the data or the settings are refused, or a file cannot be written.
+    """
+    if task.model.suffix not in MODEL_SUFFIXES:
+        raise OptimizeError(
+            f"'{task.model}' is neither a .tflite nor a .keras file: those are optimized"
+        )
+    content = read_file(task.model)
+    make_folder(task.out)
+    stages, notes = optimize_ready(content, settings, task.config)
+    held_out = None if task.data is None else task.data.test
+    results = measure_stages(stages, task.config, task.out, held_out, task.progress)
+    if task.format is Format.TFLM_LUT:
+        notes.append(save_lut_file(stages[-1][1], task.out))
+    report = Report(
+        model=task.model.name,
+        config=task.config_name,
+        settings=settings.to_dict(),
+        stages=results,
+        notes=notes,
+    )
+    return save_report(report, task.out)
+
+
+def save_lut_file(content: bytes, out: Path) -> str:
+    """Write a network's clustered weights as TFLM's lookup tables; returns a line about it.
+
+    Raises
+    ------
+    OptimizeError : there is nothing to write, or nothing to write it with.
+    """
+    compressed, names = write_lut_file(content)
+    (out / LUT_FILE).write_bytes(compressed)
+    return (
+        f"{LUT_FILE} for TFLM: {len(compressed):,} of {len(content):,} bytes, lookup tables in"
+        f" {', '.join(names)}"
+    )
+
+
+def read_file(path: Path) -> bytes:
+    """The content of a network's file.
+
+    Raises
+    ------
+    ModelError : it cannot be read.
+    """
+    try:
+        if path.exists() and not path.is_file():
+            raise ModelError(f"cannot read model '{path}': it is not a regular file")
+        return path.read_bytes()
+    except OSError as error:
+        raise ModelError(f"cannot read model '{path}': {error.strerror or error}") from None
+
+
+def make_folder(path: Path) -> None:
+    """Make the folder for results.
+
+    Raises
+    ------
+    OutputError : it cannot be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"cannot make folder '{path}': {error.strerror or error}") from None
+
+
+def save_report(report: Report, out: Path) -> Report:
+    """Write the record and, if plotly is installed, the page; returns the report.
+
+    Without plotly a note says so.
+
+    Raises
+    ------
+    OutputError : a file cannot be written.
+    """
+    try:
+        write_page(report, out / PAGE)
+    except OptimizeError as error:
+        report = dataclasses.replace(report, notes=[*report.notes, str(error)])
+    try:
+        text = json.dumps(report.record(), indent=2) + "\n"
+        (out / REPORT).write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise OutputError(f"cannot write '{out / REPORT}': {error.strerror or error}") from None
+    return report
