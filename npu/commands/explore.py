@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from npu.commands.arguments import DEFAULT_CONFIG, ConfigOption
+from npu.commands.arguments import DEFAULT_CONFIG, ConfigOption, QuietOption
 from npu.commands.progress import progress_bar
 
 EXIT_NOTHING_WORKED = 1
@@ -17,13 +17,16 @@ def explore(
         list[Path], typer.Argument(metavar="MODEL...", help="Fully int8 .tflite files.")
     ],
     vary: Annotated[
-        list[str],
+        list[str] | None,
         typer.Option(
             metavar="NAME=V1,V2,...",
-            help="Values of a hardware parameter (those of `npu configs --json`) or of "
-            "latency_cycles; once for each parameter that varies. All combinations are run.",
+            help="Values of a hardware parameter (those of `npu configs --json`), of "
+            "latency_cycles or of preset; once for each that varies. All combinations are run; "
+            "parameters that are not varied follow where hardware would be illegal. Default: all "
+            "presets.",
+            show_default=False,
         ),
-    ],
+    ] = None,
     config: ConfigOption = DEFAULT_CONFIG,
     latency: Annotated[
         int, typer.Option(metavar="CYCLES", help="Latency of the external memory.")
@@ -41,8 +44,9 @@ def explore(
     fresh: Annotated[
         bool, typer.Option("--fresh", help="Do not take finished points from earlier sweeps.")
     ] = False,
+    quiet: QuietOption = False,
 ) -> None:
-    """Compile and time networks on every combination of hardware parameters.
+    """Compile and time networks on many hardware configurations.
 
     Prints cycles, what is left to the CPU, utilization and bandwidth of each, and marks the Pareto
     front of cycles, MACs per cycle, memory on chip, and MACs and operators on the CPU, whose time
@@ -50,7 +54,7 @@ def explore(
     row with its reason. An interrupted sweep goes on where it stopped.
     """
     from npu.errors import ExploreError
-    from npu.explore.space import Space, parse_vary
+    from npu.explore.space import choose_space
     from npu.explore.sweep import sweep
     from npu.explore.table import (
         SHOWN_ROWS,
@@ -59,6 +63,7 @@ def explore(
         make_table,
         notes,
         save_rows,
+        settled_lines,
     )
     from npu.model.tflite_reader import read_model
     from npu.report.record import check_output_path
@@ -71,7 +76,7 @@ def explore(
         check_target(path)
     # a latency that no point could have is bad usage, not a sweep that failed
     MemoryConfig(latency_cycles=latency)
-    space = Space(load_config(config), latency, parse_vary(vary))
+    space = choose_space(config, load_config(config), latency, vary or [])
     names = [str(path) for path in models]
     if len(set(names)) < len(names):
         raise ExploreError("a network is named twice")
@@ -79,7 +84,7 @@ def explore(
     for path in models:
         read_model(path)
     points = list(space.points(len(models)))
-    with progress_bar("exploring") as progress:
+    with progress_bar("exploring", silent=quiet) as progress:
         results = sweep(
             models,
             points,
@@ -89,9 +94,9 @@ def explore(
         )
     rows = make_rows(names, points, results)
     shown = rows if len(rows) <= SHOWN_ROWS else [row for row in rows if row["pareto"]]
-    console = make_console()
+    console = make_console(quiet=quiet)
     console.print(make_table(shown, list(space.varied)))
-    for line in notes(rows):
+    for line in (*notes(rows), *settled_lines(points)):
         print_line(console, line)
     worked = sum(row["status"] != "failed" for row in rows)
     summary = (

@@ -4,19 +4,24 @@ import dataclasses
 import itertools
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from npu.errors import ExploreError
-from rtl.config import NpuConfig
+from npu.explore.settle import Value, settle
+from rtl.config import DEFAULT_PRESET, PRESETS, NpuConfig
 from sim.memory import MemoryConfig
 
 LATENCY = "latency_cycles"
 """The one parameter of the external memory that can be varied."""
 
 PARAMETERS = (*(field.name for field in dataclasses.fields(NpuConfig)), LATENCY)
-"""Everything that `--vary` knows: the hardware's parameters and the memory's latency."""
+"""What a point says: the hardware's parameters and the memory's latency."""
 
-Value = int | str
+PRESET = "preset"
+"""What `--vary` knows beside them: all of the hardware at once."""
+
+AROUND: dict[str, tuple[Value, ...]] = {"pixels": (2, 4, 8, 16), "lanes": (4, 8, 16)}
+"""What varies around a configuration of the user's who does not say what is to vary."""
 
 
 @dataclass(frozen=True)
@@ -27,10 +32,15 @@ class Point:
     ----------
     model : position of the network in the sweep's list.
     values : every name of `PARAMETERS`, in that order.
+    preset : what varied parameters were put into, where presets are varied.
+    settled : parameters that nobody varied and that had to follow the varied ones, with the values
+        that they would have had.
     """
 
     model: int
     values: dict[str, Value]
+    preset: str | None = None
+    settled: dict[str, Value] = field(default_factory=dict)
 
     def config(self) -> NpuConfig:
         """The hardware of this point.
@@ -57,8 +67,9 @@ class Space:
 
     Parameters
     ----------
-    base, latency_cycles : the parameters that are not varied.
-    varied : values by parameter name, in the user's order.
+    base, latency_cycles : the parameters that are not varied; of them, some follow the varied ones
+        where hardware would be illegal otherwise (`npu.explore.settle`).
+    varied : values by parameter name, or `PRESET`, in the user's order.
     """
 
     base: NpuConfig
@@ -74,11 +85,38 @@ class Space:
 
     def points(self, models: int) -> Iterator[Point]:
         """All points for `models` networks, the last varied parameter fastest."""
-        base: dict[str, Value] = {**self.base.to_dict(), LATENCY: self.latency_cycles}
+        combinations = [self._point(c) for c in itertools.product(*self.varied.values())]
         for model in range(models):
-            for combination in itertools.product(*self.varied.values()):
-                chosen = dict(zip(self.varied, combination, strict=True))
-                yield Point(model, {**base, **chosen})
+            for point in combinations:
+                yield dataclasses.replace(point, model=model)
+
+    def _point(self, combination: Sequence[Value]) -> Point:
+        chosen = dict(zip(self.varied, combination, strict=True))
+        preset = chosen.pop(PRESET, None)
+        base = self.base if preset is None else PRESETS[str(preset)]
+        values: dict[str, Value] = {**base.to_dict(), LATENCY: self.latency_cycles, **chosen}
+        hardware = {name: value for name, value in values.items() if name != LATENCY}
+        changes = settle(hardware, chosen)
+        settled = {name: values[name] for name in changes}
+        return Point(0, {**values, **changes}, None if preset is None else str(preset), settled)
+
+
+def choose_space(config: str, base: NpuConfig, latency_cycles: int, vary: Sequence[str]) -> Space:
+    """What `npu explore` sweeps, from its options; `config` is the name of `base`.
+
+    Without anything to vary: all presets, or `AROUND` a configuration that is not the default.
+
+    Raises
+    ------
+    ExploreError : see `parse_vary`; or presets are varied and a configuration is given too.
+    """
+    if vary:
+        varied = parse_vary(vary)
+        if PRESET in varied and config != DEFAULT_PRESET:
+            raise ExploreError(f"--vary preset=... and --config {config} are given, one expected")
+    else:
+        varied = {PRESET: tuple(PRESETS)} if config == DEFAULT_PRESET else AROUND
+    return Space(base, latency_cycles, varied)
 
 
 def parse_vary(options: Sequence[str]) -> dict[str, tuple[Value, ...]]:
@@ -95,10 +133,9 @@ def parse_vary(options: Sequence[str]) -> dict[str, tuple[Value, ...]]:
         name = name.strip()
         if not separator:
             raise ExploreError(f"--vary needs NAME=VALUE,VALUE,..., got {option!r}")
-        if name not in PARAMETERS:
-            raise ExploreError(
-                f"--vary: unknown parameter {name!r}; allowed: {', '.join(PARAMETERS)}"
-            )
+        if name not in (*PARAMETERS, PRESET):
+            allowed = ", ".join((*PARAMETERS, PRESET))
+            raise ExploreError(f"--vary: unknown parameter {name!r}; allowed: {allowed}")
         if name in varied:
             raise ExploreError(f"--vary: {name} is given twice")
         values = [_value(name, text.strip()) for text in listed.split(",")]
@@ -107,6 +144,10 @@ def parse_vary(options: Sequence[str]) -> dict[str, tuple[Value, ...]]:
 
 
 def _value(name: str, text: str) -> Value:
+    if name == PRESET:
+        if text not in PRESETS:
+            raise ExploreError(f"--vary: no preset {text!r}; allowed: {', '.join(PRESETS)}")
+        return text
     default = getattr(NpuConfig(), name, 0)
     if isinstance(default, str):
         if not text:

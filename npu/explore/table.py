@@ -10,7 +10,7 @@ from rich.box import SIMPLE
 from rich.table import Table
 
 from npu.errors import OutputError
-from npu.explore.space import PARAMETERS, Point
+from npu.explore.space import PARAMETERS, PRESET, Point
 from rtl.config import NpuConfig
 
 RESULTS: dict[str, type] = {
@@ -31,8 +31,9 @@ RESULTS: dict[str, type] = {
 }
 """Columns of a result, with their types, as `evaluate` describes them."""
 
-COLUMNS = ("model", *PARAMETERS, *RESULTS, "pareto")
-"""Columns of the saved files. `pareto` is true on the front of its network."""
+COLUMNS = ("model", PRESET, *PARAMETERS, *RESULTS, "pareto")
+"""Columns of the saved files. `preset` is empty where none was varied; `pareto` is true on the
+front of its network."""
 
 OBJECTIVES = ("cycles", "macs_per_cycle", "on_chip_bytes", "cpu_macs", "cpu_operators")
 """What is to be small. Without the last two a point that leaves more to the CPU, whose time is not
@@ -63,6 +64,7 @@ def make_rows(
     rows: list[Row] = [
         {
             "model": names[point.model],
+            PRESET: point.preset,
             **point.values,
             **{column: result.get(column) for column in RESULTS},
             "pareto": False,
@@ -151,6 +153,7 @@ def _save_parquet(rows: Sequence[Row], path: Path) -> None:
     defaults: dict[str, int | str] = {**NpuConfig().to_dict()}
     columns: dict[str, type] = {
         "model": str,
+        PRESET: str,
         **{name: type(defaults.get(name, 0)) for name in PARAMETERS},
         **RESULTS,
     }
@@ -201,6 +204,17 @@ def notes(rows: Sequence[Row]) -> list[str]:
     said = {"failed": "failed", "cpu": "on the CPU alone"}
     reasons = Counter((row["status"], row["reason"]) for row in rows if row["status"] in said)
     return [f"{count} {said[status]}: {why}" for (status, why), count in reasons.most_common()]
+
+
+def settled_lines(points: Sequence[Point]) -> list[str]:
+    """One line per parameter that followed varied ones, and what it became."""
+    changes = Counter(
+        (name, old, point.values[name]) for point in points for name, old in point.settled.items()
+    )
+    return [
+        f"in {count} of {len(points)} points {name} is {new} instead of {old}, to be legal hardware"
+        for (name, old, new), count in sorted(changes.items(), key=str)
+    ]
 
 
 def _order(row: Row) -> tuple[str, int, int, int, int]:
