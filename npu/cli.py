@@ -9,10 +9,11 @@ import errno
 import gc
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 
+from npu.commands.compare import compare
 from npu.commands.configs import configs
 from npu.commands.demo import demo
 from npu.commands.disasm import disasm
@@ -24,6 +25,7 @@ from npu.commands.speedup import speedup
 from npu.commands.streams import drop_output, outlive_readers
 from npu.commands.synth import synth
 from npu.commands.verilog import verilog
+from npu.version import tool_version
 from rtl.errors import NpuError
 
 EXIT_BAD_INPUT = 2
@@ -34,14 +36,46 @@ GARBAGE_THRESHOLDS = (100_000, 30, 30)
 
 app = typer.Typer(
     name="npu",
-    help="Run int8 .tflite networks on a simulated NPU, bit-exact and cycle by cycle.",
-    add_completion=False,
+    epilog="Begin with: npu demo; then: npu run MODEL.tflite --check",
     # plain text, so that an error is one readable line also in a log file
     rich_markup_mode=None,
     # a bug shows Python's own traceback, not one with every local array in it
     pretty_exceptions_enable=False,
 )
-for _command in (run, demo, speedup, explore, optimize, synth, ops, disasm, verilog, configs):
+
+
+def _show_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"npu {tool_version()}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", help="Show the version and exit.", is_eager=True, callback=_show_version
+        ),
+    ] = False,
+) -> None:
+    """Run int8 .tflite networks on a simulated NPU, bit-exact and cycle by cycle."""
+
+
+COMMANDS = (
+    run,
+    demo,
+    compare,
+    speedup,
+    explore,
+    optimize,
+    synth,
+    ops,
+    disasm,
+    verilog,
+    configs,
+)
+for _command in COMMANDS:
     app.command()(_command)
 
 

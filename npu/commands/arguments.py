@@ -7,6 +7,11 @@ import typer
 
 from rtl.config import DEFAULT_PRESET, PRESETS
 
+
+def _presets(incomplete: str) -> list[str]:
+    return [name for name in PRESETS if name.startswith(incomplete)]
+
+
 ModelArgument = Annotated[
     Path,
     typer.Argument(metavar="MODEL", help="A .tflite file, fully quantized.", show_default=False),
@@ -17,9 +22,16 @@ ConfigOption = Annotated[
         "--config",
         metavar="PRESET|FILE.toml",
         help=f"The hardware: {', '.join(PRESETS)}, or a TOML file of parameters.",
+        autocompletion=_presets,
     ),
 ]
 DEFAULT_CONFIG = DEFAULT_PRESET
+QuietOption = Annotated[
+    bool,
+    typer.Option(
+        "--quiet", "-q", help="Print nothing but errors; files and the exit code say the rest."
+    ),
+]
 ClockOption = Annotated[
     float | None,
     typer.Option(

@@ -20,16 +20,18 @@ def configs(
     from rich.box import SIMPLE
     from rich.table import Table
 
-    from npu.report.tables import make_console, print_line
+    from npu.report.tables import NARROW_COLUMNS, make_console, print_line
 
     table = Table(box=SIMPLE, pad_edge=False)
     table.add_column("preset", no_wrap=True)
-    for heading in _COLUMNS:
+    console = make_console()
+    narrow = console.width < NARROW_COLUMNS
+    columns = {h: k for h, k in _COLUMNS.items() if not narrow or h not in _LEFT_OUT}
+    for heading in columns:
         table.add_column(heading, justify="right", no_wrap=True)
     for record in records:
-        cells = (" x ".join(str(record[k]) for k in keys) for keys in _COLUMNS.values())
+        cells = (" x ".join(str(record[k]) for k in keys) for keys in columns.values())
         table.add_row(record["name"], *cells)
-    console = make_console()
     console.print(table)
     print_line(console, "grid: pixels x channels x lanes; default: " + DEFAULT_PRESET)
 
@@ -57,3 +59,5 @@ _COLUMNS: dict[str, tuple[str, ...]] = {
     "weights\nKiB": ("weight_buffer_kib",),
     "bus\nbytes": ("bus_bytes",),
 }
+# on a narrow terminal; `--json` has everything
+_LEFT_OUT = ("accumu-\nlators", "requant/\ncycle", "bus\nbytes")

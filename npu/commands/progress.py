@@ -22,11 +22,12 @@ _ROOMS = ("kernels.", "sim.", "npu.")
 
 
 @contextmanager
-def progress_bar(title: str, *, quiet: bool = False) -> Iterator[Progress]:
+def progress_bar(title: str, *, quiet: bool = False, silent: bool = False) -> Iterator[Progress]:
     """A bar that exists while the block runs; it yields what moves it, and leaves no trace.
 
     While Numba compiles kernels or simulators, which it does at their first use on a machine, the
-    bar says that instead of `title`. Without a terminal a line says it, unless `quiet`.
+    bar says that instead of `title`. Without a terminal a line says it, unless `quiet`. `silent`
+    shows nothing at all.
     """
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
@@ -35,8 +36,9 @@ def progress_bar(title: str, *, quiet: bool = False) -> Iterator[Progress]:
     console = Console(stderr=True)
     text = TextColumn("{task.description}", markup=False)
     columns = (text, BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-    told = quiet or console.is_terminal
-    with Bar(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+    told = quiet or silent or console.is_terminal
+    hidden = silent or not console.is_terminal
+    with Bar(*columns, console=console, transient=True, disable=hidden) as bar:
         task = bar.add_task(title, total=None)
 
         def move(done: int, total: int) -> None:
@@ -83,11 +85,14 @@ def watch_compiler(tell: Callable[[bool], None]) -> Iterator[None]:
         yield
 
 
-def step_log(title: str) -> Callable[[str], None]:
-    """A function that prints one line per step of something long: seconds, `title`, the step."""
+def step_log(title: str, *, silent: bool = False) -> Callable[[str], None]:
+    """A function that prints one line per step of something long: seconds, `title`, the step.
+
+    With `silent` it prints nothing.
+    """
     from npu.report.tables import make_console, print_line
 
-    console = make_console(stderr=True)
+    console = make_console(stderr=True, quiet=silent)
     begin = time.monotonic()
 
     def log(step: str) -> None:
@@ -97,19 +102,21 @@ def step_log(title: str) -> Callable[[str], None]:
 
 
 @contextmanager
-def tool_steps(title: str) -> Iterator[tuple[Callable[[str], None], Callable[[str, str], None]]]:
+def tool_steps(
+    title: str, *, silent: bool = False
+) -> Iterator[tuple[Callable[[str], None], Callable[[str, str], None]]]:
     """What long steps of other programs, several at a time, are doing while the block runs.
 
     It yields a function that prints a line about a step, as `step_log` gives, and one that is told
     often what a step is doing now: on a terminal the last of that stands below the lines, elsewhere
-    a line says it twice a minute.
+    a line says it twice a minute. With `silent` nothing is printed.
     """
     from rich.console import Console
     from rich.progress import Progress as Bar
     from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
     from rich.text import Text
 
-    console = Console(stderr=True)
+    console = Console(stderr=True, quiet=silent)
     columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False), TimeElapsedColumn())
     begin = time.monotonic()
     lock = Lock()

@@ -11,6 +11,7 @@ from npu.commands.arguments import (
     ClockOption,
     ConfigOption,
     ModelArgument,
+    QuietOption,
 )
 from npu.commands.progress import progress_bar, step_log
 from npu.offload.backends import TIMED_BACKENDS, BackendName
@@ -99,13 +100,14 @@ def run(
     latency: LatencyOption = 20,
     stall_probability: StallOption = 0.0,
     stall_seed: SeedOption = 0,
+    quiet: QuietOption = False,
 ) -> None:
-    """Run a network once and report where each operator ran and what it cost."""
+    """Run a network once: where each operator ran, and what it cost."""
     from npu.errors import GoldenError, OutputError
     from npu.inference import compare_with_golden, golden_name
     from npu.inputs import load_inputs
     from npu.model.tflite_reader import read_model
-    from npu.report.record import STDOUT, run_record, write_json
+    from npu.report.record import STDOUT, RunSetting, run_record, write_json
     from npu.report.tables import make_console, print_comparison, print_run
     from npu.synth.clocks import chosen_clock
     from rtl.config import load_config
@@ -134,26 +136,29 @@ def run(
         trace=trace,
         waves=recorded,
         quiet=json == STDOUT,
+        silent=quiet,
     )
     comparison = None
     if check:
         comparison = compare_with_golden(graph, inputs, result, config=hardware, backend=backend)
 
     if json is not None:
-        record = run_record(
-            graph,
-            result,
+        setting = RunSetting(
             model=str(model),
             config=config,
+            hardware=hardware,
             backend=backend,
-            macs_per_cycle=hardware.macs_per_cycle,
-            bus_bytes=hardware.bus_bytes,
-            bit_exact=None if comparison is None else comparison.bit_exact,
+            memory=memory,
+            clock_mhz=clock.mhz,
+            clock_origin=clock.origin,
+            inputs=tuple(input or ()),
         )
+        exact = None if comparison is None else comparison.bit_exact
+        record = run_record(graph, result, setting, bit_exact=exact)
         write_json(record, json)
 
     # standard output belongs to the JSON when that is where it goes
-    console = make_console(stderr=json == STDOUT)
+    console = make_console(stderr=json == STDOUT, quiet=quiet)
     print_run(
         console,
         graph,
@@ -164,7 +169,8 @@ def run(
         setting=_setting(config, backend, latency, stall_probability, clock.origin),
     )
     if comparison is not None:
-        print_comparison(console, comparison)
+        wrong = comparison.bit_exact is False
+        print_comparison(make_console(stderr=True) if quiet and wrong else console, comparison)
     if recorded is not None and recorded.first > (result.cycles or 0):
         raise OutputError(
             f"--waves-window begins in cycle {recorded.first}, the run ended in cycle"
@@ -220,10 +226,11 @@ def _execute(
     trace: Path | None,
     waves: "Waves | None",
     quiet: bool,
+    silent: bool,
 ) -> "RunResult":
     from npu.inference import infer
 
-    with progress_bar(f"running on {backend}", quiet=quiet) as progress:
+    with progress_bar(f"running on {backend}", quiet=quiet, silent=silent) as progress:
         return infer(
             graph,
             inputs,
@@ -234,7 +241,7 @@ def _execute(
             trace=trace,
             waves=waves,
             progress=progress,
-            log=step_log("building the simulator"),
+            log=step_log("building the simulator", silent=silent),
         )
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from npu.commands.arguments import DEFAULT_CONFIG, ConfigOption, ModelArgument
+from npu.commands.arguments import DEFAULT_CONFIG, ConfigOption, ModelArgument, QuietOption
 from npu.commands.progress import progress_bar, step_log
 
 
@@ -54,8 +54,9 @@ def speedup(
             "what is measured already, else the first of them that is installed."
         ),
     ] = CompilerChoice.AUTO,
+    quiet: QuietOption = False,
 ) -> None:
-    """Compare a network on RISC-V cores with the same network on a core with the NPU.
+    """Compare a network on RISC-V cores without and with the NPU.
 
     Everything runs in RTL simulation and is checked. Figures that were measured before, by you or
     for the networks that ship with this project, come from a cache and are marked.
@@ -77,32 +78,31 @@ def speedup(
     )
     graph = read_model(model)
     inputs = load_inputs(input or [], graph)
-    with progress_bar("operators") as bar:
+    with progress_bar("operators", silent=quiet) as bar:
         entries = measure_all(
             graph,
             inputs,
             setting,
-            log=step_log(model.stem),
+            log=step_log(model.stem, silent=quiet),
             progress=lambda rung, done, total: bar(done, total),
         )
-    macs = sum(graph.macs(op) for op in graph.operators)
     # standard output belongs to the JSON when that is where it goes
-    console = make_console(stderr=json == STDOUT)
+    console = make_console(stderr=json == STDOUT, quiet=quiet)
     print_speedup(
         console,
         entries,
         config=config,
         hardware=setting.config,
         wait_states=wait_states,
-        macs=macs,
+        macs=graph.total_macs,
     )
     if json is not None:
         record = speedup_record(
             entries,
+            graph,
             model=str(model),
             config=config,
             hardware=setting.config,
             wait_states=wait_states,
-            macs=macs,
         )
         write_json(record, json)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from npu.commands.arguments import DEFAULT_CONFIG, ConfigOption
+from npu.commands.arguments import DEFAULT_CONFIG, ConfigOption, QuietOption
 from npu.commands.progress import tool_steps
 
 if TYPE_CHECKING:
@@ -84,8 +84,9 @@ def synth(
             "--update", help="With --all-presets: replace the table that ships with the project."
         ),
     ] = False,
+    quiet: QuietOption = False,
 ) -> None:
-    """Synthesize the hardware: area, area by block, and with --pnr the clock.
+    """Synthesize the hardware: area, and with --pnr the clock.
 
     Results are kept by content. Exit code 3: the design does not fit the part; 1: a tool failed.
     """
@@ -109,15 +110,15 @@ def synth(
     try:
         with interruptible():
             if all_presets:
-                _all_presets(target, pnr, liberty, json, tools, update=update)
+                _all_presets(target, pnr, liberty, json, tools, update=update, quiet=quiet)
                 return
             request = _request(target, runs if pnr else None, liberty, by_block)
-            cost = _one(config, core, request, tools, treemap)
+            cost = _one(config, core, request, tools, treemap, quiet=quiet)
     except (DoesNotFitError, RoutingError) as error:
         sys.stderr.write(f"npu: error: {error}\n")
         failed = isinstance(error, RoutingError)
         raise typer.Exit(EXIT_TOOL_FAILED if failed else EXIT_DOES_NOT_FIT) from None
-    _show(cost, json, treemap)
+    _show(cost, json, treemap, quiet=quiet)
 
 
 def _refuse_single(**options: object) -> None:
@@ -150,7 +151,13 @@ def _request(
 
 
 def _one(
-    config: str, core: str | None, request: "Request", jobs: int, treemap: Path | None
+    config: str,
+    core: str | None,
+    request: "Request",
+    jobs: int,
+    treemap: Path | None,
+    *,
+    quiet: bool,
 ) -> "Cost":
     """The cost of one design."""
     from npu.synth.cores import core_design, find_core
@@ -167,7 +174,7 @@ def _one(
     if treemap is not None:
         check_treemap_tool()
     name = Path(config).stem if core is None else core
-    with tool_steps("synth") as (log, phase), Tools(jobs) as tools:
+    with tool_steps("synth", silent=quiet) as (log, phase), Tools(jobs) as tools:
         if hardware is None:
             design, parameters = core_design(find_core(name)), None
         else:
@@ -177,14 +184,14 @@ def _one(
         return run_flow(design, request, tools, Listener(log, phase), parameters)
 
 
-def _show(cost: "Cost", json: Path | None, treemap: Path | None) -> None:
+def _show(cost: "Cost", json: Path | None, treemap: Path | None, *, quiet: bool) -> None:
     """Print and write what was found; exits with `EXIT_DOES_NOT_FIT` when that is so."""
     from npu.report.record import STDOUT, write_json
     from npu.report.tables import make_console, print_line
     from npu.synth.report import block_table, lines, resource_table
     from npu.synth.treemap import write_treemap
 
-    console = make_console(stderr=json == STDOUT)
+    console = make_console(stderr=json == STDOUT, quiet=quiet)
     console.print(resource_table(cost))
     console.print(block_table(cost))
     for line in lines(cost):
@@ -205,6 +212,7 @@ def _all_presets(
     jobs: int,
     *,
     update: bool,
+    quiet: bool,
 ) -> None:
     """The table of all presets, printed, and kept where `update` says so."""
     from npu.report.record import STDOUT, write_json
@@ -220,9 +228,9 @@ def _all_presets(
         pnr=pnr,
         liberty=None if liberty is None else read_liberty(liberty),
     )
-    with tool_steps("synth") as (log, phase):
+    with tool_steps("synth", silent=quiet) as (log, phase):
         table = make_table(scope, load_shipped(), jobs, Listener(log, phase))
-    console = make_console(stderr=json == STDOUT)
+    console = make_console(stderr=json == STDOUT, quiet=quiet)
     for family_table in presets_tables(table):
         console.print(family_table)
     if json is not None:

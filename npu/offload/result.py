@@ -8,6 +8,8 @@ from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from sim.cycle.accounting import LayerAccount
+    from sim.program import Program
+    from sim.result import SimulationResult
 
 Processor = Literal["NPU", "CPU", "CPU (TFLM)"]
 """What ran an operator: the hardware, a kernel of ours, or TFLM's own interpreter."""
@@ -35,6 +37,8 @@ class LayerResult:
 class RunResult:
     """One inference.
 
+    `runs` are the programs that the NPU ran, in order, with what a simulator said of each.
+
     `outputs` holds the network's outputs by tensor index, and `values` every tensor that the
     backend knows, outputs included. `cycles` and the counter events are those of the NPU, None
     and empty for a backend without time. `account` adds up those of the layers.
@@ -46,6 +50,7 @@ class RunResult:
     cycles: int | None = None
     counters: Mapping[str, int] = field(default_factory=dict)
     account: "LayerAccount | None" = None
+    runs: "tuple[tuple[Program, SimulationResult], ...]" = ()
 
     @property
     def macs(self) -> int:

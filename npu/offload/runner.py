@@ -91,8 +91,9 @@ class NetworkRunner:
         if self._keeping is not None:
             everything, _ = self._keeping.run(inputs, self._simulate, progress, before)
             values = {**everything, **outputs}
+        runs = tuple((self.network.programs[segment], results[segment]) for segment in results)
         if trace is not None:
-            write_trace(trace, [(self.network.programs[s], results[s]) for s in results])
+            write_trace(trace, runs)
         accounts = layer_accounts(self.network, results, self._memory) if account else {}
         return RunResult(
             outputs=outputs,
@@ -101,6 +102,7 @@ class NetworkRunner:
             account=add_accounts(accounts.values()) if accounts else None,
             cycles=total_cycles(results),
             counters=total_counters(results),
+            runs=runs,
         )
 
 

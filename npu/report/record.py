@@ -3,6 +3,8 @@
 import json
 import sys
 from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,40 +13,99 @@ from numpy.typing import NDArray
 
 from npu.errors import OutputError
 from npu.model.graph import Graph
+from npu.offload.backends import TIMED_BACKENDS, BackendName
 from npu.offload.result import LayerResult, RunResult, utilization
+from npu.version import PACKAGE, tool_version
+from rtl.config import NpuConfig
+from sim.memory import MemoryConfig
 
 if TYPE_CHECKING:
     from sim.cycle.accounting import LayerAccount
 
 STDOUT = Path("-")
+SCHEMA_VERSION = 1
+"""Of all records: raised when a key changes its meaning or goes; keys may be added."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunSetting:
+    """What a run depends on, as its record says it.
+
+    Parameters
+    ----------
+    model, config, inputs : what the user named; `inputs` is empty for `random:0`.
+    hardware : what `config` names.
+    backend : what ran it. memory : the external memory.
+    clock_mhz, clock_origin : what turns cycles into time, and where that comes from.
+    """
+
+    model: str
+    config: str
+    hardware: NpuConfig
+    backend: BackendName
+    memory: MemoryConfig
+    clock_mhz: float
+    clock_origin: str
+    inputs: tuple[str, ...] = ()
+
+
+def record_header(kind: str) -> dict[str, Any]:
+    """What every record begins with: its schema (`npu-run`, ...), that one's version, the tool."""
+    return {
+        "schema": f"npu-{kind}",
+        "schema_version": SCHEMA_VERSION,
+        "tool": PACKAGE,
+        "tool_version": tool_version(),
+    }
+
+
+def hardware_record(config: str, hardware: NpuConfig) -> dict[str, Any]:
+    """A configuration by the name that the user gave it, and every parameter."""
+    return {
+        "config": config,
+        "config_id": hardware.config_id,
+        "parameters": hardware.to_dict(),
+        "macs_per_cycle": hardware.macs_per_cycle,
+    }
+
+
+def model_record(graph: Graph, model: str) -> dict[str, Any]:
+    """The name of a network's file, and what is in it: None for a graph that is of no file."""
+    return {"model": model, "model_sha256": sha256(graph.file).hexdigest() if graph.file else None}
 
 
 def run_record(
     graph: Graph,
     result: RunResult,
+    setting: RunSetting,
     *,
-    model: str,
-    config: str,
-    backend: str,
-    macs_per_cycle: int,
-    bus_bytes: int,
     bit_exact: bool | None,
 ) -> dict[str, Any]:
-    """The record that `npu run --json` writes.
+    """The record that `npu run --json` writes, with all that is needed to run it again.
 
-    `model` and `config` are what the user named; `bit_exact` is None when nothing was compared.
-    `in_tflm` is the number of operators that TFLM itself executed, which nothing checks.
+    `bit_exact` is None when nothing was compared. `clock` and `milliseconds` are None for a
+    backend without time, and so is `memory`. `in_tflm` is the number of operators that TFLM itself
+    executed, which nothing checks.
     `cycles` and `utilization` (0 to 1) are None for a backend that has none. `bound`, `roofline`
     and `engines` (cycles of each engine by cause) are None where the cycle model was not asked.
     `repaired` are the tensors whose stored shapes were corrected, by index.
     """
+    hardware = setting.hardware
+    macs_per_cycle, bus_bytes = hardware.macs_per_cycle, hardware.bus_bytes
+    timed = setting.backend in TIMED_BACKENDS
     return {
-        "model": model,
-        "config": config,
-        "backend": backend,
+        **record_header("run"),
+        **model_record(graph, setting.model),
+        "inputs": list(setting.inputs),
+        **hardware_record(setting.config, hardware),
+        "backend": setting.backend,
+        "memory": asdict(setting.memory) if timed else None,
+        "clock": {"mhz": setting.clock_mhz, "origin": setting.clock_origin} if timed else None,
         "cycles": result.cycles,
+        "milliseconds": None
+        if result.cycles is None
+        else result.cycles / (setting.clock_mhz * 1000),
         "macs": result.macs,
-        "macs_per_cycle": macs_per_cycle,
         "utilization": result.utilization(macs_per_cycle),
         "bit_exact": bit_exact,
         "in_tflm": sum(layer.placed == "CPU (TFLM)" for layer in result.layers),

@@ -22,18 +22,20 @@ if TYPE_CHECKING:
 PIPE_COLUMNS = 120
 # on a narrower terminal the roofline's columns would cut the figures of the others
 ROOFLINE_COLUMNS = 110
+# on a narrower one names would be folded into columns of letters
+NARROW_COLUMNS = 72
 # a network that keeps failing is told by its first tensors: the rest only follow from them
 SHOWN_REPAIRED = 4
 SHOWN_MISMATCHES = 5
 NONE_SIGN = "-"
 
 
-def make_console(*, stderr: bool = False) -> Console:
+def make_console(*, stderr: bool = False, quiet: bool = False) -> Console:
     """A console for the user; without a terminal it prints no control codes, `PIPE_COLUMNS` wide.
 
-    `COLUMNS` in the environment overrides the width.
+    `COLUMNS` in the environment overrides the width. A `quiet` console prints nothing.
     """
-    console = Console(stderr=stderr, highlight=False)
+    console = Console(stderr=stderr, highlight=False, quiet=quiet)
     if not console.is_terminal and "COLUMNS" not in os.environ:
         console.width = PIPE_COLUMNS
     return console
@@ -98,14 +100,17 @@ def layer_table(
     result: RunResult, macs_per_cycle: int, bus_bytes: int, width: int = PIPE_COLUMNS
 ) -> Table:
     """One row per operator, and their totals; with accounts also what bound each, and, if `width`
-    columns are enough, where it stands under the roofline. Names are folded, figures never cut."""
-    table = Table(box=SIMPLE, show_footer=True, pad_edge=False)
+    columns are enough, where it stands under the roofline; a narrow table leaves out the MACs.
+    Names are folded, figures never cut."""
+    table = Table(box=SIMPLE, show_footer=True, pad_edge=False, collapse_padding=True)
+    narrow = width < NARROW_COLUMNS
     total = result.utilization(macs_per_cycle)
     on_npu = sum(layer.placed == "NPU" for layer in result.layers)
     table.add_column("#", justify="right", no_wrap=True)
-    table.add_column("operator", footer="total", overflow="fold")
+    table.add_column("operator", footer="total", overflow="fold", min_width=10)
     table.add_column("ran on", footer=f"NPU {on_npu} of {len(result.layers)}", overflow="fold")
-    table.add_column("MACs", justify="right", footer=_count(result.macs), no_wrap=True)
+    if not narrow:
+        table.add_column("MACs", justify="right", footer=_count(result.macs), no_wrap=True)
     table.add_column("cycles", justify="right", footer=_count(result.cycles), no_wrap=True)
     table.add_column("utilization", justify="right", footer=_percent(total), no_wrap=True)
     accounted = result.account is not None
@@ -121,7 +126,7 @@ def layer_table(
             str(layer.index),
             Text(layer.kind),
             Text(_where(layer)),
-            _count(layer.macs),
+            *(() if narrow else (_count(layer.macs),)),
             _count(layer.cycles),
             _percent(used if layer.macs else None),
             *(_limit_cells(layer.account, macs_per_cycle, bus_bytes)[:shown] if accounted else ()),

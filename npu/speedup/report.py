@@ -7,7 +7,9 @@ from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
-from npu.report.tables import print_line
+from npu.model.graph import Graph
+from npu.report.record import hardware_record, model_record, record_header
+from npu.report.tables import NARROW_COLUMNS, print_line
 from npu.speedup.clocks import clock_lines, own_clocks
 from npu.speedup.measure import Entry
 from npu.speedup.rungs import NPU_RUNG
@@ -34,12 +36,12 @@ def speedup(entry: Entry, entries: Sequence[Entry]) -> float:
 
 def speedup_record(
     entries: Sequence[Entry],
+    graph: Graph,
     *,
     model: str,
     config: str,
     hardware: NpuConfig,
     wait_states: int,
-    macs: int,
 ) -> dict[str, Any]:
     """The record that `npu speedup --json` writes; `config` names `hardware`.
 
@@ -52,10 +54,11 @@ def speedup_record(
     rivals = [e for e in entries if not e.rung.with_npu]
     own = clocks.milliseconds(npu_entry(entries))
     return {
-        "model": model,
-        "config": config,
+        **record_header("speedup"),
+        **model_record(graph, model),
+        **hardware_record(config, hardware),
         "wait_states": wait_states,
-        "macs": macs,
+        "macs": graph.total_macs,
         "npu_cycles": with_npu.cycles,
         "npu_busy_cycles": with_npu.npu_cycles,
         "bit_exact": True,
@@ -104,31 +107,34 @@ def print_speedup(
     macs: int,
 ) -> None:
     """The table, the headline, and what has to be said beside them; `config` names `hardware`."""
-    console.print(_table(entries, macs))
+    console.print(_table(entries, macs, narrow=console.width < NARROW_COLUMNS))
     for line in _lines(entries, config, hardware, wait_states):
         print_line(console, line)
 
 
-def _table(entries: Sequence[Entry], macs: int) -> Table:
+def _table(entries: Sequence[Entry], macs: int, *, narrow: bool) -> Table:
     table = Table(box=SIMPLE, pad_edge=False)
     # on a narrow terminal names are folded, never figures cut
-    table.add_column("", overflow="fold")
-    for name in ("cycles", "cycles\nper MAC", "NPU\nspeedup", "code\nKiB", "RAM\nKiB", "measured"):
+    table.add_column("", overflow="fold", min_width=14)
+    names: tuple[str, ...] = ("cycles", "NPU\nspeedup", "measured")
+    if not narrow:
+        names = ("cycles", "cycles\nper MAC", "NPU\nspeedup", "code\nKiB", "RAM\nKiB", "measured")
+    for name in names:
         table.add_column(name, justify="right", no_wrap=True)
     for entry in entries:
         measurement = entry.measurement
         ratio = "" if entry.rung.with_npu else f"{speedup(entry, entries):,.1f}x"
         if not entry.rung.headline:
             ratio = f"({ratio})"
-        table.add_row(
-            entry.rung.name,
-            f"{measurement.cycles:,}",
-            f"{measurement.cycles / macs:.3f}" if macs else "",
-            ratio,
-            _kib(measurement.code_bytes),
-            _kib(measurement.ram_bytes),
-            "cached" if entry.cached else "now",
-        )
+        cells = {
+            "cycles": f"{measurement.cycles:,}",
+            "cycles\nper MAC": f"{measurement.cycles / macs:.3f}" if macs else "",
+            "NPU\nspeedup": ratio,
+            "code\nKiB": _kib(measurement.code_bytes),
+            "RAM\nKiB": _kib(measurement.ram_bytes),
+            "measured": "cached" if entry.cached else "now",
+        }
+        table.add_row(entry.rung.name, *(cells[name] for name in names))
     return table
 
 

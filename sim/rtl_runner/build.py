@@ -40,6 +40,8 @@ def simulator_library(
     ------
     BuildError : a tool is missing or failed, or the cache cannot be written.
     """
+    # a compiler that is missing is told before a minute of generating what it would compile
+    find_toolchain()
     return build_library(design_text(config, log), config.bus_bytes, log, waves)
 
 

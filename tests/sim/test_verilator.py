@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from rtl.config import NpuConfig
 from sim.errors import BuildError
-from sim.rtl_runner.build import build_library
+from sim.rtl_runner.build import build_library, simulator_library
 from sim.rtl_runner.library import open_library
 from sim.verilator.toolchain import find_toolchain, fst_headers, run, run_all
 
@@ -58,3 +59,15 @@ def test_headers_of_fst_are_where_the_compiler_looks() -> None:
     names = {path.name for folder in folders for path in Path(folder).glob("*.h")}
     assert {"lz4.h", "zlib.h", "verilated_fst_c.h"} <= names
     assert len(fst_headers()) == 2
+
+
+def test_a_missing_compiler_is_told_before_anything_is_generated(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    steps: list[str] = []
+    find_toolchain.cache_clear()
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(BuildError, match=r"g\+\+ not found"):
+        simulator_library(NpuConfig(scratchpad_kib=100), steps.append)
+    assert steps == []
+    find_toolchain.cache_clear()

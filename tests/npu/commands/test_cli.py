@@ -374,7 +374,6 @@ def test_verilog_refuses_before_it_generates(
 ) -> None:
     assert "--output '" in refusal(capsys, "verilog", "-o", tmp_path / "none" / "npu.v")
     assert "is a folder" in refusal(capsys, "verilog", "-o", tmp_path)
-    assert "standard output" in refusal(capsys, "verilog", "-o", "-")
     assert "npu999" in refusal(capsys, "verilog", "--config", "npu999", "-o", tmp_path / "npu.v")
 
 

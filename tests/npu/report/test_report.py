@@ -15,12 +15,25 @@ from npu.golden import Comparison, Mismatch
 from npu.model.graph import Graph
 from npu.model.tflite_reader import read_model_bytes
 from npu.offload.result import LayerResult, RunResult
-from npu.report.record import check_output_path, run_record, write_json
+from npu.report.record import SCHEMA_VERSION, RunSetting, check_output_path, run_record, write_json
 from npu.report.tables import make_console, prediction_lines, print_comparison, print_run
+from npu.version import tool_version
+from rtl.config import PRESETS
 from sim.cycle import LayerAccount, add_accounts
+from sim.memory import MemoryConfig
 from tests.npu.small_model import classifier
 from tests.support.tflite_builder import ModelBuilder
 
+SETTING = RunSetting(
+    model="m.tflite",
+    config="npu256",
+    hardware=PRESETS["npu256"],
+    backend="rtl",
+    memory=MemoryConfig(latency_cycles=30),
+    clock_mhz=200.0,
+    clock_origin="as given",
+    inputs=("random:3",),
+)
 LAYERS = (
     LayerResult(index=0, kind="CONV_2D", placed="NPU", reason="", macs=64_000, cycles=500),
     LayerResult(index=1, kind="ADD", placed="NPU", reason="", macs=0, cycles=100),
@@ -161,11 +174,7 @@ def test_accounts_as_json(graph: Graph, result: RunResult) -> None:
     record = run_record(
         graph,
         accounted(result),
-        model="m.tflite",
-        config="npu256",
-        backend="cycle",
-        macs_per_cycle=256,
-        bus_bytes=8,
+        replace(SETTING, backend="cycle"),
         bit_exact=None,
     )
     record = json.loads(json.dumps(record))
@@ -222,17 +231,20 @@ def test_json_record(graph: Graph, result: RunResult) -> None:
     record = run_record(
         graph,
         result,
-        model="m.tflite",
-        config="npu256",
-        backend="rtl",
-        macs_per_cycle=256,
-        bus_bytes=8,
+        SETTING,
         bit_exact=True,
     )
     record = json.loads(json.dumps(record))
     assert record["model"] == "m.tflite"
     assert record["config"] == "npu256"
     assert record["backend"] == "rtl"
+    assert (record["schema"], record["schema_version"]) == ("npu-run", SCHEMA_VERSION)
+    assert record["tool_version"] == tool_version()
+    assert record["inputs"] == ["random:3"]
+    assert record["parameters"] == PRESETS["npu256"].to_dict()
+    assert record["memory"]["latency_cycles"] == 30
+    assert record["clock"] == {"mhz": 200.0, "origin": "as given"}
+    assert record["milliseconds"] == 600 / 200_000
     assert record["cycles"] == 600
     assert record["macs"] == 64_000
     assert record["utilization"] == pytest.approx(64_000 / (256 * 600))

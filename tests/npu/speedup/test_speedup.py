@@ -13,7 +13,7 @@ from rich.console import Console
 from npu import cli
 from npu.errors import ModelError, OutputError, SpeedupError
 from npu.inputs import load_inputs
-from npu.model.tflite_reader import read_model
+from npu.model.tflite_reader import read_model, read_model_bytes
 from npu.reference.network import run_reference
 from npu.speedup import measure, regenerate, store
 from npu.speedup.image import network_image
@@ -276,7 +276,12 @@ def test_record_and_table() -> None:
     ]
     setting: dict[str, Any] = {"config": "npu64", "wait_states": 2, "macs": 10_000}
     hardware = PRESETS["npu64"]
-    record = speedup_record(entries, model="m.tflite", hardware=hardware, **setting)
+    graph = read_model_bytes(classifier(), "m")
+    record = speedup_record(
+        entries, graph, model="m.tflite", hardware=hardware, config="npu64", wait_states=2
+    )
+    assert (record["schema"], record["parameters"]) == ("npu-speedup", hardware.to_dict())
+    assert record["macs"] == graph.total_macs
     assert record["npu_cycles"] == 1_500
     assert record["npu_busy_cycles"] == 1_200
     assert list(record["speedup"].values()) == [60.0, 20.0, 10.0]
