@@ -67,7 +67,7 @@ def explore(
     )
     from npu.model.tflite_reader import read_model
     from npu.report.record import check_output_path
-    from npu.report.tables import make_console, print_line
+    from npu.report.tables import NARROW_COLUMNS, make_console, print_line
     from rtl.config import load_config
     from sim.memory import MemoryConfig
 
@@ -95,7 +95,7 @@ def explore(
     rows = make_rows(names, points, results)
     shown = rows if len(rows) <= SHOWN_ROWS else [row for row in rows if row["pareto"]]
     console = make_console(quiet=quiet)
-    console.print(make_table(shown, list(space.varied)))
+    console.print(make_table(shown, list(space.varied), narrow=console.width < NARROW_COLUMNS))
     for line in (*notes(rows), *settled_lines(points)):
         print_line(console, line)
     worked = sum(row["status"] != "failed" for row in rows)

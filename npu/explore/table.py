@@ -53,6 +53,8 @@ HEADINGS = (
     "utiliza-\ntion %",
     "bytes/\ncycle",
 )
+LEFT_OUT = ("ops on\nCPU", "utiliza-\ntion %", "bytes/\ncycle")
+"""Of a table for a narrow terminal."""
 
 Row = dict[str, Any]
 
@@ -162,22 +164,24 @@ def _save_parquet(rows: Sequence[Row], path: Path) -> None:
     pyarrow.parquet.write_table(pyarrow.Table.from_pylist(list(rows), schema=schema), path)
 
 
-def make_table(rows: Sequence[Row], varied: Sequence[str]) -> Table:
+def make_table(rows: Sequence[Row], varied: Sequence[str], *, narrow: bool = False) -> Table:
     """A table for the terminal: the varied parameters and what came of them, what leaves least to
-    the CPU first, then the fastest."""
+    the CPU first, then the fastest. A narrow one leaves out what follows from the rest."""
     several = len({row["model"] for row in rows}) > 1
     table = Table(box=SIMPLE, pad_edge=False, collapse_padding=True)
     if several:
         table.add_column("network", overflow="fold")
     for name in varied:
         table.add_column(name.replace("_", "\n"), justify="right", overflow="fold")
-    for heading in HEADINGS:
+    shown = [at for at, heading in enumerate(HEADINGS) if not narrow or heading not in LEFT_OUT]
+    for heading in (HEADINGS[at] for at in shown):
         table.add_column(heading, justify="right", no_wrap=True)
     table.add_column("front", no_wrap=True)
     for row in sorted(rows, key=_order):
         cells = [row["model"]] if several else []
         cells += [str(row[name]) for name in varied]
-        table.add_row(*cells, *_result_cells(row))
+        *results, front = _result_cells(row)
+        table.add_row(*cells, *(results[at] for at in shown), front)
     return table
 
 
