@@ -22,7 +22,7 @@ def optimize(
     format: options.FileFormat = Format.TFLITE,
     seed: options.Seed = 0,
 ) -> None:
-    """Prune and cluster a network, and measure accuracy, bytes and NPU cycles after each stage.
+    """Prune and cluster a network, measured after each stage.
 
     FOLDER gets a .tflite for each stage, report.json, and report.html with plots.
     """
