@@ -13,10 +13,12 @@ This is the whole public interface; everything else is internal and may move.
 | `load` | reads a `.tflite` file: a `Network` |
 | `run` | one inference on a backend: an `Inference`, with outputs, cycles per layer and the check |
 | `compile` | what the NPU takes and as which commands: a `Compilation` |
+| `delegate` | the NPU inside an interpreter of `tf.lite` or LiteRT: an `NpuDelegate` |
 | `NpuConfig` | every hardware parameter; `dataclasses.replace` varies one |
 | `PRESETS` | named configurations, 32 to 1024 MACs per cycle |
 | `MemoryConfig` | timing of the external memory |
 | `Network`, `Inference`, `Compilation` | what these give; the latter two as `columns()` too |
+| `NpuDelegate`, `DelegateReport` | what an interpreter takes, and what its `report()` gives |
 | `NpuError` | the root of all that is raised for a mistake of the user's, with one line |
 """
 
@@ -26,12 +28,15 @@ if TYPE_CHECKING:
     from npu.api import (
         PRESETS,
         Compilation,
+        DelegateReport,
         Inference,
         MemoryConfig,
         Network,
         NpuConfig,
+        NpuDelegate,
         NpuError,
         compile,
+        delegate,
         load,
         run,
     )
@@ -39,12 +44,15 @@ if TYPE_CHECKING:
 __all__ = [
     "PRESETS",
     "Compilation",
+    "DelegateReport",
     "Inference",
     "MemoryConfig",
     "Network",
     "NpuConfig",
+    "NpuDelegate",
     "NpuError",
     "compile",
+    "delegate",
     "load",
     "run",
 ]

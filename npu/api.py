@@ -19,6 +19,8 @@ from npu.offload.network import CompiledNetwork
 from npu.offload.processor import processor
 from npu.offload.result import LayerResult, utilization
 from npu.report.roofline import bound_by
+from npu.tflite_delegate.delegate import NpuDelegate, delegate
+from npu.tflite_delegate.report import DelegateReport
 from rtl.config import DEFAULT_PRESET, PRESETS, NpuConfig, load_config
 from rtl.errors import NpuError
 from sim.disassembly import disassemble_program
@@ -28,12 +30,15 @@ from sim.program import Program
 __all__ = [
     "PRESETS",
     "Compilation",
+    "DelegateReport",
     "Inference",
     "MemoryConfig",
     "Network",
     "NpuConfig",
+    "NpuDelegate",
     "NpuError",
     "compile",
+    "delegate",
     "load",
     "run",
 ]

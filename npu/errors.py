@@ -37,3 +37,7 @@ class SpeedupError(NpuError):
 
 class OptimizeError(NpuError):
     """Pruning, clustering or quantization asked for wrongly, or data that do not fit the model."""
+
+
+class DelegateError(NpuError):
+    """What a delegate's segment cannot do within its interpreter."""

@@ -29,7 +29,8 @@ _SHAPE_FIELD = 4
 
 
 def close_batches(graph: Graph) -> Graph:
-    """`graph` with the maps that its file leaves out, in its file too, and `repaired` naming them.
+    """`graph` with the maps that its file leaves out, in its file (where the graph knows it) too,
+    and `repaired` naming them.
 
     The same graph where nothing is left out, or where what is meant does not follow: every tensor
     that grows must end in a BATCH_TO_SPACE_ND whose output has the shape that is stored.
@@ -50,7 +51,7 @@ def close_batches(graph: Graph) -> Graph:
     if not meant or meant.keys() & set(graph.outputs):
         return graph
     tensors = tuple(replace(t, shape=meant.get(t.index, t.shape)) for t in graph.tensors)
-    file = _with_shapes(graph.file, graph.subgraph, meant)
+    file = _with_shapes(graph.file, graph.subgraph, meant) if graph.file else b""
     return replace(graph, tensors=tensors, file=file, repaired=tuple(meant))
 
 

@@ -5,6 +5,7 @@ not together is cut in two.
 """
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from npu.compiler.compile import CompilerOptions, compile_segment
@@ -26,10 +27,18 @@ class Division:
     programs: dict[Segment, Program]
 
 
-def divide(graph: Graph, config: NpuConfig, options: CompilerOptions) -> Division:
-    """Compile all of `graph` that fits the NPU."""
+def divide(
+    graph: Graph,
+    config: NpuConfig,
+    options: CompilerOptions,
+    against: Mapping[int, str] | None = None,
+) -> Division:
+    """Compile all of `graph` that fits the NPU.
+
+    `against` has reasons why operators must go to the CPU in any case, by index.
+    """
     cuts: set[int] = set()
-    refused: dict[int, str] = {}
+    refused = dict(against or {})
     compiled: dict[Segment, Program] = {}
     while True:
         parts = partition(graph, config, refused=refused, cuts=frozenset(cuts))

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from rtl.errors import NpuError
 from tests.bench import compile as compile_table
-from tests.bench import cycle_model, cycles, kernels, readme, simulators
+from tests.bench import cycle_model, cycles, delegate, kernels, readme, simulators
 from tests.bench.tables import console
 from tests.docs import MarkerError
 
@@ -24,6 +24,7 @@ TABLES: dict[str, Callable[..., Any]] = {
     "cycle-model": cycle_model.run,
     "kernels": kernels.run,
     "compile": compile_table.run,
+    "delegate": delegate.run,
 }
 SPECIAL: dict[str, Callable[[Console], Any]] = {"readme": readme.run}
 

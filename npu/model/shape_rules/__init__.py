@@ -7,7 +7,13 @@ without one are only refused when something has to execute them.
 
 from npu.model.graph import Graph, Operator
 from npu.model.shape_rules import elementwise, indexing, movement, state, weights
-from npu.model.shape_rules.common import Rule, constant_operand, operator_error, same_shape
+from npu.model.shape_rules.common import (
+    Rule,
+    Shape,
+    constant_operand,
+    operator_error,
+    same_shape,
+)
 from npu.model.shape_rules.elementwise import reduced_axes
 from npu.model.shape_rules.movement import operator_slices
 from npu.model.shape_rules.types import check_types
@@ -18,6 +24,7 @@ __all__ = [
     "check_shapes",
     "constant_operand",
     "operator_slices",
+    "output_shapes",
     "reduced_axes",
 ]
 
@@ -39,8 +46,7 @@ def check_shapes(graph: Graph) -> None:
         if only_tflm(graph, op):
             # nothing here executes it, and TFLM takes the shapes as they are stored
             continue
-        result = _RULES[op.kind](graph, op)
-        shapes = result if isinstance(result, list) else [result]
+        shapes = output_shapes(graph, op)
         given = [graph.tensors[i].shape for i in op.outputs]
         if len(given) != len(shapes):
             raise operator_error(op, f"{len(given)} outputs, its inputs make {len(shapes)}")
@@ -49,6 +55,16 @@ def check_shapes(graph: Graph) -> None:
                 raise operator_error(
                     op, f"the output has shape {list(one)}, its inputs make {list(expected)}"
                 )
+
+
+def output_shapes(graph: Graph, op: Operator) -> list[Shape]:
+    """The shapes that an operator of a known kind gives its outputs, by those of its inputs.
+
+    RESHAPE and its like have what their output says. Raises `ModelError` where the inputs do not
+    fit together.
+    """
+    result = _RULES[op.kind](graph, op)
+    return result if isinstance(result, list) else [result]
 
 
 def _check_not_empty(graph: Graph, op: Operator) -> None:
