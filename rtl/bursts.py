@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -11,23 +11,26 @@ from rtl.axi import AXI_ADDRESS_BITS, BOUNDARY_BYTES
 ROW_BITS = 24
 """Rows that a command transfers are shorter than `2**ROW_BITS` bytes."""
 
+SUM_BITS = AXI_ADDRESS_BITS + 1
+"""Sums of two addresses: what lies behind the address space is told apart."""
+
 
 class TransferLayout(data.StructLayout):
     """A two-dimensional range of bytes.
 
     Members
     -------
-    address : bus address of the first byte. offset : the same relative to its region.
-    size : of the region. row_bytes, row_stride, rows : the shape; strides are in bytes.
+    address : bus address of the first byte. limit : of the first byte behind the region.
+    last : number of a row's last byte, counted from 0.
+    row_stride : from row to row, bytes. rows : at least 1.
     """
 
-    def __init__(self, row_bits: int) -> None:
+    def __init__(self) -> None:
         super().__init__(
             {
-                "address": AXI_ADDRESS_BITS,
-                "offset": 32,
-                "size": 32,
-                "row_bytes": row_bits,
+                "address": SUM_BITS,
+                "limit": SUM_BITS,
+                "last": ROW_BITS,
                 "row_stride": ROW_BITS,
                 "rows": 16,
             }
@@ -40,7 +43,7 @@ class BurstLayout(data.StructLayout):
     Members
     -------
     address : bus address of its first byte, any alignment.
-    beats : its length.
+    length : its beats less one, as AXI has it.
     end_lane : byte lane behind its last byte, in its last beat; 0 when that beat is full.
     row_last : it ends a row. last : it ends the transfer.
     """
@@ -49,7 +52,7 @@ class BurstLayout(data.StructLayout):
         super().__init__(
             {
                 "address": AXI_ADDRESS_BITS,
-                "beats": range(burst_bytes // bus_bytes + 1),
+                "length": range(burst_bytes // bus_bytes),
                 "end_lane": range(bus_bytes),
                 "row_last": 1,
                 "last": 1,
@@ -62,7 +65,7 @@ class BurstSplitter(wiring.Component):
 
     Multiples of `burst_bytes` include all page boundaries, so no burst crosses one. A burst whose
     bytes are not all inside the region is not offered: the splitter stops with `outside` high
-    until it is reset. A transfer with rows of no bytes yields no burst.
+    until it is reset.
 
     Latency: the first burst is offered two cycles after the transfer was taken. Throughput: a
     burst every two cycles; the next transfer is taken from the cycle after the last burst.
@@ -72,11 +75,10 @@ class BurstSplitter(wiring.Component):
     ----------
     bus_bytes : bytes per beat.
     burst_bytes : longest burst in bytes, a power of two up to 4096.
-    row_bits : rows are shorter than `2**row_bits` bytes.
 
     Members
     -------
-    transfer : what to cut; `rows` is at least 1. bursts : in ascending order, row by row.
+    transfer : what to cut. bursts : in ascending order, row by row.
     outside : stopped by a burst that would leave the region.
     """
 
@@ -84,14 +86,13 @@ class BurstSplitter(wiring.Component):
     bursts: Any
     outside: Signal
 
-    def __init__(self, bus_bytes: int, burst_bytes: int, row_bits: int = ROW_BITS) -> None:
+    def __init__(self, bus_bytes: int, burst_bytes: int) -> None:
         assert bus_bytes <= burst_bytes <= BOUNDARY_BYTES, burst_bytes
         self.bus_bytes = bus_bytes
         self.burst_bytes = burst_bytes
-        self.layout = TransferLayout(row_bits)
         super().__init__(
             {
-                "transfer": In(stream.Signature(self.layout)),
+                "transfer": In(stream.Signature(TransferLayout())),
                 "bursts": Out(stream.Signature(BurstLayout(bus_bytes, burst_bytes))),
                 "outside": Out(1),
             }
@@ -102,68 +103,53 @@ class BurstSplitter(wiring.Component):
         bus_bits = self.bus_bytes.bit_length() - 1
         burst_bits = self.burst_bytes.bit_length() - 1
 
-        taken: Any = Signal(self.layout)
-        address = Signal(AXI_ADDRESS_BITS)
-        offset = Signal(33)
-        row_address = Signal(AXI_ADDRESS_BITS)
-        row_offset = Signal(33)
-        remaining = Signal.like(taken.row_bytes)
-        rows = Signal(16)
-        length = Signal(burst_bits + 1)
+        # `address` is that of the row; a block is what a burst may lie in, numbered in the row
+        row: Any = Signal(TransferLayout())
+        number = Signal(ROW_BITS - burst_bits + 1)
+        end = Signal(ROW_BITS + 1)
+        block = Signal(SUM_BITS - burst_bits)
+        first_byte = Signal(burst_bits)
+        last_byte = Signal(burst_bits)
         row_last = Signal()
-        to_boundary = Signal(burst_bits + 1)
-        end = Signal(burst_bits + 2)
+        burst = self.bursts.payload
 
         m.d.comb += [
-            to_boundary.eq(self.burst_bytes - address[:burst_bits]),
-            end.eq(address[:bus_bits] + length),
-            self.bursts.payload.address.eq(address),
-            self.bursts.payload.beats.eq((end + self.bus_bytes - 1) >> bus_bits),
-            self.bursts.payload.end_lane.eq(end[:bus_bits]),
-            self.bursts.payload.row_last.eq(row_last),
-            self.bursts.payload.last.eq(row_last & (rows == 1)),
+            # of the row's last byte, counted from the start of the row's first block
+            end.eq(row.address[:burst_bits] + row.last),
+            first_byte.eq(Mux(number == 0, row.address[:burst_bits], 0)),
+            burst.address.eq(Cat(first_byte, block)),
+            burst.length.eq((last_byte >> bus_bits) - (first_byte >> bus_bits)),
+            burst.end_lane.eq(last_byte[:bus_bits] + 1),
+            burst.row_last.eq(row_last),
+            burst.last.eq(row_last & (row.rows == 1)),
         ]
         with m.FSM():
             with m.State("IDLE"):
                 m.d.comb += self.transfer.ready.eq(1)
-                m.d.sync += [
-                    taken.eq(self.transfer.payload),
-                    address.eq(self.transfer.payload.address),
-                    offset.eq(self.transfer.payload.offset),
-                    row_address.eq(self.transfer.payload.address),
-                    row_offset.eq(self.transfer.payload.offset),
-                    remaining.eq(self.transfer.payload.row_bytes),
-                    rows.eq(self.transfer.payload.rows),
-                ]
-                with m.If(self.transfer.valid & (self.transfer.payload.row_bytes != 0)):
+                m.d.sync += [row.eq(self.transfer.payload), number.eq(0)]
+                with m.If(self.transfer.valid):
                     m.next = "MEASURE"
             with m.State("MEASURE"):
                 m.d.sync += [
-                    length.eq(Mux(remaining < to_boundary, remaining, to_boundary)),
-                    row_last.eq(remaining <= to_boundary),
+                    block.eq(row.address[burst_bits:] + number),
+                    row_last.eq(end[burst_bits:] == number),
+                    last_byte.eq(Mux(end[burst_bits:] == number, end[:burst_bits], -1)),
                 ]
                 m.next = "OFFER"
             with m.State("OFFER"):
                 m.d.comb += [
-                    self.outside.eq(offset + length > taken.size),
+                    self.outside.eq(Cat(last_byte, block) >= row.limit),
                     self.bursts.valid.eq(~self.outside),
                 ]
                 with m.If(self.bursts.valid & self.bursts.ready):
-                    m.d.sync += [
-                        address.eq(address + length),
-                        offset.eq(offset + length),
-                        remaining.eq(remaining - length),
-                    ]
+                    m.d.sync += number.eq(number + 1)
                     m.next = "MEASURE"
                     with m.If(row_last):
                         m.d.sync += [
-                            address.eq(row_address + taken.row_stride),
-                            offset.eq(row_offset + taken.row_stride),
-                            row_address.eq(row_address + taken.row_stride),
-                            row_offset.eq(row_offset + taken.row_stride),
-                            remaining.eq(taken.row_bytes),
-                            rows.eq(rows - 1),
+                            number.eq(0),
+                            row.address.eq(row.address + row.row_stride),
+                            row.rows.eq(row.rows - 1),
                         ]
-                        with m.If(rows == 1):
+                        with m.If(row.rows == 1):
                             m.next = "IDLE"
         return m

@@ -67,7 +67,7 @@ class NpuConfig:
     bus_bytes: int = 8
     burst_beats: int = 64
     outstanding_bursts: int = 4
-    queue_beats: int = 32
+    queue_beats: int = 8
     rounding: str = "double"
 
     def __post_init__(self) -> None:
@@ -85,7 +85,7 @@ class NpuConfig:
         self._require_one_of("bus_bytes", (4, 8, 16))
         self._require_one_of("burst_beats", (4, 8, 16, 32, 64, 128, 256))
         self._require_one_of("outstanding_bursts", (1, 2, 4, 8))
-        self._require_one_of("queue_beats", (16, 32, 64))
+        self._require_one_of("queue_beats", (8, 16, 32, 64))
         self._require_range("accumulator_depth", 1, 32)
         self._require_range("scratchpad_kib", 4, 4096)
         self._require_range("weight_buffer_kib", 1, 4096)

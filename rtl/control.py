@@ -301,6 +301,7 @@ class Control(wiring.Component):
     ) -> None:
         """Find the value of the register that is looked up."""
         m.d.comb += [
+            bus.ready.eq(regions.ready),
             regions.read_number.eq(bus.lookup[2:]),
             counters.number.eq(bus.lookup[2:]),
             bus.found.eq(1),

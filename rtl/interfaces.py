@@ -17,11 +17,11 @@ wait for each other. Without it synthesis adds logic that reads the old contents
 
 
 class RegionLookup(wiring.Signature):
-    """What an engine asks of the region table: in the same cycle, the bus address of region
-    `number`'s first byte, and its size in bytes (0 = unusable)."""
+    """What an engine asks of the region table: `value` is, in the same cycle, the bus address of
+    region `number`'s first byte or, with `size`, its size in bytes (0 = unusable)."""
 
     def __init__(self) -> None:
-        super().__init__({"number": Out(range(REGIONS)), "base": In(32), "size": In(32)})
+        super().__init__({"number": Out(range(REGIONS)), "size": Out(1), "value": In(32)})
 
 
 class DoneCounts(wiring.Signature):
@@ -162,7 +162,7 @@ class ReadClient(wiring.Signature):
 
     Members
     -------
-    request : a burst of `beats` beats from the beat-aligned bus address `address`, inside one
+    request : a burst of `length + 1` beats from the beat-aligned bus address `address`, inside one
         4 KiB page. `tag` comes back with each of its beats.
     beats : the data, in request order. `last` ends a burst; `error`: the bus reported one.
     """
@@ -170,7 +170,7 @@ class ReadClient(wiring.Signature):
     def __init__(self, config: NpuConfig, tag_bits: int) -> None:
         tag = {"tag": unsigned(tag_bits)} if tag_bits else {}
         request = data.StructLayout(
-            {"address": unsigned(32), "beats": range(config.burst_beats + 1), **tag}
+            {"address": unsigned(32), "length": range(config.burst_beats), **tag}
         )
         beat = data.StructLayout({"data": config.bus_bytes * 8, "last": 1, "error": 1, **tag})
         super().__init__(

@@ -3,16 +3,13 @@
 from typing import Any
 
 from amaranth.hdl import Cat, Elaboratable, Module, Mux, ResetInserter, Signal, Value
-from amaranth.lib import data, stream, wiring
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from rtl.axi import AXI_ADDRESS_BITS
-from rtl.bursts import BurstSplitter
-from rtl.command_slot import CommandSlot
 from rtl.config import NpuConfig
+from rtl.engine_front import COMMANDS_IN_FLIGHT, EngineFront
 from rtl.fifo import StreamFifo
 from rtl.interfaces import (
-    INDEX_BITS,
     DoneCounts,
     EngineStatus,
     ErrorReport,
@@ -23,13 +20,11 @@ from rtl.interfaces import (
     TableWrite,
     WeightWrite,
 )
-from rtl.isa import BEAT_BITS, COMMANDS, Destination, Engine, Opcode
+from rtl.isa import BEAT_BITS, Destination, Engine, Opcode
 from rtl.load_walker import JOB_FIELDS, JobLayout, LoadWalker
 from rtl.read_manager import LOAD_TAG_BITS
 from rtl.registers import ErrorCode
 from rtl.unpacker import Unpacker
-
-COMMANDS_IN_FLIGHT = 4
 
 
 class LoadEngine(wiring.Component):
@@ -93,182 +88,68 @@ class LoadEngine(wiring.Component):
     def elaborate(self, platform: object) -> Elaboratable:
         m = Module()
         config = self.config
-        flushing = Signal()
-        flush = ResetInserter(flushing)
-
-        m.submodules.slot = slot = CommandSlot(Engine.LOAD)
-        splitter = BurstSplitter(config.bus_bytes, config.burst_beats * config.bus_bytes)
+        m.submodules.front = front = EngineFront(Engine.LOAD, Opcode.LOAD, config)
+        drop = ResetInserter(front.stopped)
         jobs = StreamFifo(JobLayout(config), COMMANDS_IN_FLIGHT)
-        indices = StreamFifo(INDEX_BITS, COMMANDS_IN_FLIGHT)
         walker = LoadWalker(config)
         unpacker = Unpacker(config)
-        m.submodules.splitter = flush(splitter)
-        m.submodules.jobs = flush(jobs)
-        m.submodules.indices = flush(indices)
-        m.submodules.walker = flush(walker)
-        m.submodules.unpacker = flush(unpacker)
-        wiring.connect(m, wiring.flipped(self.beats), slot.beats)
-        wiring.connect(m, wiring.flipped(self.done_counts), slot.done)
+        m.submodules.jobs = drop(jobs)
+        m.submodules.walker = drop(walker)
+        m.submodules.unpacker = drop(unpacker)
+        for name in ("beats", "done_counts", "region", "status", "error"):
+            wiring.connect(m, wiring.flipped(getattr(self, name)), getattr(front, name))
         wiring.connect(m, jobs.o, walker.jobs)
         wiring.connect(m, walker.words, unpacker.words)
-        m.d.comb += [slot.halt.eq(self.halt), slot.clear.eq(self.clear)]
 
-        front_fault = self._front(m, slot, splitter, jobs, indices, flushing)
-        outstanding, newest = self._reads(m, splitter, unpacker, indices, flushing)
-        retired = self._writes(m, unpacker, flushing)
-
-        # the first fault, oldest command first, empties the engine
-        fault = Signal(ErrorCode)
-        fault_index = Signal(INDEX_BITS)
-        reported = Signal()
-        beat = self.read.beats
-        with m.If(flushing):
-            m.d.sync += reported.eq(1)
-            with m.If(outstanding == 0):
-                m.d.comb += self.status.done.eq(1)
-                m.d.sync += [flushing.eq(0), reported.eq(0)]
-        with m.Else():
-            m.d.comb += [indices.o.ready.eq(retired), self.status.done.eq(retired)]
-            m.d.sync += fault_index.eq(indices.o.payload)
-            with m.If(unpacker.writes.valid & unpacker.writes.payload.outside):
-                m.d.sync += flushing.eq(1)
-                with m.If(unpacker.writes.payload.destination == Destination.SCRATCHPAD):
-                    m.d.sync += fault.eq(ErrorCode.SCRATCHPAD_BOUNDS)
-                with m.Else():
-                    m.d.sync += fault.eq(ErrorCode.BUFFER_BOUNDS)
-            with m.Elif(beat.valid & beat.ready & beat.payload.error):
-                m.d.sync += [
-                    flushing.eq(1),
-                    fault.eq(ErrorCode.READ_BUS),
-                    fault_index.eq(beat.payload.tag[1:]),
-                ]
+        command = front.command
+        m.d.comb += [
+            front.halt.eq(self.halt),
+            front.clear.eq(self.clear),
+            front.prepared.eq(1),
+            front.last.eq(command.row_bytes - 1),
+            front.illegal.eq(_illegal(command, config.lanes)),
+            front.room.eq(jobs.i.ready),
             # all commands before the newest are complete; so is the newest itself when only bytes
             # behind its last pixel leave the region
-            with m.Elif((front_fault != ErrorCode.NONE) & (indices.level <= 1)):
-                m.d.sync += [flushing.eq(1), fault.eq(front_fault), fault_index.eq(newest)]
-
-        shown = Signal()
-        m.d.sync += shown.eq(indices.o.valid & ~indices.o.ready)
-        m.d.comb += [
-            self.error.valid.eq(flushing & ~reported),
-            self.error.code.eq(fault),
-            self.error.command.eq(fault_index),
-            self.status.start.eq(indices.o.valid & ~shown & ~flushing),
-            self.status.index.eq(Mux(flushing, fault_index, indices.o.payload)),
-            # bytes behind the last pixel are still read when the command is complete
-            self.status.busy.eq(
-                indices.o.valid | flushing | (outstanding != 0) | ~splitter.transfer.ready
-            ),
-            self.status.waiting.eq(slot.waiting),
-            self.status.idle.eq(~self.status.busy & slot.empty),
+            front.settled.eq(front.alone),
+            jobs.i.valid.eq(front.accepted),
+            jobs.i.payload.lane.eq(front.lane),
+            jobs.i.payload.lane_step.eq(command.row_stride),
+            *(jobs.i.payload[name].eq(command[name]) for name in JOB_FIELDS),
         ]
+        self._reads(m, front, unpacker)
+        self._writes(m, front, unpacker)
         cleared: Elaboratable = ResetInserter(self.clear)(m)
         return cleared
 
-    def _front(
-        self,
-        m: Module,
-        slot: CommandSlot,
-        splitter: BurstSplitter,
-        jobs: StreamFifo,
-        indices: StreamFifo,
-        flushing: Signal,
-    ) -> Signal:
-        """Check commands and start their bursts; return the fault of the newest one."""
-        config = self.config
-        command: Any = data.View(COMMANDS[Opcode.LOAD].layout, slot.command)
-        region_base = Signal(32)
-        region_size = Signal(32)
-        address = Signal(AXI_ADDRESS_BITS)
-        illegal = Signal()
-        fault = Signal(ErrorCode)
-        accept = Signal()
-        transfer, job = splitter.transfer, jobs.i
-
-        m.d.comb += [
-            self.region.number.eq(command.region),
-            address.eq(region_base + command.offset),
-            transfer.payload.address.eq(address),
-            transfer.payload.offset.eq(command.offset),
-            transfer.payload.size.eq(region_size),
-            transfer.payload.row_bytes.eq(command.row_bytes),
-            transfer.payload.row_stride.eq(command.row_stride),
-            transfer.payload.rows.eq(command.rows),
-            indices.i.payload.eq(slot.index),
-            job.payload.lane.eq(address),
-            job.payload.lane_step.eq(command.row_stride),
-            *(job.payload[name].eq(command[name]) for name in JOB_FIELDS),
-        ]
-        with m.FSM():
-            with m.State("IDLE"):
-                m.d.sync += [
-                    region_base.eq(self.region.base),
-                    region_size.eq(self.region.size),
-                    illegal.eq(_illegal(command, config.lanes)),
-                ]
-                with m.If(splitter.outside & ~flushing):
-                    m.d.sync += fault.eq(ErrorCode.REGION_BOUNDS)
-                    m.next = "FAULT"
-                with m.Elif(slot.valid & splitter.transfer.ready & jobs.i.ready & indices.i.ready):
-                    m.next = "ACCEPT"
-            with m.State("ACCEPT"):
-                m.d.comb += [
-                    accept.eq(slot.valid & ~flushing),
-                    slot.ready.eq(accept),
-                    indices.i.valid.eq(accept),
-                    job.valid.eq(accept & ~illegal),
-                    transfer.valid.eq(accept & ~illegal),
-                ]
-                m.next = "IDLE"
-                with m.If(accept & illegal):
-                    m.d.sync += fault.eq(ErrorCode.ILLEGAL_FIELD)
-                    m.next = "FAULT"
-            with m.State("FAULT"):
-                with m.If(flushing):
-                    m.d.sync += fault.eq(ErrorCode.NONE)
-                    m.next = "IDLE"
-        return fault
-
-    def _reads(
-        self,
-        m: Module,
-        splitter: BurstSplitter,
-        unpacker: Unpacker,
-        indices: StreamFifo,
-        flushing: Signal,
-    ) -> tuple[Signal, Signal]:
-        """Connect the read manager; return how many bursts are unanswered, and the index of the
-        newest command."""
+    def _reads(self, m: Module, front: EngineFront, unpacker: Unpacker) -> None:
+        """Connect the read manager; beats that nobody needs any more are taken."""
         request, beats = self.read.request, self.read.beats
-        burst = splitter.bursts
+        burst = front.bursts
         bus_bits = self.config.bus_bytes.bit_length() - 1
         outstanding = Signal(range(self.config.outstanding_bursts + 1))
-        newest = Signal(INDEX_BITS)
-        with m.If(indices.i.valid):
-            m.d.sync += newest.eq(indices.i.payload)
         m.d.comb += [
-            request.valid.eq(burst.valid & ~flushing),
-            burst.ready.eq(request.ready & ~flushing),
+            request.valid.eq(burst.valid & ~front.stopped),
+            burst.ready.eq(request.ready & ~front.stopped),
             request.payload.address[bus_bits:].eq(burst.payload.address[bus_bits:]),
-            request.payload.beats.eq(burst.payload.beats),
-            request.payload.tag.eq(Cat(burst.payload.row_last, newest)),
-            beats.ready.eq(unpacker.beats.ready | flushing),
-            unpacker.beats.valid.eq(beats.valid & ~flushing),
+            request.payload.length.eq(burst.payload.length),
+            request.payload.tag.eq(Cat(burst.payload.row_last, front.newest)),
+            beats.ready.eq(unpacker.beats.ready | front.stopped),
+            unpacker.beats.valid.eq(beats.valid & ~front.stopped),
             unpacker.beats.payload.data.eq(beats.payload.data),
             unpacker.beats.payload.end.eq(beats.payload.last & beats.payload.tag[0]),
+            front.owed.eq(outstanding != 0),
         ]
         answered = beats.valid & beats.ready & beats.payload.last
         m.d.sync += outstanding.eq(outstanding + (request.valid & request.ready) - answered)
-        return outstanding, newest
 
-    def _writes(self, m: Module, unpacker: Unpacker, flushing: Signal) -> Signal:
-        """Connect the destinations; return whether a command's last word is being written."""
+    def _writes(self, m: Module, front: EngineFront, unpacker: Unpacker) -> None:
+        """Connect the destinations, and report what goes wrong behind the front."""
         writes = unpacker.writes
-        word = writes.payload
+        word, beat = writes.payload, self.read.beats
         go = Signal()
-        retired = Signal()
         m.d.comb += [
-            go.eq(writes.valid & ~word.outside & ~flushing),
+            go.eq(writes.valid & ~word.outside & ~front.stopped),
             self.scratchpad.address.eq(word.address),
             self.scratchpad.data.eq(word.data),
             self.scratchpad.enable.eq(word.enable),
@@ -279,8 +160,23 @@ class LoadEngine(wiring.Component):
             self.parameters.data.eq(word.data),
             self.table.row.eq(word.address),
             self.table.data.eq(word.data),
-            retired.eq(go & writes.ready & word.last),
+            front.retired.eq(go & writes.ready & word.last),
         ]
+        with m.If(writes.valid & word.outside):
+            in_scratchpad = word.destination == Destination.SCRATCHPAD
+            m.d.comb += [
+                front.fault.valid.eq(1),
+                front.fault.command.eq(front.oldest),
+                front.fault.code.eq(
+                    Mux(in_scratchpad, ErrorCode.SCRATCHPAD_BOUNDS, ErrorCode.BUFFER_BOUNDS)
+                ),
+            ]
+        with m.Elif(beat.valid & beat.ready & beat.payload.error):
+            m.d.comb += [
+                front.fault.valid.eq(1),
+                front.fault.command.eq(beat.payload.tag[1:]),
+                front.fault.code.eq(ErrorCode.READ_BUS),
+            ]
         with m.Switch(word.destination):
             with m.Case(Destination.SCRATCHPAD):
                 m.d.comb += [
@@ -293,7 +189,6 @@ class LoadEngine(wiring.Component):
                 m.d.comb += [self.parameters.valid.eq(go), writes.ready.eq(1)]
             with m.Case(Destination.TABLE):
                 m.d.comb += [self.table.valid.eq(go), writes.ready.eq(1)]
-        return retired
 
 
 def _illegal(command: Any, lanes: int) -> Value:

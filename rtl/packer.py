@@ -40,6 +40,13 @@ class PlacementLayout(data.StructLayout):
         )
 
 
+class BeatLayout(data.StructLayout):
+    """A beat of write data: byte enables, and whether it is the last of its burst."""
+
+    def __init__(self, config: NpuConfig) -> None:
+        super().__init__({"data": config.bus_bytes * 8, "strobe": config.bus_bytes, "last": 1})
+
+
 class Packer(wiring.Component):
     """Collect words in a ring of bytes and send them as the beats of the bursts that were issued.
 
@@ -74,9 +81,6 @@ class Packer(wiring.Component):
 
     def __init__(self, config: NpuConfig) -> None:
         self.config = config
-        beat = data.StructLayout(
-            {"data": config.bus_bytes * 8, "strobe": config.bus_bytes, "last": 1}
-        )
         burst = BurstLayout(config.bus_bytes, config.burst_beats * config.bus_bytes)
         super().__init__(
             {
@@ -84,7 +88,7 @@ class Packer(wiring.Component):
                 "placement": In(PlacementLayout(config)),
                 "word": In(config.lanes * 8),
                 "bursts": In(stream.Signature(burst)),
-                "beats": Out(stream.Signature(beat)),
+                "beats": Out(stream.Signature(BeatLayout(config))),
                 "fill": In(1),
                 "unit_read": Out(range(2 * UNITS)),
                 "settled": Out(1),
@@ -127,7 +131,7 @@ class Packer(wiring.Component):
         available = Signal(ring)
         complete = Signal()
         first = Signal(init=1)
-        beats_left = Signal.like(self.bursts.payload.beats)
+        beats_left = Signal.like(self.bursts.payload.length)
         last = Signal()
         go = Signal()
         burst, output = self.bursts.payload, self.beats
@@ -137,7 +141,7 @@ class Packer(wiring.Component):
             available.as_value().eq(written.as_value() - position.as_value()),
             complete.eq(available.as_value()[bus_bits:].any()),
             following.as_value().eq(position.as_value() + config.bus_bytes),
-            last.eq(Mux(first, burst.beats, beats_left) == 1),
+            last.eq(Mux(first, burst.length, beats_left) == 0),
             go.eq(
                 self.bursts.valid
                 & (~output.valid | output.ready)
@@ -163,7 +167,7 @@ class Packer(wiring.Component):
                 output.payload.strobe.eq(strobe),
                 output.payload.last.eq(last),
                 first.eq(last),
-                beats_left.eq(Mux(first, burst.beats, beats_left) - 1),
+                beats_left.eq(Mux(first, burst.length, beats_left) - 1),
             ]
             with m.If(complete):
                 m.d.sync += position.eq(following)

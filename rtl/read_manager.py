@@ -90,7 +90,7 @@ class ReadManager(wiring.Component):
             m.d.sync += [
                 axi.arvalid.eq(1),
                 axi.araddr.eq(Mux(fetch.valid, fetch.payload.address, load.payload.address)),
-                axi.arlen.eq(Mux(fetch.valid, fetch.payload.beats, load.payload.beats) - 1),
+                axi.arlen.eq(Mux(fetch.valid, fetch.payload.length, load.payload.length)),
             ]
 
         owner = owners.o.payload

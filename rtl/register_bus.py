@@ -21,12 +21,13 @@ class RegisterBus(wiring.Component):
 
     Members
     -------
-    axil : the bus.
+    axil : the bus. ready : accesses may be taken.
     write : in this cycle `data` is written to `address`, bytes whose `strobe` bit is high.
     lookup : the byte address whose `value` is wanted; `found` : `value` is that.
     """
 
     axil: Any
+    ready: Signal
     write: Signal
     address: Signal
     data: Signal
@@ -41,6 +42,7 @@ class RegisterBus(wiring.Component):
         super().__init__(
             {
                 "axil": In(signature),
+                "ready": In(1),
                 "write": Out(1),
                 "address": Out(address_bits),
                 "data": Out(32),
@@ -63,8 +65,8 @@ class RegisterBus(wiring.Component):
             self.data.eq(axil.wdata),
             self.strobe.eq(axil.wstrb),
             self.lookup.eq(axil.araddr),
-            taking.eq(axil.awvalid & axil.wvalid & ~axil.bvalid & ~self.write),
-            finding.eq(axil.arvalid & self.found & ~axil.rvalid & ~axil.arready),
+            taking.eq(axil.awvalid & axil.wvalid & ~axil.bvalid & ~self.write & self.ready),
+            finding.eq(axil.arvalid & self.found & ~axil.rvalid & ~axil.arready & self.ready),
         ]
         m.d.sync += [self.write.eq(taking), axil.arready.eq(finding)]
         with m.If(self.write):

@@ -8,7 +8,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from numpy.typing import NDArray
 
-from rtl import command_fetch, load_engine, packer, store_engine, unpacker
+from rtl import command_fetch, engine_front, packer, unpacker
 from rtl.config import NpuConfig
 from rtl.elementwise import Elementwise
 from rtl.errors import ConfigError
@@ -148,7 +148,7 @@ def _describe(hardware: Any, config: NpuConfig, memory: MemoryConfig) -> None:
     unit_bytes = max(config.bus_bytes, config.lanes)
     item_bytes = max(config.bus_bytes, command_fetch.WORD_BYTES)
     burst_bytes = config.burst_beats * config.bus_bytes
-    jobs = max(load_engine.COMMANDS_IN_FLIGHT, store_engine.COMMANDS_IN_FLIGHT)
+    jobs = engine_front.COMMANDS_IN_FLIGHT
     assert jobs <= JOBS
     assert config.outstanding_bursts <= BURSTS
     assert 2 * config.block_words <= SLOTS
@@ -170,8 +170,8 @@ def _describe(hardware: Any, config: NpuConfig, memory: MemoryConfig) -> None:
         "fetch_burst_bytes": min(command_fetch.BURST_BYTES, burst_bytes),
         "fetch_item_words": item_bytes // command_fetch.WORD_BYTES,
         "fetch_capacity": command_fetch.PREFETCH_BYTES // item_bytes,
-        "load_jobs": load_engine.COMMANDS_IN_FLIGHT,
-        "store_jobs": store_engine.COMMANDS_IN_FLIGHT,
+        "load_jobs": jobs,
+        "store_jobs": jobs,
         "unpacker_beats": unpacker.UNITS * (unit_bytes // config.bus_bytes),
         "packer_units": packer.UNITS,
         "scratchpad": Destination.SCRATCHPAD,

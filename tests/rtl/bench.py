@@ -273,10 +273,8 @@ class AxiMemory:
 
 async def answer_lookups(ctx: Any, port: Any, regions: dict[int, tuple[int, int]]) -> None:
     """Be the region table of an engine: base and size by number, all others of size 0."""
-    async for (number,) in ctx.changed(port.number):
-        base, size = regions.get(number, (0, 0))
-        ctx.set(port.base, base)
-        ctx.set(port.size, size)
+    async for number, size in ctx.changed(port.number, port.size):
+        ctx.set(port.value, regions.get(number, (0, 0))[size])
 
 
 async def send(

@@ -154,7 +154,7 @@ def test_every_command_reaches_its_engine(bus_bytes: int, burst_beats: int, paus
 
 
 def test_a_full_queue_holds_the_stream_without_losing_anything() -> None:
-    config = small_config(8, 8, queue_beats=16)
+    config = small_config(8, 8, queue_beats=8)
     rng = random.Random(4)
     loads = [random_command(rng, Opcode.LOAD) for _ in range(12)]
     commands = [config_command(config), *loads, END]

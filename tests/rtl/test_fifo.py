@@ -49,12 +49,11 @@ def test_bursts_cover_the_rows(bus_bytes: int, burst_bytes: int, seed: int) -> N
     rng = random.Random(seed)
     transfers = [
         {
-            "address": rng.randrange(1 << 20),
-            "offset": (offset := rng.randrange(1 << 16)),
+            "address": (address := rng.randrange(1 << 20)),
             "rows": (rows := rng.randint(1, 4)),
-            "row_bytes": (row_bytes := rng.choice([1, bus_bytes, rng.randrange(1, 3000)])),
+            "last": (last := rng.choice([0, bus_bytes - 1, rng.randrange(3000)])),
             "row_stride": (row_stride := rng.randrange(5000)),
-            "size": offset + (rows - 1) * row_stride + row_bytes,
+            "limit": address + (rows - 1) * row_stride + last + 1,
         }
         for _ in range(4)
     ]
@@ -62,13 +61,13 @@ def test_bursts_cover_the_rows(bus_bytes: int, burst_bytes: int, seed: int) -> N
     for transfer in transfers:
         for row in range(transfer["rows"]):
             start = transfer["address"] + row * transfer["row_stride"]
-            end = start + transfer["row_bytes"]
+            end = start + transfer["last"] + 1
             while start < end:
                 stop = min(end, (start // burst_bytes + 1) * burst_bytes)
                 beats = -(-stop // bus_bytes) - start // bus_bytes
                 row_last = stop == end
-                last = row_last and row == transfer["rows"] - 1
-                expected.append((start, beats, stop % bus_bytes, row_last, last))
+                ends = row_last and row == transfer["rows"] - 1
+                expected.append((start, beats - 1, stop % bus_bytes, row_last, ends))
                 start = stop
     found = []
 
@@ -77,7 +76,7 @@ def test_bursts_cover_the_rows(bus_bytes: int, burst_bytes: int, seed: int) -> N
 
     async def main(ctx: Any) -> None:
         for burst in await receive(ctx, splitter.bursts, len(expected), rng, 0.3):
-            found.append((burst.address, burst.beats, burst.end_lane, burst.row_last, burst.last))
+            found.append((burst.address, burst.length, burst.end_lane, burst.row_last, burst.last))
         assert not ctx.get(splitter.outside)
 
     simulate(splitter, main, [feed], 4000)

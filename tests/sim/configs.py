@@ -16,7 +16,7 @@ SMALL = NpuConfig(
     bus_bytes=4,
     burst_beats=8,
     outstanding_bursts=2,
-    queue_beats=16,
+    queue_beats=8,
 )
 """Quick to build and to simulate; everything but the ratio of channels to lanes at its minimum."""
 
