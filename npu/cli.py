@@ -15,6 +15,7 @@ import typer
 
 from npu.commands.compare import compare
 from npu.commands.configs import configs
+from npu.commands.delegate_library import delegate_library
 from npu.commands.demo import demo
 from npu.commands.disasm import disasm
 from npu.commands.explore import explore
@@ -71,6 +72,7 @@ COMMANDS = (
     optimize,
     synth,
     ops,
+    delegate_library,
     disasm,
     verilog,
     configs,
