@@ -10,8 +10,8 @@ from kernels.checks import Pair, as_operand, check_array, check_pair, check_quan
 
 Value = TypeVar("Value", np.int8, np.int16)
 
-# fraction bits of the coordinates of RESIZE_BILINEAR
 COORDINATE_BITS = 10
+"""Fraction bits of the coordinates of RESIZE_BILINEAR."""
 
 
 def resize_nearest_neighbor(
@@ -44,8 +44,8 @@ def resize_bilinear(
     ofm = np.empty((ifm.shape[0], height, width, ifm.shape[3]), np.int8)
     _bilinear(
         as_operand(ifm),
-        *_between(ifm.shape[1], height, align_corners, half_pixel_centers),
-        *_between(ifm.shape[2], width, align_corners, half_pixel_centers),
+        *interpolation(ifm.shape[1], height, align_corners, half_pixel_centers),
+        *interpolation(ifm.shape[2], width, align_corners, half_pixel_centers),
         ofm,
     )
     return ofm
@@ -66,10 +66,14 @@ def nearest_indices(
     return np.clip(whole.astype(np.int64), 0, size - 1)
 
 
-def _between(
+def interpolation(
     size: int, ofm_size: int, align_corners: bool, half_pixel_centers: bool
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """(The two input rows around each output row; its distance from the first, 10 bits)."""
+    """The two input rows (or columns) around each output row, and its distance from the first.
+
+    Three int64 arrays `[ofm_size]`; the distance has `COORDINATE_BITS` fraction bits. Raises
+    ValueError as `resize_bilinear` does.
+    """
     one = 1 << COORDINATE_BITS
     if align_corners and ofm_size > 1:
         scale = (one * (size - 1) + (ofm_size - 1) // 2) // (ofm_size - 1)

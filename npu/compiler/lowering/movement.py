@@ -5,13 +5,15 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from kernels.resize import nearest_indices
+from kernels.resize import interpolation, nearest_indices
 from npu.compiler.terms.strided import Change
 from npu.model.graph import Graph, Operator
 from npu.model.options import AxisOptions, BlockOptions, ConcatenationOptions, ResizeOptions
 from npu.model.shape_rules import constant_operand, operator_slices
 
 Array = NDArray[np.int8]
+
+RESIZE_KINDS = frozenset({"RESIZE_NEAREST_NEIGHBOR", "RESIZE_BILINEAR"})
 
 
 def moved_input(op: Operator) -> int:
@@ -21,6 +23,8 @@ def moved_input(op: Operator) -> int:
 
 def taken(graph: Graph, op: Operator, number: int) -> Change:
     """How output `number` of an operator in `TAKING_KINDS` comes out of its input.
+
+    Also a RESIZE_BILINEAR, if it has `nearest_steps`.
 
     The result has the output's elements in order, but may have more dimensions than it.
     """
@@ -126,15 +130,28 @@ EvenSteps = tuple[int, int, int]
 
 
 def nearest_steps(graph: Graph, op: Operator) -> tuple[EvenSteps, EvenSteps] | None:
-    """Which rows and columns a RESIZE_NEAREST_NEIGHBOR takes, if they are evenly spaced."""
-    options = op.options_as(ResizeOptions)
-    ifm, ofm = graph.tensors[op.inputs[0]].shape, graph.output_tensor(op).shape
-    mode = options.align_corners, options.half_pixel_centers
-    rows, columns = (_even_steps(nearest_indices(ifm[i], ofm[i], *mode)) for i in (1, 2))
+    """Which rows and columns an operator of `RESIZE_KINDS` takes, if they are evenly spaced.
+
+    None for a RESIZE_BILINEAR with outputs between two pixels.
+    """
+    rows, columns = (_even_steps(_taken_indices(graph, op, axis)) for axis in (1, 2))
     return None if rows is None or columns is None else (rows, columns)
 
 
+def _taken_indices(graph: Graph, op: Operator, axis: int) -> NDArray[np.int64]:
+    """The input row (or column) of each output row; -1 where it lies between two."""
+    options = op.options_as(ResizeOptions)
+    mode = options.align_corners, options.half_pixel_centers
+    sizes = graph.tensors[op.inputs[0]].shape[axis], graph.output_tensor(op).shape[axis]
+    if op.kind == "RESIZE_NEAREST_NEIGHBOR":
+        return nearest_indices(*sizes, *mode)
+    first, second, fraction = interpolation(*sizes, *mode)
+    return np.where((first == second) | (fraction == 0), first, -1)
+
+
 def _even_steps(indices: NDArray[np.int64]) -> EvenSteps | None:
+    if (indices < 0).any():
+        return None
     changes = np.flatnonzero(np.diff(indices))
     repeat = int(changes[0]) + 1 if changes.size else len(indices)
     if len(indices) % repeat:
@@ -157,11 +174,11 @@ _TAKING: dict[str, Callable[[Graph, Operator, int], Change]] = {
     "STRIDED_SLICE": _sliced,
     "SPACE_TO_DEPTH": _space_to_depth,
     "DEPTH_TO_SPACE": _depth_to_space,
-    "RESIZE_NEAREST_NEIGHBOR": _resized,
+    **dict.fromkeys(sorted(RESIZE_KINDS), _resized),
 }
 
-TAKING_KINDS = frozenset(_TAKING)
-"""Operators whose outputs are elements of one input in another order."""
+TAKING_KINDS = frozenset(_TAKING) - {"RESIZE_BILINEAR"}
+"""Operators whose outputs are elements of one input in another order, whatever their options."""
 
 JOINING_KINDS = frozenset({"CONCATENATION", "PACK"})
 """Operators whose output consists of their inputs."""

@@ -1,17 +1,19 @@
 """Lowers a run of operators for the NPU, and resolves views."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from kernels.requantize import Rounding
 from npu.compiler.lowering.batch_matmul import lower_batch_matmul
 from npu.compiler.lowering.batches import maps_of, one_of, single_map
+from npu.compiler.lowering.bilinear import lower_bilinear
 from npu.compiler.lowering.copying import lower_copies
 from npu.compiler.lowering.dilation import Dilation, find_dilations, lower_dilation
 from npu.compiler.lowering.dispatch import is_computed, lower_operator
 from npu.compiler.lowering.elementwise import channels_repeated, in_whole_words, output_extent
 from npu.compiler.lowering.enlargement import grid_enlarges, lower_enlargement
 from npu.compiler.lowering.maps import Maps
-from npu.compiler.lowering.movement import MOVING_KINDS
+from npu.compiler.lowering.movement import MOVING_KINDS, RESIZE_KINDS, nearest_steps
 from npu.compiler.lowering.padding import folds, paddings
 from npu.compiler.lowering.parting import find_parts, part_operator
 from npu.compiler.lowering.prelu import STEPS_BETWEEN, lower_prelu, several_slopes
@@ -119,6 +121,8 @@ class _Lowering:
             self.operators += lower_copies(self.graph, op, self.views)
         elif op.kind == "BATCH_MATMUL":
             self.operators += lower_batch_matmul(self.graph, op, self.views, self.scratch)
+        elif op.kind == "RESIZE_BILINEAR":
+            self.operators += self._resized(op)
         elif op.kind == "TRANSPOSE_CONV":
             self.operators += [self.maps.placed(w) for w in lower_transpose_conv(self.graph, op)]
         elif several_slopes(self.graph, op):
@@ -143,6 +147,15 @@ class _Lowering:
             names = {tensor: self._spread(op, tensor, extent) for tensor, extent in spread.items()}
             work = replace(work, sources=tuple(names.get(t, t) for t in work.sources))
             self.operators.append(self.maps.placed(work))
+
+    def _resized(self, op: Operator) -> Iterator[LoweredOperator]:
+        """A RESIZE_BILINEAR, which may be no more than copies of pixels."""
+        if nearest_steps(self.graph, op) is not None:
+            yield from lower_copies(self.graph, op, self.views)
+            return
+        rounding = Rounding.named(self.config.rounding)
+        for work in lower_bilinear(self.graph, op, rounding):
+            yield self.maps.placed(work)
 
     def _spread(self, op: Operator, tensor: int, extent: Extent) -> int:
         """What stands for `tensor` with its one channel repeated."""
@@ -196,7 +209,7 @@ class _Lowering:
         producer = self.graph.producer(tensor)
         if producer is None or tensor in self.segment.inputs:
             return True
-        return producer.kind in ("TRANSPOSE_CONV", "RESIZE_NEAREST_NEIGHBOR")
+        return producer.kind == "TRANSPOSE_CONV" or producer.kind in RESIZE_KINDS
 
     def _enlarges(self, op: Operator) -> bool:
         """Whether the grid enlarges a map: the output must be in one piece."""

@@ -1,6 +1,7 @@
 """What the NPU can move: rules like those in `npu.compiler.rules.operators`."""
 
 from npu.compiler.direct.copies import COMMAND_LIMIT, Block, command_count
+from npu.compiler.lowering.bilinear import is_interpolated
 from npu.compiler.lowering.movement import JOINING_KINDS, joined, moved_input, nearest_steps, taken
 from npu.compiler.stream.transfers import STRIDE_LIMIT
 from npu.compiler.terms.strided import Strided
@@ -39,6 +40,16 @@ def no_activation(graph: Graph, op: Operator) -> bool:
 def evenly_resized(graph: Graph, op: Operator) -> bool:
     """RESIZE_NEAREST_NEIGHBOR must take evenly spaced pixels and repeat all of them alike"""
     return nearest_steps(graph, op) is not None
+
+
+def repeated_fractions(graph: Graph, op: Operator) -> bool:
+    """scales must be 2, 4, or 8 without half-pixel centers, or else repeat weights of 7 bits"""
+    return nearest_steps(graph, op) is not None or is_interpolated(graph, op)
+
+
+def few_copies(graph: Graph, op: Operator) -> bool:
+    """pixels that are only repeated must not take more than 2048 commands"""
+    return nearest_steps(graph, op) is None or few_commands(graph, op)
 
 
 def few_commands(graph: Graph, op: Operator) -> bool:

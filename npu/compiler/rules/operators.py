@@ -22,8 +22,10 @@ from npu.compiler.rules.movement import (
     computed_inputs,
     evenly_resized,
     few_commands,
+    few_copies,
     no_activation,
     one_quantization,
+    repeated_fractions,
     size_in_range,
 )
 from npu.compiler.rules.products import (
@@ -307,6 +309,13 @@ RULES: dict[str, list[Rule]] = {
         phases_in_range,
     ],
     **{kind: [int8_activations, around_convolution] for kind in sorted(DEALING_KINDS)},
+    "RESIZE_BILINEAR": [
+        *_COMMON,
+        maps_in_range,
+        size_in_range,
+        repeated_fractions,
+        few_copies,
+    ],
     "RESIZE_NEAREST_NEIGHBOR": [*_MOVEMENT[:1], evenly_resized, *_MOVEMENT[1:]],
 }
 """What has to hold for each kind, apart from its neighbours and the size of the memories."""

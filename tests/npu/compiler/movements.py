@@ -113,6 +113,19 @@ def resize_nearest(m: ModelBuilder, x: Tensor, size: tuple[int, int], **options:
     return y
 
 
+def resize_bilinear(m: ModelBuilder, x: Tensor, size: tuple[int, int], **options: Any) -> Tensor:
+    y = like(m, x, [x.shape[0], *size, x.shape[3]])
+    m.operator(
+        "RESIZE_BILINEAR",
+        [x, integers(m, *size)],
+        [y],
+        options,
+        options_type="ResizeBilinearOptions",
+        version=3,
+    )
+    return y
+
+
 def blocks(m: ModelBuilder, x: Tensor, code: str, size: int) -> Tensor:
     """SPACE_TO_DEPTH or DEPTH_TO_SPACE."""
     n, height, width, channels = x.shape

@@ -111,6 +111,17 @@ def _enlarged(
     return [move.resize_nearest(m, x, size)]
 
 
+def _interpolated(
+    m: ModelBuilder, rng: Rng, x: Tensor, maps: list[Tensor], q: Quantization
+) -> list[Tensor]:
+    mode = [{}, {"halfPixelCenters": True}, {"alignCorners": True}][int(rng.integers(3))]
+    rows, columns = (int(n) for n in rng.choice([1, 2, 4], 2))
+    size = rows * x.shape[1], columns * x.shape[2]
+    if "alignCorners" in mode:
+        size = size[0] - rows + 1, size[1] - columns + 1
+    return [move.resize_bilinear(m, x, size, **mode)]
+
+
 def _unfolded(
     m: ModelBuilder, rng: Rng, x: Tensor, maps: list[Tensor], q: Quantization
 ) -> list[Tensor]:
@@ -151,6 +162,7 @@ def _multiplied(
 
 
 STEPS: list[Step] = [
+    _interpolated,
     _convolved,
     _convolved,
     _depthwise,

@@ -7,6 +7,7 @@ from npu.golden import run_golden
 from npu.model.tflite_reader import read_model_bytes
 from npu.offload.runner import NetworkRunner
 from rtl.config import PRESETS
+from tests.npu.compiler.lowering.test_bilinear import resized
 from tests.npu.compiler.lowering.test_elementwise import (
     CHANNELS,
     OPERANDS,
@@ -22,6 +23,8 @@ from tests.npu.offload.test_unsigned_ends import network as unsigned_ends
 
 MODELS = {
     "network": network(1),
+    "bilinear": resized((1, 7, 9, 21), (14, 36), "half-pixel", layers=True),
+    "bilinear to a half and by 8": resized((2, 6, 5, 8), (3, 40), "plain"),
     "uint8 at both ends": unsigned_ends(),
     "squeeze and excite": squeeze_and_excite(17),
     "attention": attention(18),
