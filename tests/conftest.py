@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.support.browsers import NO_BROWSER
 from tests.support.shared_models import FOLDER, NETWORKS
 
 
@@ -17,4 +18,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
             f" not in {FOLDER} (NPU_MODELS names the folder that has them)",
             red=True,
             bold=True,
+        )
+    pages = sum(NO_BROWSER in str(report.longrepr) for report in skipped)
+    if pages:
+        terminalreporter.section("a browser is missing", sep="!", red=True, bold=True)
+        terminalreporter.line(
+            f"{pages} tests of pages did not run: {NO_BROWSER}", red=True, bold=True
         )

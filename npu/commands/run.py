@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from npu.model.graph import Graph
     from npu.offload.result import RunResult
+    from npu.report.record import RunSetting
     from rtl.config import NpuConfig
     from sim.memory import MemoryConfig
     from sim.waves import Waves
@@ -58,6 +59,16 @@ JsonOption = Annotated[
     Path | None,
     typer.Option(metavar="OUT", help="Write the result as JSON; - is standard output."),
 ]
+HtmlOption = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="OUT.html", help="Write a page with figures, one file that opens offline."
+    ),
+]
+ExplorerOption = Annotated[
+    Path | None,
+    typer.Option(metavar="OUT.json", help="Write cycles by operator as data of Model Explorer."),
+]
 TraceOption = Annotated[
     Path | None,
     typer.Option(
@@ -93,6 +104,8 @@ def run(
     backend: BackendOption = "rtl",
     check: CheckOption = False,
     json: JsonOption = None,
+    html: HtmlOption = None,
+    model_explorer: ExplorerOption = None,
     trace: TraceOption = None,
     waves: WavesOption = None,
     waves_window: WindowOption = DEFAULT_WINDOW,
@@ -107,12 +120,14 @@ def run(
     from npu.inference import compare_with_golden, golden_name
     from npu.inputs import load_inputs
     from npu.model.tflite_reader import read_model
-    from npu.report.record import STDOUT, RunSetting, run_record, write_json
+    from npu.report.record import STDOUT, RunSetting, check_output_path
     from npu.report.tables import make_console, print_comparison, print_run
     from npu.synth.clocks import chosen_clock
     from rtl.config import load_config
     from sim.memory import MemoryConfig
 
+    check_output_path(html, "--html")
+    check_output_path(model_explorer, "--model-explorer")
     recorded = check_files(backend, json, trace, waves, waves_window)
     hardware = load_config(config)
     clock = chosen_clock(clock_mhz, hardware)
@@ -142,7 +157,7 @@ def run(
     if check:
         comparison = compare_with_golden(graph, inputs, result, config=hardware, backend=backend)
 
-    if json is not None:
+    if json or html or model_explorer:
         setting = RunSetting(
             model=str(model),
             config=config,
@@ -154,8 +169,7 @@ def run(
             inputs=tuple(input or ()),
         )
         exact = None if comparison is None else comparison.bit_exact
-        record = run_record(graph, result, setting, bit_exact=exact)
-        write_json(record, json)
+        write_files(graph, result, setting, exact, json, html, model_explorer)
 
     # standard output belongs to the JSON when that is where it goes
     console = make_console(stderr=json == STDOUT, quiet=quiet)
@@ -178,6 +192,31 @@ def run(
         )
     if comparison is not None and comparison.bit_exact is False:
         raise typer.Exit(EXIT_NOT_BIT_EXACT)
+
+
+def write_files(
+    graph: "Graph",
+    result: "RunResult",
+    setting: "RunSetting",
+    bit_exact: bool | None,
+    json: Path | None,
+    html: Path | None,
+    model_explorer: Path | None,
+) -> None:
+    """Write a run in each form that a file is given for. Raises `OutputError`."""
+    from npu.report.model_explorer import node_data
+    from npu.report.page.write import write_page
+    from npu.report.picture import picture_record
+    from npu.report.record import run_record, write_json
+
+    record = run_record(graph, result, setting, bit_exact=bit_exact)
+    if json is not None:
+        write_json(record, json)
+    if html is not None:
+        write_page({**record, **picture_record(graph, result)}, html)
+    if model_explorer is not None:
+        name = f"{setting.config}, {setting.backend}"
+        write_json(node_data(graph, result, name), model_explorer)
 
 
 def check_files(

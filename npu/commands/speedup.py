@@ -35,6 +35,10 @@ def speedup(
         Path | None,
         typer.Option(metavar="OUT", help="Write the result as JSON; - is standard output."),
     ] = None,
+    html: Annotated[
+        Path | None,
+        typer.Option(metavar="OUT.html", help="Write a page with figures, which opens offline."),
+    ] = None,
     wait_states: Annotated[
         int,
         typer.Option(
@@ -63,6 +67,7 @@ def speedup(
     """
     from npu.inputs import load_inputs
     from npu.model.tflite_reader import read_model
+    from npu.report.page.write import write_page
     from npu.report.record import STDOUT, check_output_path, write_json
     from npu.report.tables import make_console
     from npu.speedup.measure import Setting, measure_all
@@ -70,6 +75,7 @@ def speedup(
     from rtl.config import load_config
 
     check_output_path(json, "--json", stdout=True)
+    check_output_path(html, "--html")
     setting = Setting(
         config=load_config(config),
         wait_states=wait_states,
@@ -96,7 +102,7 @@ def speedup(
         wait_states=wait_states,
         macs=graph.total_macs,
     )
-    if json is not None:
+    if json or html:
         record = speedup_record(
             entries,
             graph,
@@ -105,4 +111,7 @@ def speedup(
             hardware=setting.config,
             wait_states=wait_states,
         )
-        write_json(record, json)
+        if json is not None:
+            write_json(record, json)
+        if html is not None:
+            write_page(record, html)

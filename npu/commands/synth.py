@@ -113,7 +113,7 @@ def synth(
                 _all_presets(target, pnr, liberty, json, tools, update=update, quiet=quiet)
                 return
             request = _request(target, runs if pnr else None, liberty, by_block)
-            cost = _one(config, core, request, tools, treemap, quiet=quiet)
+            cost = _one(config, core, request, tools, quiet=quiet)
     except (DoesNotFitError, RoutingError) as error:
         sys.stderr.write(f"npu: error: {error}\n")
         failed = isinstance(error, RoutingError)
@@ -155,7 +155,6 @@ def _one(
     core: str | None,
     request: "Request",
     jobs: int,
-    treemap: Path | None,
     *,
     quiet: bool,
 ) -> "Cost":
@@ -165,14 +164,11 @@ def _one(
     from npu.synth.flow import check_tools, run_flow
     from npu.synth.process import Tools
     from npu.synth.synthesis import Listener
-    from npu.synth.treemap import check_treemap_tool
     from rtl.config import load_config
 
     hardware = load_config(config) if core is None else None
     # what is missing is found before anything takes minutes
     check_tools(request)
-    if treemap is not None:
-        check_treemap_tool()
     name = Path(config).stem if core is None else core
     with tool_steps("synth", silent=quiet) as (log, phase), Tools(jobs) as tools:
         if hardware is None:

