@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from io import BytesIO
 from math import prod
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 from zipfile import ZipFile, is_zipfile
 
 import numpy as np
@@ -20,6 +20,9 @@ from numpy.typing import NDArray
 
 from npu.errors import InputError
 
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
 log = logging.getLogger(__name__)
 
 Check = Callable[[tuple[int, ...], np.dtype[Any]], None]
@@ -27,6 +30,8 @@ Check = Callable[[tuple[int, ...], np.dtype[Any]], None]
 
 MAX_HEADER = 16_384
 GREY_16_BITS = frozenset({"I;16", "I;16L", "I;16B", "I;16N"})
+TURN = 0x0112
+"""The tag of EXIF that says how a camera was held."""
 WIDE_MODES = {"I": "32-bit integers", "F": "floating-point numbers"}
 
 
@@ -53,27 +58,30 @@ def read_array(path: Path, key: str | None, check: Check) -> NDArray[Any]:
                 return _read_npy(member, check)
 
 
-def read_image(path: Path, height: int, width: int, channels: int) -> NDArray[np.float32]:
+def read_image(
+    path: Path, height: int, width: int, channels: int, *, resize: bool = False
+) -> NDArray[np.float32]:
     """The picture in a file as (height, width, channels), each pixel from 0 to 255.
 
     Grey pictures become colour and colour grey, as `channels` (1 or 3) asks. 16-bit grey is scaled
     to the same range. Transparency and all frames but the first are dropped, and a line in the log
-    says so.
+    says so. With `resize` a picture of another size is turned as its file says, and the largest
+    part of its middle that has the asked proportions is scaled, which another line says.
 
     Raises `InputError` for a file that is missing or unreadable, of another height and width
-    (nothing is resized), or with pixels that are no numbers of 8 or 16 bits.
+    without `resize`, or with pixels that are no numbers of 8 or 16 bits.
     """
     # pillow takes 30 ms to import, and most inputs are arrays
-    from PIL import Image
+    from PIL import Image, ImageOps
 
     with _blamed(path, "image"), warnings.catch_warnings():
-        # about the size, which is compared before any pixel is read
+        # about the size, which is compared before any pixel is read, or limited by the library
         warnings.simplefilter("ignore")
         with Image.open(path) as image:
-            if (image.height, image.width) != (height, width):
+            if (image.height, image.width) != (height, width) and not resize:
                 raise InputError(
                     f"image '{path}' has {image.height} rows of {image.width} pixels, the "
-                    f"network's input has {height} rows of {width}; nothing is resized"
+                    f"network's input has {height} rows of {width}; --resize would scale it"
                 )
             if image.mode in WIDE_MODES:
                 raise InputError(
@@ -86,10 +94,36 @@ def read_image(path: Path, height: int, width: int, channels: int) -> NDArray[np
             if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
                 log.warning("image '%s': its transparency is dropped", path)
             if image.mode in GREY_16_BITS:
-                grey = np.asarray(image).astype(np.float32)[..., np.newaxis] / np.float32(257)
-                return np.repeat(grey, channels, axis=2)
-            pixels = np.asarray(image.convert("L" if channels == 1 else "RGB"), np.float32)
-    return pixels.reshape(height, width, channels)
+                grey = np.asarray(image).astype(np.float32) / np.float32(257)
+                picture: Image.Image = Image.fromarray(grey)
+            else:
+                picture = image.convert("L" if channels == 1 else "RGB")
+            if resize:
+                # the turn is noted in the file, which what is converted no longer is
+                turn = Image.Exif.get(image.getexif(), TURN)
+                if turn is not None:
+                    picture.getexif()[TURN] = turn
+                    picture = ImageOps.exif_transpose(picture)
+                picture = _fitted(picture, path, height, width)
+            pixels = np.asarray(picture, np.float32).reshape(height, width, -1)
+    return pixels if pixels.shape[2] == channels else np.repeat(pixels, channels, axis=2)
+
+
+def _fitted(picture: "Image", path: Path, height: int, width: int) -> "Image":
+    """The middle of a picture, in the proportions of `height` and `width`, scaled to them."""
+    from PIL import Image, ImageOps
+
+    if (picture.height, picture.width) == (height, width):
+        return picture
+    scale = min(picture.height / height, picture.width / width)
+    log.warning(
+        "image '%s': of %d rows of %d pixels the middle %d x %d are taken, and scaled to %d x %d",
+        path,
+        *(picture.height, picture.width),
+        *(round(height * scale), round(width * scale)),
+        *(height, width),
+    )
+    return ImageOps.fit(picture, (width, height), Image.Resampling.BILINEAR)
 
 
 @contextmanager

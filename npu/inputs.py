@@ -9,7 +9,9 @@ Four forms are understood:
     key may be left out when the file holds one array.
     A float32 input, which the network quantizes itself, takes floating-point arrays only.
 `IMAGE` (png, jpg, bmp, gif, ppm, webp, ...)
-    Must have the network's height and width: nothing is resized. Converted to grey or RGB by the
+    Must have the network's height and width, unless resizing is asked for: then it is turned as
+    its file says, its middle is taken in the network's proportions and scaled, and a line says so.
+    Converted to grey or RGB by the
     network's channels; 16-bit grey is scaled to 0..255, transparency and all frames but the first
     are dropped, and a line says so. Which real value a pixel of 0..255 stands for follows from the
     range of real values that the input can represent: 0..255 where the range reaches beyond 8;
@@ -56,11 +58,14 @@ PIXEL_RANGE_FROM = 8.0
 SIGNED_RANGE_BELOW = -0.5
 
 
-def load_inputs(specs: Sequence[Source], graph: Graph) -> dict[int, NDArray[Any]]:
+def load_inputs(
+    specs: Sequence[Source], graph: Graph, *, resize: bool = False
+) -> dict[int, NDArray[Any]]:
     """The network's inputs by tensor index, of the graph's types and shapes.
 
     `specs` gives one of the forms above for each input, or the array itself, in the model's order.
-    A single `random:SEED` fills every input; no spec means `random:0`.
+    A single `random:SEED` fills every input; no spec means `random:0`. `resize` allows images of
+    other sizes.
 
     Raises `InputError` with what was given and what is allowed.
     """
@@ -75,7 +80,9 @@ def load_inputs(specs: Sequence[Source], graph: Graph) -> dict[int, NDArray[Any]
             f"{len(specs)} inputs given, the network has {len(tensors)}: "
             + ", ".join(f"{t.name!r} {list(t.shape)}" for t in tensors)
         )
-    return {t.index: _load_one(spec, graph, t) for spec, t in zip(specs, tensors, strict=True)}
+    return {
+        t.index: _load_one(spec, graph, t, resize) for spec, t in zip(specs, tensors, strict=True)
+    }
 
 
 def quantize_input(values: NDArray[Any], tensor: Tensor) -> NDArray[Any]:
@@ -112,7 +119,7 @@ def _quantized(graph: Graph, tensor: Tensor) -> Tensor | None:
     return next((t for t in made if t.dtype in RANGES), None)
 
 
-def _load_one(source: Source, graph: Graph, tensor: Tensor) -> NDArray[Any]:
+def _load_one(source: Source, graph: Graph, tensor: Tensor, resize: bool) -> NDArray[Any]:
     if not isinstance(source, str | Path):
         array = np.asarray(source)
         _form_check("array", tensor)(array.shape, array.dtype)
@@ -125,7 +132,7 @@ def _load_one(source: Source, graph: Graph, tensor: Tensor) -> NDArray[Any]:
     if suffix not in {".npy", ".npz"} | IMAGE_SUFFIXES:
         raise InputError(f"input {spec!r} is of an unknown form, allowed are {ALLOWED_FORMS}")
     if suffix in IMAGE_SUFFIXES:
-        return _from_image(path, graph, tensor)
+        return _from_image(path, graph, tensor, resize)
     return _from_array(spec, read_array(path, key, _form_check(spec, tensor)), tensor)
 
 
@@ -230,11 +237,11 @@ def _allowed(tensor: Tensor) -> str:
     return f"allowed is {tensor.type_name}"
 
 
-def _from_image(path: Path, graph: Graph, tensor: Tensor) -> NDArray[Any]:
+def _from_image(path: Path, graph: Graph, tensor: Tensor, resize: bool) -> NDArray[Any]:
     height, width, channels, channels_last = _image_layout(path, tensor)
     if tensor.dtype not in INTEGER_RANGES and tensor.dtype != np.float32:
         raise InputError(f"image '{path}' cannot be an input of {tensor.type_name}")
-    pixels = read_image(path, height, width, channels)
+    pixels = read_image(path, height, width, channels, resize=resize)
     if not channels_last:
         pixels = pixels.transpose(2, 0, 1)
     real = _real_pixels(np.ascontiguousarray(pixels[np.newaxis]), _quantized(graph, tensor))

@@ -36,10 +36,17 @@ InputOption = Annotated[
         metavar="SPEC",
         help="FILE.npy, FILE.npz:key, an image, or random:SEED; once for each input of the "
         "network. Arrays of the input's type are taken as they are, floating-point arrays are "
-        "quantized. An image must have the network's height and width; its pixels stand for "
+        "quantized. An image must have the network's height and width, or --resize scales it; its "
+        "pixels stand for "
         "0..255, -1..1 or 0..1, whichever fits the range of the network's input. Default: "
         "random:0.",
         show_default=False,
+    ),
+]
+ResizeOption = Annotated[
+    bool,
+    typer.Option(
+        "--resize", help="Scale the middle of an image of another size to the network's input."
     ),
 ]
 BackendOption = Annotated[
@@ -100,6 +107,7 @@ SeedOption = Annotated[int, typer.Option(metavar="SEED", help="Seed of these sta
 def run(
     model: ModelArgument,
     input: InputOption = None,
+    resize: ResizeOption = False,
     config: ConfigOption = DEFAULT_CONFIG,
     backend: BackendOption = "rtl",
     check: CheckOption = False,
@@ -135,7 +143,7 @@ def run(
         latency_cycles=latency, stall_probability=stall_probability, stall_seed=stall_seed
     )
     graph = read_model(model)
-    inputs = load_inputs(input or [], graph)
+    inputs = load_inputs(input or [], graph, resize=resize)
     if check and golden_name(hardware, backend) is None:
         raise GoldenError(
             f"--check has nothing to compare the reference with: TFLM rounds as double, not as"
@@ -167,6 +175,7 @@ def run(
             clock_mhz=clock.mhz,
             clock_origin=clock.origin,
             inputs=tuple(input or ()),
+            resized=resize,
         )
         exact = None if comparison is None else comparison.bit_exact
         write_files(graph, result, setting, exact, json, html, model_explorer)

@@ -34,6 +34,7 @@ class RunSetting:
     Parameters
     ----------
     model, config, inputs : what the user named; `inputs` is empty for `random:0`.
+    resized : whether images of other sizes were allowed.
     hardware : what `config` names.
     backend : what ran it. memory : the external memory.
     clock_mhz, clock_origin : what turns cycles into time, and where that comes from.
@@ -47,6 +48,7 @@ class RunSetting:
     clock_mhz: float
     clock_origin: str
     inputs: tuple[str, ...] = ()
+    resized: bool = False
 
 
 def record_header(kind: str) -> dict[str, Any]:
@@ -97,6 +99,7 @@ def run_record(
         **record_header("run"),
         **model_record(graph, setting.model),
         "inputs": list(setting.inputs),
+        "resized": setting.resized,
         **hardware_record(setting.config, hardware),
         "backend": setting.backend,
         "memory": asdict(setting.memory) if timed else None,

@@ -308,7 +308,9 @@ def test_image_modes_and_layouts(tmp_path: Path) -> None:
 
 def test_image_of_another_size(graph: Graph, tmp_path: Path) -> None:
     path, _ = picture(tmp_path, "RGB", (16, 9))
-    with pytest.raises(InputError, match=r"9 rows of 16 pixels, .* has 9 rows of 8; nothing is"):
+    with pytest.raises(
+        InputError, match=r"9 rows of 16 pixels, .* has 9 rows of 8; --resize would"
+    ):
         load_one(path, graph)
 
 
