@@ -11,7 +11,7 @@ PEERS_LAST := 13
 # pytest workers; the RTL simulators are built once and shared through the cache
 JOBS   ?= 2
 # what the linters look at
-CODE   := npu sim kernels rtl tests examples
+CODE   := npu sim kernels rtl tests examples docs
 
 # pip says what fails, and nothing about its version, the root user or the index
 INSTALL := -m pip --disable-pip-version-check --no-input install -qq
@@ -27,7 +27,7 @@ help:
 	@echo "make test-converter   Keras networks through TensorFlow's converter, an hour"
 	@echo "make setup   create $(VENV) with the npu command in $(BIN)"
 	@echo "make lint    formatting, lint, types, import directions"
-	@echo "make docs    write the tables of the documents that follow from the code"
+	@echo "make docs    write the tables that follow from the code, and the site in build/site"
 	@echo "make bench   speed and cycles, beside the numbers to beat"
 	@echo "make synth-table   area and clock of all presets anew, hours; LIBERTY=FILE adds NAND2"
 	@echo "make clean   remove $(VENV); compiled simulators stay in the cache"
@@ -83,6 +83,8 @@ test-converter: $(VENV)/converter.stamp
 
 docs: $(VENV)/test.stamp
 	$(BIN)/python -m tests.docs
+	$(BIN)/mkdocs build --strict -q -f docs/mkdocs.yml
+	@echo "the site is in build/site"
 
 $(PEERS)/vela.stamp:
 	@sh tools/create_venv.sh $(PEERS) $(PEERS_LAST) $(PYTHON)
