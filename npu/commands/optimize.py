@@ -19,12 +19,20 @@ def optimize(
     start: options.ClusterStart = Start.DENSITY,
     dense: options.Dense = DENSE_DEFAULT,
     config: ConfigOption = DEFAULT_CONFIG,
+    quantize: options.Quantize = None,
+    qat: options.Aware = False,
     format: options.FileFormat = Format.TFLITE,
+    epochs: options.Epochs = 6,
+    batch: options.Batch = 128,
+    rate: options.Rate = 1e-3,
+    max_loss: options.MaxLoss = None,
     seed: options.Seed = 0,
+    threads: options.Threads = 2,
 ) -> None:
-    """Prune and cluster a network, measured after each stage.
+    """Prune, cluster and quantize a network, measured after each stage.
 
-    FOLDER gets a .tflite for each stage, report.json, and report.html with plots.
+    Stages are optional, and each keeps what those before it did. FOLDER gets a .tflite for each,
+    report.json, and report.html with plots. An interrupted run goes on when it is started again.
     """
     from npu.optimize.data import load_dataset
     from npu.optimize.report import stage_table
@@ -39,7 +47,13 @@ def optimize(
         granularity=granularity,
         clusters=cluster,
         start=start,
+        quantize=quantize,
+        qat=qat,
         dense=frozenset(dense.split(",")),
+        epochs=epochs,
+        batch=batch,
+        rate=rate,
+        max_loss=max_loss,
         seed=seed,
     )
     dataset = None
@@ -53,6 +67,7 @@ def optimize(
             config_name=config,
             data=dataset,
             format=format,
+            threads=threads,
             log=step_log(model.stem),
             progress=lambda _: bar,
         )

@@ -5,13 +5,14 @@ from typing import Annotated
 
 import typer
 
-from npu.optimize.choices import Format, Granularity, Start
+from npu.optimize.choices import Format, Granularity, Quantization, Start
 
 Network = Annotated[
     Path,
     typer.Argument(
         metavar="MODEL",
-        help="A .tflite file, fully int8: it is pruned and clustered without training.",
+        help="A .keras file, which is trained on; or a .tflite, fully int8, which is pruned and "
+        "clustered without training.",
         show_default=False,
     ),
 ]
@@ -44,7 +45,8 @@ Prune = Annotated[
     str | None,
     typer.Option(
         metavar="METHOD:RATIO",
-        help="magnitude, with the share that becomes zero, such as 0.75.",
+        help="magnitude, multistage or automata, with the share that becomes zero, such as "
+        "magnitude:0.75. They train, but for a .tflite, which is pruned by magnitude.",
         show_default=False,
     ),
 ]
@@ -60,10 +62,35 @@ Dense = Annotated[
     str,
     typer.Option(
         metavar="NAME,...",
-        help="Operators that are not pruned: first, last, an operator's index, or none.",
+        help="What is not pruned: first, last, a layer's name or an operator's index, or none.",
     ),
 ]
 FileFormat = Annotated[
     Format, typer.Option(help="tflm-lut also writes TFLM's file of clustered weights.")
 ]
 Seed = Annotated[int, typer.Option(metavar="N", help="Of everything random.")]
+Quantize = Annotated[
+    Quantization | None,
+    typer.Option(
+        help="Integers of a Keras model. Default: int8. int4 and mixed are weights of four bits, "
+        "in all layers but the dense ones or where they pay.",
+        show_default=False,
+    ),
+]
+Aware = Annotated[
+    bool, typer.Option("--qat", help="Train with the rounding of the quantized network.")
+]
+Epochs = Annotated[int, typer.Option(metavar="N", help="Of each stage that trains.")]
+Batch = Annotated[int, typer.Option(metavar="N", help="Samples in a training step.")]
+Rate = Annotated[float, typer.Option(metavar="RATE", help="The learning rate, which decays to 0.")]
+MaxLoss = Annotated[
+    float | None,
+    typer.Option(
+        metavar="POINTS",
+        help="Points of validation accuracy that may be lost; the report says if more are.",
+        show_default=False,
+    ),
+]
+Threads = Annotated[
+    int, typer.Option(min=1, metavar="N", help="Of training; others round otherwise.")
+]

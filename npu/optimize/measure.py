@@ -43,12 +43,13 @@ class StageResult:
     stage : its name. file : of the network in the output folder.
     float_accuracy, int8_accuracy : on held-out data, 0 to 1; None where it was not measured.
     file_bytes : of the `.tflite`. compressed_bytes : of the same file through zlib.
-    stream_bytes : of weights that the compiled programs load in one inference.
+    stream_bytes : of weights that the compiled programs load in one inference; None without one.
     sparsity : share of weights of CONV_2D and FULLY_CONNECTED that are zero, 0 to 1.
     word_sparsity : share of the grid's words that are all zero, 0 to 1.
     values : the greatest number of distinct codes that a weight tensor has.
     macs : useful multiply-accumulates of the network, zero weights included.
-    cycles : of the NPU, by the cycle model; of operators on the CPU there is nothing in it.
+    cycles : of the NPU, by the cycle model; of operators on the CPU there is nothing in it. None
+        where the NPU runs nothing.
     on_npu, operators : how many operators the NPU runs, of how many.
     cpu_cycles : of the fastest CPU without an NPU; None where it was not measured.
     seconds : that the stage took.
@@ -60,12 +61,12 @@ class StageResult:
     int8_accuracy: float | None
     file_bytes: int
     compressed_bytes: int
-    stream_bytes: int
+    stream_bytes: int | None
     sparsity: float
     word_sparsity: float
     values: int
     macs: int
-    cycles: int
+    cycles: int | None
     on_npu: int
     operators: int
     cpu_cycles: int | None = None
@@ -99,6 +100,7 @@ def measure(
     graph = read_model_bytes(content, stage)
     network = CompiledNetwork(graph, config)
     programs = list(network.programs.values())
+    timing = memory or MemoryConfig()
     layers = find_weights(graph)
     words = Groups.of(Granularity.WORD, config)
     weights = sum(layer.codes.size for layer in layers)
@@ -112,12 +114,12 @@ def measure(
         int8_accuracy=None if held_out is None else accuracy(graph, held_out, progress),
         file_bytes=len(content),
         compressed_bytes=len(zlib.compress(content, 9)),
-        stream_bytes=sum(weight_stream_bytes(program) for program in programs),
+        stream_bytes=sum(map(weight_stream_bytes, programs)) if programs else None,
         sparsity=zeros / weights if weights else 0.0,
         word_sparsity=float(np.average(empty, weights=sizes)) if sizes else 0.0,
         values=max((len(np.unique(layer.codes)) for layer in layers), default=0),
         macs=graph.total_macs,
-        cycles=sum(simulate(program, memory or MemoryConfig()).cycles for program in programs),
+        cycles=sum(simulate(p, timing).cycles for p in programs) if programs else None,
         on_npu=len(graph.operators) - len(network.partition.reasons),
         operators=len(graph.operators),
         seconds=seconds,

@@ -55,8 +55,8 @@ def write_page(report: Report, path: Path) -> None:
 def pareto_front(stages: Sequence[StageResult]) -> list[StageResult]:
     """Stages with an accuracy than which none has fewer cycles and as much of it, by cycles."""
     front: list[StageResult] = []
-    known = [stage for stage in stages if stage.int8_accuracy is not None]
-    for stage in sorted(known, key=lambda s: (s.cycles, -(s.int8_accuracy or 0))):
+    known = [s for s in stages if s.int8_accuracy is not None and s.cycles is not None]
+    for stage in sorted(known, key=lambda s: (s.cycles or 0, -(s.int8_accuracy or 0))):
         if not front or (stage.int8_accuracy or 0) > (front[-1].int8_accuracy or 0):
             front.append(stage)
     return front

@@ -68,13 +68,13 @@ def stage_table(stages: Sequence[StageResult]) -> Table:
             percent(stage.int8_accuracy),
             f"{stage.file_bytes:,}",
             f"{stage.compressed_bytes:,}",
-            f"{stage.stream_bytes:,}",
+            count(stage.stream_bytes),
             percent(stage.sparsity),
             percent(stage.word_sparsity),
             str(stage.values),
             f"{stage.macs:,}",
-            f"{stage.cycles:,}",
-            percent(None if not first.cycles else stage.cycles / first.cycles),
+            count(stage.cycles),
+            percent(_ratio(stage.cycles, first.cycles)),
         ]
         if first.cpu_cycles:
             over = _ratio(first.cpu_cycles, stage.cycles)
@@ -92,12 +92,12 @@ def markdown_table(stages: Sequence[StageResult]) -> str:
         "|---|" + "---:|" * 11,
     ]
     for stage in stages:
-        part = None if not first.cycles else stage.cycles / first.cycles
         lines.append(
             f"| {stage.stage} | {percent(stage.float_accuracy)} | {percent(stage.int8_accuracy)}"
-            f" | {stage.file_bytes:,} | {stage.compressed_bytes:,} | {stage.stream_bytes:,}"
+            f" | {stage.file_bytes:,} | {stage.compressed_bytes:,} | {count(stage.stream_bytes)}"
             f" | {percent(stage.sparsity)} | {percent(stage.word_sparsity)} | {stage.values}"
-            f" | {stage.macs:,} | {stage.cycles:,} | {percent(part)} |"
+            f" | {stage.macs:,} | {count(stage.cycles)}"
+            f" | {percent(_ratio(stage.cycles, first.cycles))} |"
         )
     return "\n".join(lines) + "\n"
 
@@ -107,5 +107,10 @@ def percent(share: float | None) -> str:
     return NONE_SIGN if share is None else f"{100 * share:.2f} %"
 
 
-def _ratio(above: int | None, below: int) -> float | None:
+def count(number: int | None) -> str:
+    """A number with commas."""
+    return NONE_SIGN if number is None else f"{number:,}"
+
+
+def _ratio(above: int | None, below: int | None) -> float | None:
     return above / below if above and below else None

@@ -10,11 +10,12 @@ from npu.errors import ModelError, OptimizeError, OutputError
 from npu.optimize.choices import Format
 from npu.optimize.data import Dataset
 from npu.optimize.lut_file import write_lut_file
-from npu.optimize.measure import Progress
+from npu.optimize.measure import Progress, StageResult
 from npu.optimize.page import write_page
 from npu.optimize.ready import measure_stages, optimize_ready
 from npu.optimize.report import Report
 from npu.optimize.settings import Settings
+from npu.optimize.training.environment import THREADS, prepare
 from rtl.config import NpuConfig
 
 REPORT = "report.json"
@@ -32,7 +33,7 @@ class Task:
     model : a `.tflite` or `.keras` file. out : the folder for all results, made when needed.
     config : the hardware. config_name : what the user calls it.
     data : None for a ready network whose accuracy is not asked for.
-    format : of the last stage's file.
+    format : of the last stage's file. threads : of training.
     log : called with one line about each step. progress : gives what moves the bar of a step.
     """
 
@@ -42,6 +43,7 @@ class Task:
     config_name: str
     data: Dataset | None = None
     format: Format = Format.TFLITE
+    threads: int = THREADS
     log: Callable[[str], None] | None = None
     progress: Callable[[str], Progress] | None = None
 
@@ -59,11 +61,15 @@ def optimize(task: Task, settings: Settings) -> Report:
         )
     content = read_file(task.model)
     make_folder(task.out)
-    stages, notes = optimize_ready(content, settings, task.config)
-    held_out = None if task.data is None else task.data.test
-    results = measure_stages(stages, task.config, task.out, held_out, task.progress)
+    if task.model.suffix == ".keras":
+        results, notes, last = _train(task, settings, content)
+    else:
+        stages, notes = optimize_ready(content, settings, task.config)
+        held_out = None if task.data is None else task.data.test
+        results = measure_stages(stages, task.config, task.out, held_out, task.progress)
+        last = stages[-1][1]
     if task.format is Format.TFLM_LUT:
-        notes.append(save_lut_file(stages[-1][1], task.out))
+        notes.append(save_lut_file(last, task.out))
     report = Report(
         model=task.model.name,
         config=task.config_name,
@@ -72,6 +78,28 @@ def optimize(task: Task, settings: Settings) -> Report:
         notes=notes,
     )
     return save_report(report, task.out)
+
+
+def _train(
+    task: Task, settings: Settings, content: bytes
+) -> tuple[list[StageResult], list[str], bytes]:
+    if task.data is None:
+        raise OptimizeError("a Keras model needs --data: to train, to calibrate, to measure")
+    prepare(settings.seed, task.threads)
+    # only now: they import TensorFlow
+    from npu.optimize.training.models import load_keras
+    from npu.optimize.training.pipeline import optimize_keras
+
+    return optimize_keras(
+        load_keras(task.model),
+        task.data,
+        settings,
+        task.config,
+        out=task.out,
+        identity=content,
+        log=task.log,
+        progress=task.progress,
+    )
 
 
 def save_lut_file(content: bytes, out: Path) -> str:
