@@ -1,12 +1,11 @@
 """The report as one HTML page with plots, which needs nothing else."""
 
 import html
-import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from npu.errors import OptimizeError, OutputError
+from npu.errors import OutputError
 from npu.optimize.measure import StageResult
 from npu.optimize.report import Report, markdown_table, percent
 
@@ -18,21 +17,13 @@ STYLE = (
 )
 
 
-def check_plotter() -> None:
-    """Raises `OptimizeError` when what draws the plots is not installed."""
-    if importlib.util.find_spec("plotly") is None:
-        raise OptimizeError("the page with plots needs plotly: pip install plotly")
-
-
 def write_page(report: Report, path: Path) -> None:
     """Write the stages as table and plots; with several settings their Pareto front.
 
     Raises
     ------
-    OptimizeError : plotly is not installed.
     OutputError : the file cannot be written.
     """
-    check_plotter()
     figures = [_stage_figure(report.stages), _front_figure(report.stages)]
     if report.sensitivity:
         figures.append(_sensitivity_figure(report))

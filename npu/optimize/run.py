@@ -1,6 +1,5 @@
 """A whole run: a network in, the files of all stages and the report out."""
 
-import dataclasses
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -146,18 +145,13 @@ def make_folder(path: Path) -> None:
 
 
 def save_report(report: Report, out: Path) -> Report:
-    """Write the record and, if plotly is installed, the page; returns the report.
-
-    Without plotly a note says so.
+    """Write the record and the page; returns the report.
 
     Raises
     ------
     OutputError : a file cannot be written.
     """
-    try:
-        write_page(report, out / PAGE)
-    except OptimizeError as error:
-        report = dataclasses.replace(report, notes=[*report.notes, str(error)])
+    write_page(report, out / PAGE)
     try:
         text = json.dumps(report.record(), indent=2) + "\n"
         (out / REPORT).write_text(text, encoding="utf-8")

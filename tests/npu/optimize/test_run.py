@@ -128,26 +128,6 @@ def test_without_the_compressor(monkeypatch: pytest.MonkeyPatch) -> None:
         write_lut_file(two_convolutions())
 
 
-def test_without_plotly_a_note_says_so(
-    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def missing() -> None:
-        raise OptimizeError("the page with plots needs plotly: pip install plotly")
-
-    monkeypatch.setattr(page, "check_plotter", missing)
-    out = tmp_path / "out"
-    task = run.Task(model=model, out=out, config=CONFIG, config_name="npu256")
-    report = run.optimize(task, Settings(clusters=4))
-    assert report.notes[-1] == "the page with plots needs plotly: pip install plotly"
-    assert (out / "report.json").is_file()
-
-
-def test_plotly_is_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
-    with pytest.raises(OptimizeError, match="needs plotly"):
-        page.check_plotter()
-
-
 def test_front_and_document() -> None:
     stages = [
         measure(two_convolutions(), CONFIG, stage=name, file="f")

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from npu.errors import OptimizeError
+from npu.optimize.choices import Start
 from npu.optimize.data import Split
 from npu.optimize.granularity import Groups
-from npu.optimize.kmeans import Start
 from npu.optimize.training import environment
 from npu.optimize.training.automata import AutomataPruner, learnt
 from npu.optimize.training.clustering import Codes, channel_scales, clustered_codes, share_values
