@@ -182,17 +182,20 @@ def _scratchpad(runs: Runs) -> dict[str, Any]:
 def _map(runs: Runs) -> dict[str, Any]:
     """Whose values lie where: the operator that wrote them, or that what was loaded is for.
 
-    A cell of `operators` is a range of addresses (rows, from 0) in a range of cycles; of several
-    operators in it, the last one counts. None: nothing is in use.
+    A cell of `operators` is a range of addresses (rows, from 0 to the greatest that is used) in a
+    range of cycles; of several operators in it, the last one counts. None: nothing is in use.
     """
     config = runs[0][0].config
     total = sum(result.cycles or 0 for _, result in runs)
     grid = np.full((MAP_ROWS, MAP_COLUMNS), -1, dtype=np.int64)
+    all_lives = [list(scratchpad_lives(program, result.events)) for program, result in runs]
+    used = [lives.addresses for run in all_lives for lives in run if lives.addresses.size]
+    top = max((int(addresses.max()) + 1 for addresses in used), default=config.scratchpad_words)
     offset = 0
-    for program, result in runs:
+    for (program, result), run in zip(runs, all_lives, strict=True):
         operators = np.array([*command_operators(program, decode_table(program.commands)), -1])
-        for lives in scratchpad_lives(program, result.events):
-            rows = lives.addresses * MAP_ROWS // config.scratchpad_words
+        for lives in run:
+            rows = lives.addresses * MAP_ROWS // top
             first = (offset + lives.begin) * MAP_COLUMNS // (total + 1)
             last = (offset + lives.end) * MAP_COLUMNS // (total + 1)
             cells: NDArray[np.int64] = np.unique(
@@ -202,7 +205,7 @@ def _map(runs: Runs) -> dict[str, Any]:
                 grid[row, begin : end + 1] = operator
         offset += result.cycles or 0
     return {
-        "kib": [config.scratchpad_kib * row / MAP_ROWS for row in range(MAP_ROWS)],
+        "kib": [top * config.lanes * row / MAP_ROWS / 1024 for row in range(MAP_ROWS)],
         "cycles": [total * column / MAP_COLUMNS for column in range(MAP_COLUMNS)],
         "operators": [[None if cell < 0 else cell for cell in row] for row in grid.tolist()],
     }

@@ -17,6 +17,8 @@ from npu.report.page.style import (
 ROW = 24
 """Pixels for an operator."""
 EDGES = 90
+LEFT, RIGHT = 2, 6
+"""Room for lines and for names, as parts of the width."""
 
 Figure = dict[str, Any]
 Record = Mapping[str, Any]
@@ -32,12 +34,14 @@ def network_figure(record: Record) -> Figure:
     ]
     traces: list[Figure] = []
     lanes = _lanes([(row[a], row[b]) for a, b in network["edges"]])
+    widest = max(lanes.values(), default=0)
+    width = min(1, LEFT / (widest or 1))
     for (first, last), lane in lanes.items():
         middle = (first + last) / 2
         traces.append(
             {
                 "type": "scatter",
-                "x": [0, -lane, 0] if lane else [0, 0],
+                "x": [0, -lane * width, 0] if lane else [0, 0],
                 "y": [first, middle, last] if lane else [first, last],
                 "mode": "lines",
                 "line": {"color": LINE, "width": 1.5, "shape": "spline"},
@@ -65,10 +69,9 @@ def network_figure(record: Record) -> Figure:
                     "hovertemplate": "%{text}<br>%{customdata}<extra></extra>",
                 }
             )
-    widest = max(lanes.values(), default=0)
     hidden = {"visible": False, "fixedrange": True}
     axes = {
-        "xaxis": {**hidden, "range": [-widest - 0.5, 6]},
+        "xaxis": {**hidden, "range": [-widest * width - 0.3, RIGHT]},
         "yaxis": {**hidden, "range": [len(layers) - 0.3, -0.7]},
     }
     return {"data": traces, "layout": layout(height=EDGES + ROW * len(layers), **axes)}

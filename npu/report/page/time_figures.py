@@ -59,8 +59,8 @@ def timeline_figure(record: Record) -> Figure | None:
         "yaxis2": {
             **AXIS,
             "domain": [0, 0.45],
-            "title": {"text": "scratchpad, KiB"},
-            "range": [0, scratchpad["capacity_kib"]],
+            "title": {"text": f"KiB of {scratchpad['capacity_kib']}"},
+            "rangemode": "tozero",
             "fixedrange": True,
         },
     }
@@ -109,7 +109,7 @@ def map_figure(record: Record) -> Figure | None:
         "colorscale": scale,
         "showscale": False,
         "hoverongaps": False,
-        "hovertemplate": "operator %{customdata}<br>address %{y:,.0f} KiB, cycle %{x:,.0f}"
+        "hovertemplate": "operator %{customdata}<br>address %{y:,.1f} KiB, cycle %{x:,.0f}"
         "<extra></extra>",
     }
     axes = {

@@ -119,7 +119,8 @@ def _run_sections(record: Record) -> list[Section]:
         Section(
             "timeline",
             "Engines over time",
-            "Compute by operator; loads by what they fill. Drag to zoom, double-click for all.",
+            "Compute by operator; loads by what they fill. Below, how much of the scratchpad is in"
+            " use. Drag to zoom, double-click for all.",
             timeline_figure(record),
         ),
         Section(

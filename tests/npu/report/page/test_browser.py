@@ -85,7 +85,8 @@ _CONTRAST = """() => {
 
 _LABELS = """
   const labels = (plot) => [...plot.querySelectorAll(
-    ".xtick text, .ytick text, .x2tick text, .y2tick text, .legendtext, .xtitle, .ytitle")]
+    ".xtick text, .ytick text, .x2tick text, .y2tick text, .legendtext, .xtitle, .ytitle, " +
+    ".textpoint text")]
     .map((label) => [label.textContent, label.getBoundingClientRect()])
     .filter(([_, box]) => box.width > 0);
 """
