@@ -1,6 +1,6 @@
 """On-chip memories that the load engine fills and the grid and the output stage read."""
 
-from amaranth.hdl import Array, C, Cat, Module, Signal, signed, unsigned
+from amaranth.hdl import Array, C, Cat, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import memory, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -80,11 +80,12 @@ class ParameterBuffer(wiring.Component):
     """Bias, multiplier and shift in blocks of C channels: one memory per byte plane.
 
     Where fewer than C channels are read at once, a block takes a row for each part of them. A byte
-    plane arrives for all C channels; so that no memory is written twice in a cycle, the planes of
-    part h are in the memories after theirs, by h.
+    plane arrives for all C channels; so that no memory is written twice in a cycle, every second
+    part is written a cycle after its neighbour, and parts 2 and 3 of four are in the memory after
+    the next one. Planes come in ascending order, without a gap only within a LOAD.
 
-    Latency: `channels` one cycle after `address` with `enable`. Throughput: a part of a block read
-    and a plane written per cycle.
+    Latency: `channels` one cycle after `address` with `enable`; what is written can be read two
+    cycles later. Throughput: a part of a block read and a plane written per cycle.
 
     Members
     -------
@@ -120,6 +121,22 @@ class ParameterBuffer(wiring.Component):
         with m.If(self.enable):
             m.d.sync += part.eq(self.part)
 
+        # what arrived in the cycle before
+        late = Signal(PARAMETER_BYTES)
+        late_block = Signal.like(self.write.block, reset_less=True)
+        late_data = Signal.like(self.write.data, reset_less=True)
+        now = Signal(PARAMETER_BYTES)
+        m.d.comb += now.eq(Mux(self.write.valid, 1 << self.write.plane, 0))
+        m.d.sync += [
+            late.eq(now),
+            late_block.eq(self.write.block),
+            late_data.eq(self.write.data),
+        ]
+        # neighbours come one after the other: even memories are not written at the same time, nor
+        # are odd ones, so that they can share what chooses their data
+        paired = PARAMETER_BYTES - 1
+        late_pairs = Signal(2)
+        m.d.sync += late_pairs.eq(Cat(now[odd:paired:2].any() for odd in range(2)))
         rows = []
         for number in range(PARAMETER_BYTES):
             ram = memory.Memory(
@@ -135,26 +152,28 @@ class ParameterBuffer(wiring.Component):
             m.d.comb += [
                 read.addr.eq(Cat(self.part[:part_bits], self.address)),
                 read.en.eq(self.enable),
-            ]
-            # which part of the plane that arrives is for this memory; the address may be anything
-            # where there is none
-            chosen = [self.write.plane == (number - h) % PARAMETER_BYTES for h in range(parts)]
-            m.d.comb += [
                 write.addr.eq(Cat(C(0, part_bits), self.write.block)),
                 write.data.eq(self.write.data[:width]),
-                write.en.eq(self.write.valid & Cat(chosen).any()),
+                write.en.eq(now[number]),
             ]
             for h in range(1, parts):
-                with m.If(chosen[h]):
+                plane = (number - h // 2 * 2) % PARAMETER_BYTES
+                source, block, planes = self.write.data, self.write.block, now
+                if h % 2:
+                    source, block, planes = late_data, late_block, late
+                shared = parts == 2 and number < paired
+                with m.If(late_pairs[number % 2] if shared else planes[plane]):
                     m.d.comb += [
-                        write.addr.eq(Cat(C(h, part_bits), self.write.block)),
-                        write.data.eq(self.write.data.word_select(h, width)),
+                        write.addr.eq(Cat(C(h, part_bits), block)),
+                        write.data.eq(source.word_select(h, width)),
                     ]
+                with m.If(planes[plane]):
+                    m.d.comb += write.en.eq(1)
         planes = []
         for number in range(PARAMETER_BYTES):
             plane = Signal(width, name=f"read{number}")
-            moved = [rows[(number + h) % PARAMETER_BYTES] for h in range(parts)]
-            m.d.comb += plane.eq(Array(moved)[part] if parts > 1 else moved[0])
+            moved = [rows[(number + h // 2 * 2) % PARAMETER_BYTES] for h in range(parts)]
+            m.d.comb += plane.eq(Array(moved)[part] if parts > 2 else moved[0])
             planes.append(plane)
         for c in range(config.parameter_lanes):
             channel = [plane.word_select(c, 8) for plane in planes]

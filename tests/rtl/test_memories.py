@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from rtl.buffers import ParameterBuffer, WeightBuffer
-from rtl.config import PARAMETER_BYTES, NpuConfig
+from rtl.config import BIAS_BYTES, PARAMETER_BYTES, NpuConfig
 from rtl.scratchpad import Scratchpad
 from tests.rtl.bench import simulate, small_config
 
@@ -151,16 +151,26 @@ def test_parameters(requant_lanes: int) -> None:
     dut: Any = ParameterBuffer(config)
     rng = random.Random(requant_lanes)
     lanes, blocks = config.lanes, config.parameter_blocks
-    planes = {(b, p): rng.randbytes(lanes) for b in range(blocks) for p in range(PARAMETER_BYTES)}
+    planes: dict[tuple[int, int], bytes] = {}
+    # as LOADs bring them: whole blocks or biases alone, the last one perhaps in part
+    runs = [(0, PARAMETER_BYTES, blocks * PARAMETER_BYTES)]
+    for _ in range(20):
+        first, period = rng.randrange(blocks), rng.choice([BIAS_BYTES, PARAMETER_BYTES])
+        runs.append((first, period, rng.randint(1, min(12, (blocks - first) * period))))
 
     async def main(ctx: Any) -> None:
-        ctx.set(dut.write.valid, 1)
-        for (block, plane), data in rng.sample(list(planes.items()), len(planes)):
-            ctx.set(dut.write.block, block)
-            ctx.set(dut.write.plane, plane)
-            ctx.set(dut.write.data, int.from_bytes(data, "little"))
+        for first, period, units in runs:
+            ctx.set(dut.write.valid, 1)
+            for unit in range(units):
+                block, plane = first + unit // period, unit % period
+                planes[block, plane] = data = rng.randbytes(lanes)
+                ctx.set(dut.write.block, block)
+                ctx.set(dut.write.plane, plane)
+                ctx.set(dut.write.data, int.from_bytes(data, "little"))
+                await ctx.tick()
+            ctx.set(dut.write.valid, 0)
+            ctx.set(dut.write.plane, rng.randrange(PARAMETER_BYTES))
             await ctx.tick()
-        ctx.set(dut.write.valid, 0)
         ctx.set(dut.enable, 1)
         for block in range(blocks):
             for part in range(config.requant_parts):
