@@ -157,17 +157,17 @@ class ParameterBuffer(wiring.Component):
                 write.en.eq(now[number]),
             ]
             for h in range(1, parts):
-                plane = (number - h // 2 * 2) % PARAMETER_BYTES
-                source, block, planes = self.write.data, self.write.block, now
+                source_plane = (number - h // 2 * 2) % PARAMETER_BYTES
+                source, block, arriving = self.write.data, self.write.block, now
                 if h % 2:
-                    source, block, planes = late_data, late_block, late
+                    source, block, arriving = late_data, late_block, late
                 shared = parts == 2 and number < paired
-                with m.If(late_pairs[number % 2] if shared else planes[plane]):
+                with m.If(late_pairs[number % 2] if shared else arriving[source_plane]):
                     m.d.comb += [
                         write.addr.eq(Cat(C(h, part_bits), block)),
                         write.data.eq(source.word_select(h, width)),
                     ]
-                with m.If(planes[plane]):
+                with m.If(arriving[source_plane]):
                     m.d.comb += write.en.eq(1)
         planes = []
         for number in range(PARAMETER_BYTES):

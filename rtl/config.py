@@ -48,6 +48,8 @@ class NpuConfig:
     burst_beats : longest burst that the manager issues, beats.
     outstanding_bursts : bursts in flight per direction.
     queue_beats : depth of each engine's command queue, in 8-byte beats.
+    counters : event counters, the first of `rtl.registers.Event`: 16 is all, 4 the cycles of run
+        and engines, 1 those of the run.
     rounding : of requantization, one of `ROUNDINGS`: "double" is TFLM's, twice, the second time
         half away from zero; "half_up" twice, half up; "single" once, half up.
 
@@ -68,6 +70,7 @@ class NpuConfig:
     burst_beats: int = 64
     outstanding_bursts: int = 4
     queue_beats: int = 8
+    counters: int = 16
     rounding: str = "double"
 
     def __post_init__(self) -> None:
@@ -86,6 +89,7 @@ class NpuConfig:
         self._require_one_of("burst_beats", (4, 8, 16, 32, 64, 128, 256))
         self._require_one_of("outstanding_bursts", (1, 2, 4, 8))
         self._require_one_of("queue_beats", (8, 16, 32, 64))
+        self._require_one_of("counters", (1, 4, 16))
         self._require_range("accumulator_depth", 1, 32)
         self._require_range("scratchpad_kib", 4, 4096)
         self._require_range("weight_buffer_kib", 1, 4096)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth.hdl import C, Cat, Module, Mux, Signal, ValueLike
+from amaranth.hdl import C, Cat, Module, Signal, ValueLike
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -25,19 +25,16 @@ from rtl.registers import (
     DEFAULT_TIMEOUT,
     ID_VALUE,
     TIMEOUT_BITS,
-    TIMEOUT_UNIT,
     BusAttribute,
-    ErrorCode,
     Event,
     Register,
+    counted_events,
     event_counter,
     region_base,
     region_size,
 )
-from rtl.registers import Control as ControlBit
-
-DEADLOCK_CYCLES = TIMEOUT_UNIT
-_UNIT_BITS = TIMEOUT_UNIT.bit_length() - 1
+from rtl.run_control import RunControl
+from rtl.watchdog import Watchdog
 
 
 class Control(wiring.Component):
@@ -145,44 +142,78 @@ class Control(wiring.Component):
         m = Module()
         m.submodules.bus = bus = RegisterBus()
         m.submodules.regions = regions = RegionTable()
-        m.submodules.counters = counters = EventCounters((len(Event) - 1).bit_length())
-        wiring.connect(m, wiring.flipped(self.axil), bus.axil)
-        wiring.connect(m, wiring.flipped(self.load_region), regions.load)
-        wiring.connect(m, wiring.flipped(self.store_region), regions.store)
-        for event in Event:
-            happened = self.busy if event == Event.CYCLES else self.busy & self.events[event]
+        m.submodules.counters = counters = EventCounters(self.config.counters)
+        m.submodules.watchdog = watchdog = Watchdog()
+        m.submodules.run = run = RunControl()
+        connect, flipped = wiring.connect, wiring.flipped
+        connect(m, flipped(self.axil), bus.axil)
+        connect(m, flipped(self.load_region), regions.load)
+        connect(m, flipped(self.store_region), regions.store)
+        connect(m, flipped(self.reads), watchdog.reads)
+        connect(m, flipped(self.writes), watchdog.writes)
+        for name in ("load_error", "compute_error", "store_error", "dispatcher_error"):
+            connect(m, flipped(getattr(self, name)), getattr(run, name))
+        engines = (self.load, self.compute, self.store)
+        drained = ~Cat(engine.busy for engine in engines).any() & self.reads_idle
+        m.d.comb += [
+            watchdog.running.eq(run.running),
+            watchdog.drained.eq(drained),
+            watchdog.progress.eq(self.progress),
+            watchdog.position.eq(self.position),
+            run.finished.eq(self.finished),
+            run.drained.eq(drained),
+            run.deadlock.eq(watchdog.deadlock),
+            run.expired.eq(watchdog.expired),
+            run.late.eq(watchdog.late),
+            run.position.eq(self.position),
+            self.busy.eq(run.busy),
+            self.clear.eq(run.clear),
+            self.start.eq(run.start),
+            self.halt.eq(~run.running),
+            counters.clear.eq(run.clear),
+        ]
+        for event in counted_events(self.config):
+            happened = run.busy if event == Event.CYCLES else run.busy & self.events[event]
             m.d.comb += counters.events[event].eq(happened)
+        done = self.done_counts
+        for count, engine in zip((done.load, done.compute, done.store), engines, strict=True):
+            m.d.sync += count.eq(count + engine.done)
+            with m.If(run.clear):
+                m.d.sync += count.eq(0)
+        self._registers(m, bus, regions, counters, watchdog, run)
+        return m
 
-        command = Signal(len(ControlBit))
-        irq_pending = Signal()
+    def _registers(
+        self,
+        m: Module,
+        bus: RegisterBus,
+        regions: RegionTable,
+        counters: EventCounters,
+        watchdog: Watchdog,
+        run: RunControl,
+    ) -> None:
+        """Give the registers their addresses, and their values to those who need them."""
         irq_enable = Signal()
-        done = Signal()
-        failed = Signal()
-        error_code = Signal(ErrorCode)
-        error_command = Signal(INDEX_BITS)
         timeout = Signal(TIMEOUT_BITS, init=DEFAULT_TIMEOUT)
         attributes = Signal(BusAttribute.PROT + len(self.read_attributes.prot))
-        m.d.comb += self.irq.eq(irq_pending & irq_enable)
+        words: dict[int, Signal] = {
+            Register.COMMAND_BASE: self.command_base,
+            Register.COMMAND_BYTES: self.command_bytes,
+            Register.BUS_TIMEOUT: timeout,
+            Register.BUS_ATTRIBUTES: attributes,
+        }
         readable: dict[int, ValueLike] = {
             Register.ID: C(ID_VALUE, 32),
             Register.CONFIG_ID: C(self.config.config_id, 32),
-            Register.STATUS: Cat(self.busy, done, failed, irq_pending),
+            Register.STATUS: Cat(run.busy, run.done, run.failed, run.irq_pending),
             Register.IRQ_ENABLE: irq_enable,
-            Register.ERROR_CODE: error_code,
-            Register.ERROR_COMMAND: error_command,
-            Register.COMMAND_BASE: self.command_base,
-            Register.COMMAND_BYTES: self.command_bytes,
-            Register.BUS_TIMEOUT: timeout,
-            Register.BUS_ATTRIBUTES: attributes,
+            Register.ERROR_CODE: run.code,
+            Register.ERROR_COMMAND: run.culprit,
+            **words,
         }
         self._reads(m, bus, regions, counters, readable)
-        words = {
-            Register.COMMAND_BASE: self.command_base,
-            Register.COMMAND_BYTES: self.command_bytes,
-            Register.BUS_TIMEOUT: timeout,
-            Register.BUS_ATTRIBUTES: attributes,
-        }
-        self._writes(m, bus, regions, words, command, irq_enable)
+        self._writes(m, bus, regions, words, run.command, irq_enable)
+        m.d.comb += [self.irq.eq(run.irq_pending & irq_enable), watchdog.timeout.eq(timeout)]
         for bus_attributes, cache in (
             (self.read_attributes, BusAttribute.ARCACHE),
             (self.write_attributes, BusAttribute.AWCACHE),
@@ -191,105 +222,6 @@ class Control(wiring.Component):
                 bus_attributes.cache.eq(attributes[cache:]),
                 bus_attributes.prot.eq(attributes[BusAttribute.PROT :]),
             ]
-
-        quiet = Signal()
-        silent = Signal()
-        drained = Signal()
-        running = Signal()
-        m.d.comb += [
-            drained.eq(~(self.load.busy | self.compute.busy | self.store.busy) & self.reads_idle),
-            quiet.eq(running & drained & ~self.progress),
-            silent.eq(
-                (self.reads.owed | self.writes.owed) & ~(self.reads.moved | self.writes.moved)
-            ),
-            self.halt.eq(~running),
-        ]
-        elapsed = Signal(_UNIT_BITS + TIMEOUT_BITS)
-        deadlock = Signal()
-        expired = Signal()
-        late = Signal(INDEX_BITS)
-        m.d.sync += elapsed.eq(Mux(quiet | silent, elapsed + 1, 0))
-        m.d.comb += [
-            deadlock.eq(quiet & (elapsed[_UNIT_BITS:] != 0)),
-            expired.eq(silent & (elapsed[_UNIT_BITS:] == timeout) & (timeout != 0)),
-            late.eq(Mux(self.reads.of_command, self.reads.command, self.position)),
-        ]
-        with m.If(~self.reads.owed):
-            m.d.comb += late.eq(self.writes.command)
-        write_start, write_clear_irq, write_reset = command
-        faults = (self.load_error, self.compute_error, self.store_error, self.dispatcher_error)
-        with m.FSM() as fsm:
-            with m.State("IDLE"):
-                with m.If(write_start):
-                    m.next = "CLEAR"
-                with m.Elif(write_reset):
-                    m.next = "RESET"
-            with m.State("CLEAR"):
-                m.next = "START"
-            with m.State("START"):
-                m.next = "RUN"
-            with m.State("RUN"):
-                with m.If(self.finished):
-                    m.next = "STOP"
-                with m.If(deadlock):
-                    m.d.sync += [
-                        error_code.eq(ErrorCode.DEADLOCK),
-                        error_command.eq(self.position),
-                    ]
-                    m.next = "STOP"
-                with m.If(expired):
-                    m.d.sync += [error_code.eq(ErrorCode.BUS_TIMEOUT), error_command.eq(late)]
-                    m.next = "STOP"
-                for fault in reversed(faults):
-                    with m.If(fault.valid):
-                        m.d.sync += [error_code.eq(fault.code), error_command.eq(fault.command)]
-                        m.next = "STOP"
-            with m.State("STOP"):
-                with m.If(drained):
-                    m.d.sync += [
-                        done.eq(error_code == ErrorCode.NONE),
-                        failed.eq(error_code != ErrorCode.NONE),
-                        irq_pending.eq(1),
-                    ]
-                    m.next = "IDLE"
-                with m.Elif(expired):
-                    with m.If(error_code == ErrorCode.NONE):
-                        m.d.sync += [error_code.eq(ErrorCode.BUS_TIMEOUT), error_command.eq(late)]
-                    m.d.sync += [failed.eq(1), irq_pending.eq(1)]
-                    m.next = "SILENT"
-            with m.State("SILENT"):
-                with m.If(drained):
-                    m.next = "IDLE"
-            with m.State("RESET"):
-                m.next = "IDLE"
-        m.d.comb += [
-            self.busy.eq(~(fsm.ongoing("IDLE") | fsm.ongoing("RESET"))),
-            self.clear.eq(fsm.ongoing("CLEAR") | fsm.ongoing("RESET")),
-            counters.clear.eq(self.clear),
-            self.start.eq(fsm.ongoing("START")),
-            running.eq(fsm.ongoing("START") | fsm.ongoing("RUN")),
-        ]
-
-        with m.If(write_clear_irq & ~fsm.ongoing("STOP")):
-            m.d.sync += irq_pending.eq(0)
-        for count, engine in (
-            (self.done_counts.load, self.load),
-            (self.done_counts.compute, self.compute),
-            (self.done_counts.store, self.store),
-        ):
-            m.d.sync += count.eq(count + engine.done)
-        with m.If(self.clear):
-            m.d.sync += [
-                self.done_counts.load.eq(0),
-                self.done_counts.compute.eq(0),
-                self.done_counts.store.eq(0),
-                error_code.eq(ErrorCode.NONE),
-                error_command.eq(0),
-                done.eq(0),
-                failed.eq(0),
-                irq_pending.eq(0),
-            ]
-        return m
 
     def _reads(
         self,
@@ -314,7 +246,7 @@ class Control(wiring.Component):
                 m.d.comb += bus.value.eq(regions.value)
             with m.Case(*(region_size(number) >> 2 for number in range(REGIONS))):
                 m.d.comb += [bus.value.eq(regions.value), regions.read_size.eq(1)]
-            with m.Case(*(event_counter(event) >> 2 for event in Event)):
+            with m.Case(*(event_counter(event) >> 2 for event in counted_events(self.config))):
                 m.d.comb += [bus.value.eq(counters.value), bus.found.eq(counters.found)]
 
     def _writes(
@@ -322,7 +254,7 @@ class Control(wiring.Component):
         m: Module,
         bus: RegisterBus,
         regions: RegionTable,
-        words: dict[Register, Signal],
+        words: dict[int, Signal],
         command: Signal,
         irq_enable: Signal,
     ) -> None:

@@ -10,17 +10,18 @@ COUNTER_BITS = 32
 
 
 class EventCounters(wiring.Component):
-    """`2**bits` counters of 32 bits, each of which may count in every cycle.
+    """`count` counters of 32 bits, each of which may count in every cycle.
 
-    A short counter per event collects what happened since the adder's last visit, `2**bits` cycles
-    before; the adder moves it into a memory. So a counter costs `bits` registers.
+    A short counter per event collects what happened since the adder's last visit, `count` cycles
+    before; the adder moves it into a memory. So a counter costs log2(`count`) registers. A single
+    one is an ordinary counter.
 
-    Latency: a value is found within `2**bits` cycles, and then exact. Throughput: every event in
+    Latency: a value is found within `count` cycles, and then exact. Throughput: every event in
     every cycle.
 
     Parameters
     ----------
-    bits : log2 of the number of counters.
+    count : of counters, a power of two.
 
     Members
     -------
@@ -35,13 +36,14 @@ class EventCounters(wiring.Component):
     value: Signal
     found: Signal
 
-    def __init__(self, bits: int) -> None:
-        self.bits = bits
+    def __init__(self, count: int) -> None:
+        assert count.bit_count() == 1, f"a power of two, got {count}"
+        self.count = count
         super().__init__(
             {
-                "events": In(1 << bits),
+                "events": In(count),
                 "clear": In(1),
-                "number": In(bits),
+                "number": In(range(max(count, 2))),
                 "value": Out(COUNTER_BITS),
                 "found": Out(1),
             }
@@ -49,16 +51,22 @@ class EventCounters(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        count = 1 << self.bits
+        count = self.count
+        if count == 1:
+            total = Signal(COUNTER_BITS)
+            m.d.sync += total.eq(Mux(self.clear, 0, self.value))
+            m.d.comb += [self.value.eq(total + self.events), self.found.eq(1)]
+            return m
+        bits = count.bit_length() - 1
         totals: Any = memory.Memory(shape=COUNTER_BITS, depth=count, init=[])
         m.submodules.totals = totals
         read = totals.read_port(domain="comb")
         write = totals.write_port()
-        visited = Signal(self.bits)
+        visited = Signal(bits)
         # nothing in the memory counts before the first round after a clear has passed
         first_round = Signal(init=1)
-        recent = [Signal(self.bits, name=f"recent{n}") for n in range(count)]
-        own = Signal(self.bits)
+        recent = [Signal(bits, name=f"recent{n}") for n in range(count)]
+        own = Signal(bits)
         happened = Signal()
         m.d.comb += [
             own.eq(Array(recent)[visited]),

@@ -5,6 +5,7 @@ RTL, the C++ harness, cocotb tests and drivers read the numbers from here.
 
 from amaranth.lib import enum
 
+from rtl.config import NpuConfig
 from rtl.isa import REGIONS
 
 ID_VALUE = 0x3055504E
@@ -102,6 +103,11 @@ class Event(enum.IntEnum):
     WRITE_BEATS = 13
     LOAD_WRITE_STALL = 14
     STORE_READ_STALL = 15
+
+
+def counted_events(config: NpuConfig) -> list[Event]:
+    """The events that this hardware counts; the counters of all others read zero."""
+    return list(Event)[: config.counters]
 
 
 def region_base(region: int) -> int:

@@ -35,7 +35,7 @@ class SimulationResult:
     outputs : the program's outputs by tensor index, in shape and type of their binding.
     tensors : all tensors that the arena holds at the end, likewise.
     cycles : from START to the interrupt; None from a simulator without time.
-    counters : the NPU's counter events by name (`rtl.registers.Event`).
+    counters : the NPU's counter events by name (`rtl.registers.Event`), those that it counts.
     events : start and completion of every command, in time order, where they were traced.
     wall_cycles : clock cycles that the harness saw between START and the interrupt.
     """

@@ -62,7 +62,7 @@ def _measure(graph: Graph, point: Point) -> dict[str, Any]:
     results = [simulate(program, memory) for program in programs]
     cycles = sum(result.cycles for result in results)
     beats = {
-        name: sum(result.counters[name] for result in results)
+        name: sum(result.totals[name] for result in results)
         for name in ("READ_BEATS", "WRITE_BEATS")
     }
     read, written = (beats[name] * config.bus_bytes for name in ("READ_BEATS", "WRITE_BEATS"))

@@ -221,11 +221,11 @@ class _Accountant:
         return np.array([self._times[name][command] for name in _PROGRESS], dtype=np.int64)
 
     def _totals(self) -> NDArray[np.int64]:
-        counters = self._result.counters
+        totals = self._result.totals
         return np.array(
             [
-                *(counters["LOAD_BUSY"], self._words(LOAD), counters["LOAD_WRITE_STALL"]),
-                *(counters["STORE_BUSY"], self._words(STORE), counters["STORE_READ_STALL"]),
+                *(totals["LOAD_BUSY"], self._words(LOAD), totals["LOAD_WRITE_STALL"]),
+                *(totals["STORE_BUSY"], self._words(STORE), totals["STORE_READ_STALL"]),
             ],
             dtype=np.int64,
         )

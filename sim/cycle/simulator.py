@@ -14,7 +14,7 @@ from rtl.elementwise import Elementwise
 from rtl.errors import ConfigError
 from rtl.grid import Grid
 from rtl.isa import Destination, Engine
-from rtl.registers import ErrorCode
+from rtl.registers import ErrorCode, counted_events
 from rtl.requantizer import Requantizer
 from sim.command_table import CommandTable, decode_table
 from sim.cycle.commands import Table, gather_commands
@@ -41,15 +41,21 @@ class CycleResult:
     ----------
     program, memory : what was simulated.
     cycles : from START to the interrupt, as the NPU counts them.
-    counters : the NPU's counter events by name (`rtl.registers.Event`).
+    totals : how often each of `rtl.registers.Event` happened, by name, modulo 2**32.
     times : what is known of each command, `sim.cycle.state.TIMES` `[commands]`.
     """
 
     program: Program
     memory: MemoryConfig
     cycles: int
-    counters: dict[str, int]
+    totals: dict[str, int]
     times: NDArray[Any]
+
+    @property
+    def counters(self) -> dict[str, int]:
+        """Those of `totals` that the hardware counts."""
+        counted = counted_events(self.program.config)
+        return {event.name: self.totals[event.name] for event in counted}
 
     @property
     def commands(self) -> NDArray[Any]:
@@ -102,7 +108,7 @@ def simulate(program: Program, memory: MemoryConfig | None = None) -> CycleResul
         raise CommandError(
             ErrorCode.DEADLOCK, value, disassemble(decode_table(program.commands).command(value))
         )
-    return CycleResult(program, memory, value, _counters(machine[0], value), times)
+    return CycleResult(program, memory, value, _totals(machine[0], value), times)
 
 
 def require_regular(memory: MemoryConfig) -> None:
@@ -184,7 +190,7 @@ def _describe(hardware: Any, config: NpuConfig, memory: MemoryConfig) -> None:
         hardware[name] = value
 
 
-def _counters(machine: Any, cycles: int) -> dict[str, int]:
+def _totals(machine: Any, cycles: int) -> dict[str, int]:
     load, compute, store = machine["engines"]
     grid = machine["compute"]
     counters = {

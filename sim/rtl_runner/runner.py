@@ -16,6 +16,7 @@ from rtl.registers import (
     Event,
     Register,
     Status,
+    counted_events,
     event_counter,
     region_base,
     region_size,
@@ -283,7 +284,8 @@ class _Session:
             raise CommandError(known, command, text)
         if Status.DONE not in status:
             raise SimulationError(f"interrupt without DONE or ERROR: STATUS is {status.name or 0}")
-        counters = {event.name: self.read(event_counter(event)) for event in Event}
+        counted = counted_events(self.program.config)
+        counters = {event.name: self.read(event_counter(event)) for event in counted}
         arena = self.pieces[2]
         return SimulationResult(
             outputs=read_tensors(arena, self.program.outputs),

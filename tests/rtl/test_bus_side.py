@@ -9,7 +9,7 @@ from amaranth.lib import wiring
 
 from rtl.command_fetch import CommandFetch
 from rtl.config import NpuConfig
-from rtl.control import DEADLOCK_CYCLES, Control
+from rtl.control import Control
 from rtl.dispatcher import Dispatcher
 from rtl.isa import Command, Opcode, Region, encode_all
 from rtl.load_engine import LoadEngine
@@ -26,6 +26,7 @@ from rtl.registers import (
 )
 from rtl.registers import Control as ControlBit
 from rtl.store_engine import StoreEngine
+from rtl.watchdog import DEADLOCK_CYCLES
 from tests.rtl.bench import AxiMemory, Testbench, changed, simulate, small_config
 from tests.rtl.test_load_engine import load
 from tests.rtl.test_store_engine import store

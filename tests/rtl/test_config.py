@@ -27,6 +27,8 @@ pytestmark = pytest.mark.quick
         ({"parameter_channels": 12}, "parameter_channels must be a multiple of lanes .8., got 12"),
         ({"bus_bytes": "8"}, "bus_bytes must be an integer, got '8'"),
         ({"burst_beats": True}, "burst_beats must be an integer, got True"),
+        ({"queue_beats": 4}, r"queue_beats must be one of \[8, 16, 32, 64\], got 4"),
+        ({"counters": 8}, r"counters must be one of \[1, 4, 16\], got 8"),
         ({"rounding": "down"}, r"rounding must be one of \['double', 'single', .*got 'down'"),
         ({"rounding": 1}, "rounding must be one of .*got 1"),
     ],

@@ -22,7 +22,8 @@ EDGES = {
         bus_bytes=4,
         burst_beats=4,
         outstanding_bursts=1,
-        queue_beats=16,
+        queue_beats=8,
+        counters=1,
     ),
     "many pixels, wide bus": NpuConfig(
         pixels=16,
@@ -51,6 +52,7 @@ EDGES = {
         burst_beats=32,
         outstanding_bursts=2,
         queue_beats=32,
+        counters=4,
     ),
 }
 """The smallest NPU of all, and two that are large in one direction and small in others."""
