@@ -1,12 +1,13 @@
 """On-chip memories that the load engine fills and the grid and the output stage read."""
 
-from amaranth.hdl import Array, C, Cat, Module, Mux, Signal, signed, unsigned
-from amaranth.lib import memory, wiring
+from amaranth.hdl import Array, C, Cat, Module, Mux, Signal, signed
+from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from rtl.config import PARAMETER_BYTES, NpuConfig
-from rtl.interfaces import NO_COLLISIONS, ParameterWrite, TableWrite, WeightWrite
+from rtl.interfaces import ParameterWrite, TableWrite, WeightWrite
 from rtl.isa import ADDRESS_BITS
+from rtl.memory import Memory
 
 
 class WeightBuffer(wiring.Component):
@@ -42,22 +43,15 @@ class WeightBuffer(wiring.Component):
         columns = self.config.channels
         select = (columns - 1).bit_length()
         for k in range(columns):
-            ram = memory.Memory(
-                shape=unsigned(self.config.lanes * 8),
-                depth=self.config.weight_words,
-                init=[],
-                attrs=NO_COLLISIONS,
-            )
+            ram = Memory(self.config.lanes * 8, self.config.weight_words)
             m.submodules[f"column{k}"] = ram
-            read = ram.read_port()
-            write = ram.write_port()
             m.d.comb += [
-                read.addr.eq(self.address),
-                read.en.eq(self.enable),
-                self.columns[k].eq(read.data),
-                write.addr.eq(self.write.address >> select),
-                write.data.eq(self.write.data),
-                write.en.eq(self.write.valid & (self.write.address[:select] == k)),
+                ram.read_address.eq(self.address),
+                ram.read_enable.eq(self.enable),
+                self.columns[k].eq(ram.read_data),
+                ram.write_address.eq(self.write.address >> select),
+                ram.write_data.eq(self.write.data),
+                ram.write_enable.eq(self.write.valid & (self.write.address[:select] == k)),
             ]
         return m
 
@@ -139,22 +133,15 @@ class ParameterBuffer(wiring.Component):
         m.d.sync += late_pairs.eq(Cat(now[odd:paired:2].any() for odd in range(2)))
         rows = []
         for number in range(PARAMETER_BYTES):
-            ram = memory.Memory(
-                shape=unsigned(width),
-                depth=config.parameter_blocks * parts,
-                init=[],
-                attrs=NO_COLLISIONS,
-            )
+            ram = Memory(width, config.parameter_blocks * parts)
             m.submodules[f"plane{number}"] = ram
-            read = ram.read_port()
-            write = ram.write_port()
-            rows.append(read.data)
+            rows.append(ram.read_data)
             m.d.comb += [
-                read.addr.eq(Cat(self.part[:part_bits], self.address)),
-                read.en.eq(self.enable),
-                write.addr.eq(Cat(C(0, part_bits), self.write.block)),
-                write.data.eq(self.write.data[:width]),
-                write.en.eq(now[number]),
+                ram.read_address.eq(Cat(self.part[:part_bits], self.address)),
+                ram.read_enable.eq(self.enable),
+                ram.write_address.eq(Cat(C(0, part_bits), self.write.block)),
+                ram.write_data.eq(self.write.data[:width]),
+                ram.write_enable.eq(now[number]),
             ]
             for h in range(1, parts):
                 source_plane = (number - h // 2 * 2) % PARAMETER_BYTES
@@ -164,11 +151,11 @@ class ParameterBuffer(wiring.Component):
                 shared = parts == 2 and number < paired
                 with m.If(late_pairs[number % 2] if shared else arriving[source_plane]):
                     m.d.comb += [
-                        write.addr.eq(Cat(C(h, part_bits), block)),
-                        write.data.eq(source.word_select(h, width)),
+                        ram.write_address.eq(Cat(C(h, part_bits), block)),
+                        ram.write_data.eq(source.word_select(h, width)),
                     ]
                 with m.If(arriving[source_plane]):
-                    m.d.comb += write.en.eq(1)
+                    m.d.comb += ram.write_enable.eq(1)
         planes = []
         for number in range(PARAMETER_BYTES):
             plane = Signal(width, name=f"read{number}")
@@ -221,23 +208,17 @@ class LookupTable(wiring.Component):
         lanes = self.config.lanes
         place_bits = (lanes - 1).bit_length()
         for c in range(self.config.requant_lanes):
-            ram = memory.Memory(
-                shape=unsigned(lanes * 8),
-                depth=self.config.table_rows,
-                init=[],
-                attrs={**NO_COLLISIONS, "ram_style": "block"},
-            )
+            # a program that looks up what is being written is wrong
+            ram = Memory(lanes * 8, self.config.table_rows, single_port=True)
             m.submodules[f"lane{c}"] = ram
-            read = ram.read_port()
-            write = ram.write_port()
             place = Signal(place_bits, name=f"place{c}", reset_less=True)
             m.d.comb += [
-                read.addr.eq(self.read.indices[c][place_bits:]),
-                read.en.eq(self.read.enable),
-                self.read.entries[c].eq(read.data.word_select(place, 8)),
-                write.addr.eq(self.write.row),
-                write.data.eq(self.write.data),
-                write.en.eq(self.write.valid),
+                ram.read_address.eq(self.read.indices[c][place_bits:]),
+                ram.read_enable.eq(self.read.enable),
+                self.read.entries[c].eq(ram.read_data.word_select(place, 8)),
+                ram.write_address.eq(self.write.row),
+                ram.write_data.eq(self.write.data),
+                ram.write_enable.eq(self.write.valid),
             ]
             with m.If(self.read.enable):
                 m.d.sync += place.eq(self.read.indices[c][:place_bits])

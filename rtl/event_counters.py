@@ -1,10 +1,10 @@
 """Counts events in little area: short counters, and one adder that visits them in turn."""
 
-from typing import Any
-
 from amaranth.hdl import Array, Cat, Module, Mux, Signal
-from amaranth.lib import memory, wiring
+from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
+
+from rtl.memory import Registers
 
 COUNTER_BITS = 32
 
@@ -58,10 +58,7 @@ class EventCounters(wiring.Component):
             m.d.comb += [self.value.eq(total + self.events), self.found.eq(1)]
             return m
         bits = count.bit_length() - 1
-        totals: Any = memory.Memory(shape=COUNTER_BITS, depth=count, init=[])
-        m.submodules.totals = totals
-        read = totals.read_port(domain="comb")
-        write = totals.write_port()
+        m.submodules.totals = totals = Registers(COUNTER_BITS, count)
         visited = Signal(bits)
         # nothing in the memory counts before the first round after a clear has passed
         first_round = Signal(init=1)
@@ -71,12 +68,12 @@ class EventCounters(wiring.Component):
         m.d.comb += [
             own.eq(Array(recent)[visited]),
             happened.eq(self.events.bit_select(visited, 1)),
-            read.addr.eq(visited),
-            self.value.eq(Mux(first_round, 0, read.data) + own + happened),
+            totals.read_address[0].eq(visited),
+            self.value.eq(Mux(first_round, 0, totals.read_data[0]) + own + happened),
             self.found.eq(visited == self.number),
-            write.addr.eq(visited),
-            write.data.eq(self.value),
-            write.en.eq(1),
+            totals.write_address.eq(visited),
+            totals.write_data.eq(self.value),
+            totals.write_enable.eq(1),
         ]
         m.d.sync += visited.eq(visited + 1)
         with m.If(visited == count - 1):

@@ -2,9 +2,11 @@
 
 from typing import Any
 
-from amaranth.hdl import Module, Mux, Signal
-from amaranth.lib import memory, stream, wiring
+from amaranth.hdl import Module, Mux, Shape, Signal, Value
+from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
+
+from rtl.memory import Registers
 
 
 class StreamFifo(wiring.Component):
@@ -45,10 +47,8 @@ class StreamFifo(wiring.Component):
         m = Module()
         # one item needs no index, but signals without bits are not valid Verilog
         cells = max(2, self.depth)
-        storage: Any = memory.Memory(shape=self.shape, depth=cells, init=[])
+        storage = Registers(Shape.cast(self.shape).width, cells)
         m.submodules.storage = storage
-        write = storage.write_port()
-        read = storage.read_port(domain="comb")
         write_index = Signal(range(cells))
         read_index = Signal(range(cells))
         push = Signal()
@@ -58,11 +58,11 @@ class StreamFifo(wiring.Component):
             self.o.valid.eq(self.level != 0),
             push.eq(self.i.valid & self.i.ready),
             pop.eq(self.o.valid & self.o.ready),
-            write.addr.eq(write_index),
-            write.data.eq(self.i.payload),
-            write.en.eq(push),
-            read.addr.eq(read_index),
-            self.o.payload.eq(read.data),
+            storage.write_address.eq(write_index),
+            storage.write_data.eq(self.i.payload),
+            storage.write_enable.eq(push),
+            storage.read_address[0].eq(read_index),
+            Value.cast(self.o.payload).eq(storage.read_data[0]),
         ]
         m.d.sync += [
             write_index.eq(write_index + push),

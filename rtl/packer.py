@@ -3,11 +3,12 @@
 from typing import Any
 
 from amaranth.hdl import Cat, Module, Mux, Signal, Value
-from amaranth.lib import data, memory, stream, wiring
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from rtl.bursts import BurstLayout
 from rtl.config import NpuConfig
+from rtl.memory import Registers
 
 UNITS = 8
 """Units of the ring, a power of two."""
@@ -101,10 +102,9 @@ class Packer(wiring.Component):
         unit_bytes = max(config.bus_bytes, config.lanes)
         ring = RingLayout(config)
 
-        lanes: list[Any] = [memory.Memory(shape=8, depth=UNITS, init=[]) for _ in range(unit_bytes)]
-        m.submodules += lanes
-        writes = [lane.write_port() for lane in lanes]
-        reads = [lane.read_port(domain="comb") for lane in lanes]
+        lanes = [Registers(8, UNITS) for _ in range(unit_bytes)]
+        for number, cells in enumerate(lanes):
+            m.submodules[f"lane{number}"] = cells
 
         # write: the word is registered first, memory outputs are slow
         held: Any = Signal(PlacementLayout(config))
@@ -116,13 +116,13 @@ class Packer(wiring.Component):
         with m.If(valid):
             m.d.sync += written.eq(held.following)
         rotated = self._rotate(word, held.place.lane, unit_bytes)
-        for number, port in enumerate(writes):
+        for number, cells in enumerate(lanes):
             byte = Signal(range(unit_bytes), name=f"byte{number}")
             m.d.comb += [
                 byte.eq(number - held.place.lane),
-                port.addr.eq(held.place.unit + (number < held.place.lane)),
-                port.data.eq(rotated[number]),
-                port.en.eq(valid & (byte < held.count)),
+                cells.write_address.eq(held.place.unit + (number < held.place.lane)),
+                cells.write_data.eq(rotated[number]),
+                cells.write_enable.eq(valid & (byte < held.count)),
             ]
 
         # read: one beat of the burst at hand
@@ -148,9 +148,9 @@ class Packer(wiring.Component):
                 & (complete | (self.fill & self.settled))
             ),
             self.bursts.ready.eq(go & last),
-            *(port.addr.eq(position.unit) for port in reads),
+            *(cells.read_address[0].eq(position.unit) for cells in lanes),
         ]
-        unit = Cat(port.data for port in reads)
+        unit = Cat(cells.read_data[0] for cells in lanes)
         beat = unit.word_select(position.lane >> bus_bits, config.bus_bytes * 8)
         strobe = Cat(
             complete

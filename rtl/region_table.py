@@ -3,11 +3,12 @@
 from typing import Any
 
 from amaranth.hdl import Cat, Module, Mux, Signal
-from amaranth.lib import data, memory, wiring
+from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from rtl.interfaces import RegionLookup
 from rtl.isa import REGIONS
+from rtl.memory import Registers
 
 WORD_BITS = 32
 BYTES = WORD_BITS // 8
@@ -61,25 +62,23 @@ class RegionTable(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        cells: Any = memory.Memory(shape=data.ArrayLayout(8, BYTES), depth=WORDS, init=[])
+        cells = Registers(WORD_BITS, WORDS, granularity=8, reads=3)
         m.submodules.cells = cells
-        write = cells.write_port(granularity=1)
-        read, load, store = (cells.read_port(domain="comb") for _ in range(3))
         # memories have no reset
         cleared = Signal(range(WORDS))
         with m.If(~self.ready):
             m.d.sync += [cleared.eq(cleared + 1), self.ready.eq(cleared == WORDS - 1)]
         chosen = Cat(self.write_number, self.write_size)
         m.d.comb += [
-            write.addr.eq(Mux(self.ready, chosen, cleared)),
-            write.data.eq(Mux(self.ready, self.data, 0)),
-            write.en.eq(Mux(self.ready, self.strobe & self.write.replicate(BYTES), -1)),
-            read.addr.eq(Cat(self.read_number, self.read_size)),
-            self.value.eq(read.data),
+            cells.write_address.eq(Mux(self.ready, chosen, cleared)),
+            cells.write_data.eq(Mux(self.ready, self.data, 0)),
+            cells.write_enable.eq(Mux(self.ready, self.strobe & self.write.replicate(BYTES), -1)),
+            cells.read_address[0].eq(Cat(self.read_number, self.read_size)),
+            self.value.eq(cells.read_data[0]),
         ]
-        for lookup, port in ((self.load, load), (self.store, store)):
+        for port, lookup in enumerate((self.load, self.store), 1):
             m.d.comb += [
-                port.addr.eq(Cat(lookup.number, lookup.size)),
-                lookup.value.eq(port.data),
+                cells.read_address[port].eq(Cat(lookup.number, lookup.size)),
+                lookup.value.eq(cells.read_data[port]),
             ]
         return m

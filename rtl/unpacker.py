@@ -3,12 +3,13 @@
 from typing import Any
 
 from amaranth.hdl import Cat, Module, Mux, Signal, Value
-from amaranth.lib import data, memory, stream, wiring
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from rtl.config import PARAMETER_BYTES, NpuConfig
 from rtl.isa import ADDRESS_BITS, Destination
 from rtl.load_walker import SLOT_BITS, WordLayout
+from rtl.memory import Registers
 
 UNITS = 8
 """Units buffered. Five hold a pixel of 4 * lanes bytes at any alignment."""
@@ -84,12 +85,12 @@ class Unpacker(wiring.Component):
         slot_bits = unit_bits - bus_bits
 
         # the bytes of the ring, even and odd units apart
-        banks: list[Any] = [
-            memory.Memory(shape=unit_bytes * 8, depth=UNITS // 2, init=[]) for _ in range(2)
+        banks = [
+            Registers(unit_bytes * 8, UNITS // 2, granularity=config.bus_bytes * 8)
+            for _ in range(2)
         ]
-        m.submodules += banks
-        writes = [bank.write_port(granularity=config.bus_bytes * 8) for bank in banks]
-        reads = [bank.read_port(domain="comb") for bank in banks]
+        for number, bank in enumerate(banks):
+            m.submodules[f"bank{number}"] = bank
 
         written = Signal(SLOT_BITS)
         released = Signal(SLOT_BITS)
@@ -100,13 +101,13 @@ class Unpacker(wiring.Component):
             # `released` runs ahead of `written` while beats that no word needs arrive
             self.beats.ready.eq(used[-1] | ~used[slot_bits + UNITS.bit_length() - 1]),
         ]
-        for number, port in enumerate(writes):
+        for number, bank in enumerate(banks):
             m.d.comb += [
-                port.addr.eq(written[slot_bits + 1 :]),
-                port.data.eq(beat.data.replicate(slots)),
+                bank.write_address.eq(written[slot_bits + 1 :]),
+                bank.write_data.eq(beat.data.replicate(slots)),
             ]
             with m.If(self.beats.valid & self.beats.ready & (written[slot_bits] == number)):
-                m.d.comb += port.en.eq(1 << written[:slot_bits])
+                m.d.comb += bank.write_enable.eq(1 << written[:slot_bits])
         with m.If(self.beats.valid & self.beats.ready):
             m.d.sync += written.eq(written + 1)
             with m.If(beat.end):
@@ -163,11 +164,11 @@ class Unpacker(wiring.Component):
         m.d.comb += [
             arrived.eq(written - needed),
             fire.eq(valid & ~arrived[-1] & (~output.valid | output.ready)),
-            reads[0].addr.eq((unit + 1) >> 1),
-            reads[1].addr.eq(unit >> 1),
+            banks[0].read_address[0].eq((unit + 1) >> 1),
+            banks[1].read_address[0].eq(unit >> 1),
         ]
         aligned = self._rotate(
-            [port.data.word_select(k, 8) for port in reads for k in range(unit_bytes)],
+            [bank.read_data[0].word_select(k, 8) for bank in banks for k in range(unit_bytes)],
             Cat(offset, unit[0]),
         )
         with m.If(output.ready):

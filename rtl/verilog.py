@@ -9,6 +9,7 @@ from amaranth.back import rtlil
 
 from rtl.config import NpuConfig
 from rtl.errors import NpuError
+from rtl.memory import MACRO_NAME
 from rtl.multiplier import Target
 from rtl.npu import Npu
 
@@ -36,6 +37,10 @@ _ATTRIBUTE = re.compile(r"\(\* (?!ram_style|no_rw_check).*? \*\)\s*")
 _MODULE = re.compile(r"^module (\S+?)\s*\(.*?^endmodule$", re.M | re.S)
 _IDENTIFIER = re.compile(r"\\npu\.\S+")
 
+_RTLIL_MODULE = re.compile(r"^module (\S+)\n.*?^end$", re.M | re.S)
+_RTLIL_MACRO = re.compile(rf"^ *memory .*\\{MACRO_NAME}$", re.M)
+_MACRO = re.compile(rf"^ *reg (?:\[\d+:0\] )?({MACRO_NAME}) \[", re.M)
+
 
 # `a, a, a` in a concatenation: sign extension, which simulators evaluate faster as `{3{a}}`
 _REPETITION = re.compile(r"(?<=[{ ])(\w+(?:\[\d+\])?)(?:, \1){2,}(?=[ },])")
@@ -45,18 +50,22 @@ class VerilogError(NpuError):
     """The Verilog file cannot be written."""
 
 
-def verilog_text(config: NpuConfig, target: Target | None = None) -> str:
+def verilog_text(config: NpuConfig, target: Target | None = None, *, flat: bool = False) -> str:
     """Verilog of module `npu` and everything below it; the same text for the same design.
 
     Parameters
     ----------
+    flat : one module; only memories (`rtl.memory`) stay modules of their own.
     target : whose cells are instantiated; None: plain logic for any target and for simulators.
     """
     design = rtlil.convert(Npu(config), name=TOP_NAME, platform=target, emit_src=False)
     design = _MEMORY_INIT.sub("", design)
+    if flat:
+        design = _keep_memories(design)
     script = [
         f"read_rtlil <<rtlil\n{design}\nrtlil",
         *_PASSES,
+        *(("flatten", "opt_clean") if flat else ()),
         "attrmap -remove init",
         "write_verilog",
     ]
@@ -65,6 +74,16 @@ def verilog_text(config: NpuConfig, target: Target | None = None) -> str:
         ["-q", "-"], "\n".join(script), ignore_warnings=True
     )
     return _share_modules(_ATTRIBUTE.sub("", str(text)))
+
+
+def _keep_memories(design: str) -> str:
+    """Mark the modules of memories, so that flattening leaves them."""
+
+    def mark(module: re.Match[str]) -> str:
+        is_memory = _RTLIL_MACRO.search(module[0]) is not None
+        return f"attribute \\keep_hierarchy 1\n{module[0]}" if is_memory else module[0]
+
+    return _RTLIL_MODULE.sub(mark, design)
 
 
 def _share_modules(text: str) -> str:
@@ -84,7 +103,7 @@ def _share_modules(text: str) -> str:
         if not same:
             break
         bodies = {name: _rename(body, same) for name, body in bodies.items() if name not in same}
-    names = _readable(list(bodies))
+    names = _readable(bodies)
     joined = "\n\n".join(_rename(body, names) for body in bodies.values()) + "\n"
     return _REPETITION.sub(lambda found: f"{{{found[0].count(',') + 1}{{{found[1]}}}}}", joined)
 
@@ -93,24 +112,31 @@ def _rename(body: str, names: dict[str, str]) -> str:
     return _IDENTIFIER.sub(lambda found: names.get(found[0], found[0]), body)
 
 
-def _readable(paths: list[str]) -> dict[str, str]:
-    """Verilog names without escapes for hierarchical paths; no counters where names are unique."""
+def _readable(bodies: dict[str, str]) -> dict[str, str]:
+    """Verilog names without escapes for modules by hierarchical path; no counters where names are
+    unique. A memory has the name of its shape instead, wherever it is."""
     names: dict[str, str] = {}
-    for path in paths:
+    for path, body in bodies.items():
+        macro = _MACRO.search(body)
+        if macro is not None:
+            names[path] = f"{TOP_NAME}_{macro[1]}"
+            continue
         plain = re.sub(r"\$\d+", "", path).removeprefix("\\").replace(".", "_")
         short = re.sub(r"[0-9_]+$", "", plain)
         names[path] = plain if short in names.values() else short
     return names
 
 
-def write_verilog(config: NpuConfig, path: str | Path, target: Target | None = None) -> None:
-    """Write `verilog_text(config, target)` to a file.
+def write_verilog(
+    config: NpuConfig, path: str | Path, target: Target | None = None, *, flat: bool = False
+) -> None:
+    """Write `verilog_text(config, target, flat=flat)` to a file.
 
     Raises
     ------
     VerilogError : the file cannot be written.
     """
-    text = verilog_text(config, target)
+    text = verilog_text(config, target, flat=flat)
     try:
         Path(path).write_text(text, encoding="utf-8")
     except OSError as error:

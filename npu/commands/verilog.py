@@ -17,6 +17,9 @@ def verilog(
         ),
     ],
     config: ConfigOption = DEFAULT_CONFIG,
+    flat: Annotated[
+        bool, typer.Option("--flat", help="One module beside those of the memories.")
+    ] = False,
 ) -> None:
     """Write the NPU as synthesizable Verilog, one file."""
     from npu.report.record import STDOUT, check_output_path
@@ -28,7 +31,7 @@ def verilog(
     # generating takes seconds: refuse before
     check_output_path(output, "--output", stdout=True)
     if output == STDOUT:
-        sys.stdout.write(verilog_text(hardware))
+        sys.stdout.write(verilog_text(hardware, flat=flat))
         return
-    write_verilog(hardware, output)
+    write_verilog(hardware, output, flat=flat)
     print_line(make_console(), f"{output}: {config}, {hardware.macs_per_cycle} MACs/cycle")
