@@ -82,10 +82,9 @@ def test_every_memory_is_a_module_named_by_its_shape(texts: list[str]) -> None:
     for text in texts:
         modules = dict(re.findall(r"^module (\w+)(.*?)^endmodule", text, re.M | re.S))
         arrays = {
-            name for name, body in modules.items() if re.search(r"^ *reg .*\] *;", body, re.M)
-        }
-        arrays = {
-            name for name in arrays if re.search(r"^ *reg [^;]*\w+ \[\d+:0\];", modules[name], re.M)
+            name
+            for name, body in modules.items()
+            if re.search(r"^ *reg [^;]*\w+ \[\d+:0\];", body, re.M)
         }
         accumulators = {name for name in arrays if "accumulators" in name or name == "npu"}
         for name in arrays - accumulators:
