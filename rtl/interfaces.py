@@ -1,7 +1,5 @@
 """Signatures shared by the NPU's blocks, seen from the initiator's side."""
 
-from typing import Any
-
 from amaranth.hdl import unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
@@ -10,10 +8,6 @@ from rtl.config import NpuConfig
 from rtl.isa import ADDRESS_BITS, BEAT_BITS, REGIONS, WAIT_BITS
 
 INDEX_BITS = 16
-
-NO_COLLISIONS: dict[str, Any] = {"no_rw_check": 1}
-"""Attribute of memories that no program reads where they are written in the same cycle: commands
-wait for each other. Without it synthesis adds logic that reads the old contents then."""
 
 
 class RegionLookup(wiring.Signature):

@@ -1,12 +1,13 @@
 """The activation memory: F banks, each a block RAM with one read and one write port."""
 
-from amaranth.hdl import Array, Module, Mux, Signal, unsigned
-from amaranth.lib import memory, wiring
+from amaranth.hdl import Array, Module, Mux, Signal
+from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from rtl.config import NpuConfig
-from rtl.interfaces import NO_COLLISIONS, ScratchpadRead, ScratchpadWrite
+from rtl.interfaces import ScratchpadRead, ScratchpadWrite
 from rtl.isa import ADDRESS_BITS
+from rtl.memory import Memory
 
 
 class WindowFetch(wiring.Signature):
@@ -95,23 +96,16 @@ class Scratchpad(wiring.Component):
         read_data = []
         taken = Signal(banks)
         for bank in range(banks):
-            ram = memory.Memory(
-                shape=unsigned(self.config.lanes * 8),
-                depth=self.config.bank_depth,
-                init=[],
-                attrs=NO_COLLISIONS,
-            )
+            ram = Memory(self.config.lanes * 8, self.config.bank_depth, granularity=8)
             m.submodules[f"bank{bank}"] = ram
-            read = ram.read_port()
-            write = ram.write_port(granularity=8)
 
             row = Signal(row_bits, name=f"read_row{bank}")
             m.d.comb += [
                 row.eq(Mux(storing, store_row, fetch_row + (fetch_low > bank))),
-                read.addr.eq(row),
-                read.en.eq(Mux(storing, store_low == bank, self.fetch.valid)),
+                ram.read_address.eq(row),
+                ram.read_enable.eq(Mux(storing, store_low == bank, self.fetch.valid)),
             ]
-            read_data.append(read.data)
+            read_data.append(ram.read_data)
 
             out_data = Signal(self.config.lanes * 8, name=f"out_data{bank}")
             m.d.comb += out_data.eq(self.output.words[0])
@@ -121,13 +115,13 @@ class Scratchpad(wiring.Component):
             write_row = Signal(row_bits, name=f"write_row{bank}")
             m.d.comb += [
                 write_row.eq(Mux(taken[bank], out_row + (out_low > bank), load_row)),
-                write.addr.eq(write_row),
-                write.data.eq(Mux(taken[bank], out_data, self.load.data)),
+                ram.write_address.eq(write_row),
+                ram.write_data.eq(Mux(taken[bank], out_data, self.load.data)),
             ]
             with m.If(taken[bank]):
-                m.d.comb += write.en.eq(self.output.enable)
+                m.d.comb += ram.write_enable.eq(self.output.enable)
             with m.Elif(self.load.valid & (load_low == bank)):
-                m.d.comb += write.en.eq(self.load.enable)
+                m.d.comb += ram.write_enable.eq(self.load.enable)
         m.d.comb += self.load.ready.eq(~taken.bit_select(load_low, 1))
 
         rotation = Signal(select)
