@@ -1,5 +1,8 @@
 """On-chip memories that the load engine fills and the grid and the output stage read."""
 
+from functools import reduce
+from operator import or_
+
 from amaranth.hdl import Array, C, Cat, Module, Mux, Signal, signed
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
@@ -8,6 +11,9 @@ from rtl.config import PARAMETER_BYTES, NpuConfig
 from rtl.interfaces import ParameterWrite, TableWrite, WeightWrite
 from rtl.isa import ADDRESS_BITS
 from rtl.memory import Memory
+
+LUT_RAM_LANES = 4
+"""Copies of the lookup table that are not worth block RAMs."""
 
 
 class WeightBuffer(wiring.Component):
@@ -78,8 +84,9 @@ class ParameterBuffer(wiring.Component):
     part is written a cycle after its neighbour, and parts 2 and 3 of four are in the memory after
     the next one. Planes come in ascending order, without a gap only within a LOAD.
 
-    Latency: `channels` one cycle after `address` with `enable`; what is written can be read two
-    cycles later. Throughput: a part of a block read and a plane written per cycle.
+    Latency: `channels` two cycles after `address` with `enable`: memories are slow, and sums
+    follow; what is written can be read two cycles later. Throughput: a part of a block read and a
+    plane written per cycle.
 
     Members
     -------
@@ -112,6 +119,8 @@ class ParameterBuffer(wiring.Component):
         width = config.parameter_lanes * 8
         part_bits = (parts - 1).bit_length()
         part = Signal.like(self.part, name="part_read", reset_less=True)
+        arrived = Signal()
+        m.d.sync += arrived.eq(self.enable)
         with m.If(self.enable):
             m.d.sync += part.eq(self.part)
 
@@ -158,9 +167,10 @@ class ParameterBuffer(wiring.Component):
                     m.d.comb += ram.write_enable.eq(1)
         planes = []
         for number in range(PARAMETER_BYTES):
-            plane = Signal(width, name=f"read{number}")
+            plane = Signal(width, name=f"read{number}", reset_less=True)
             moved = [rows[(number + h // 2 * 2) % PARAMETER_BYTES] for h in range(parts)]
-            m.d.comb += plane.eq(Array(moved)[part] if parts > 2 else moved[0])
+            with m.If(arrived):
+                m.d.sync += plane.eq(Array(moved)[part] if parts > 2 else moved[0])
             planes.append(plane)
         for c in range(config.parameter_lanes):
             channel = [plane.word_select(c, 8) for plane in planes]
@@ -188,6 +198,9 @@ class TableRead(wiring.Signature):
 class LookupTable(wiring.Component):
     """256 entries of 8 bits that R lanes look up at once: one copy per lane, in rows of C entries.
 
+    Up to `LUT_RAM_LANES` copies are in LUT RAM where the target has it: small hardware goes into
+    small parts, which have fewer block RAMs than they have room for its logic.
+
     Latency: `entries` one cycle after `enable`. Throughput: R lookups and C entries written per
     cycle.
 
@@ -207,19 +220,22 @@ class LookupTable(wiring.Component):
         m = Module()
         lanes = self.config.lanes
         place_bits = (lanes - 1).bit_length()
+        small = self.config.requant_lanes <= LUT_RAM_LANES
         for c in range(self.config.requant_lanes):
             # a program that looks up what is being written is wrong
-            ram = Memory(lanes * 8, self.config.table_rows, single_port=True)
+            ram = Memory(lanes * 8, self.config.table_rows, single_port=True, small=small)
             m.submodules[f"lane{c}"] = ram
-            place = Signal(place_bits, name=f"place{c}", reset_less=True)
+            # a register for each byte of the row: memories are slow
+            place = Signal(lanes, name=f"place{c}", reset_less=True)
+            chosen = [place[k].replicate(8) & ram.read_data.word_select(k, 8) for k in range(lanes)]
             m.d.comb += [
                 ram.read_address.eq(self.read.indices[c][place_bits:]),
                 ram.read_enable.eq(self.read.enable),
-                self.read.entries[c].eq(ram.read_data.word_select(place, 8)),
+                self.read.entries[c].eq(reduce(or_, chosen)),
                 ram.write_address.eq(self.write.row),
                 ram.write_data.eq(self.write.data),
                 ram.write_enable.eq(self.write.valid),
             ]
             with m.If(self.read.enable):
-                m.d.sync += place.eq(self.read.indices[c][:place_bits])
+                m.d.sync += place.eq(1 << self.read.indices[c][:place_bits])
         return m

@@ -26,8 +26,9 @@ ABORT_CYCLES = 20
 class ComputeControl(wiring.Component):
     """Hold one command at a time: check its fields, start it, report its end or its fault.
 
-    Latency: `start` comes in the cycle after a command was accepted. A fault ends the command after
-    `ABORT_CYCLES`, while `drop` is set.
+    Latency: `start` comes two cycles after a command was accepted, so that what follows from its
+    fields alone is in registers by then. A fault is seen in the cycle after it was found, and ends
+    the command after `ABORT_CYCLES`, while `drop` is set.
 
     Parameters
     ----------
@@ -37,11 +38,13 @@ class ComputeControl(wiring.Component):
     -------
     beats, done_counts, halt, clear, status, error : as for every engine.
     command, elementwise, opcode : the command, decoded both ways.
-    is_elementwise, block_words : what kind it is, and channel words per block of it.
+    is_elementwise, block_words : what kind it is, and channel words per block of it, from `start`
+        on.
     start : pulse: begin. running : from then until it is over.
     drop : everything under way is to be forgotten.
     done : its last word is written in this cycle.
-    scratchpad_bounds, buffer_bounds : it leads outside of a memory.
+    scratchpad_bounds, buffer_bounds : it leads outside of a memory; not later than in the cycle
+        before `done`.
     """
 
     def __init__(self, config: NpuConfig) -> None:
@@ -77,8 +80,11 @@ class ComputeControl(wiring.Component):
 
         current = Signal(BEAT_BITS * slot.max_beats)
         check = Signal()
+        checked = Signal()
         finish = Signal()
-        abort_left = Signal(range(ABORT_CYCLES + 1))
+        fault = Signal()
+        in_buffer = Signal(reset_less=True)
+        abort_left = Signal(range(ABORT_CYCLES + 1), reset_less=True)
         aborting = Signal()
         part_bits = (config.groups_per_word - 1).bit_length()
         command: Any = self.command
@@ -86,9 +92,6 @@ class ComputeControl(wiring.Component):
             Value.cast(self.command).eq(current),
             Value.cast(self.elementwise).eq(current),
             self.opcode.eq(current[:8]),
-            self.is_elementwise.eq(self.opcode == Opcode.ELEMENTWISE),
-            self.block_words.eq(Mux(self.is_elementwise, 1, command.depth >> part_bits)),
-            aborting.eq(abort_left != 0),
             self.drop.eq(aborting | self.clear),
             slot.halt.eq(self.halt),
             slot.clear.eq(self.clear),
@@ -99,6 +102,12 @@ class ComputeControl(wiring.Component):
             self.status.idle.eq(slot.empty & ~self.status.busy & ~self.beats.valid),
             self.error.command.eq(self.status.index),
         ]
+        is_elementwise: Value = self.opcode == Opcode.ELEMENTWISE
+        m.d.sync += [
+            self.is_elementwise.eq(is_elementwise),
+            self.block_words.eq(Mux(is_elementwise, 1, command.depth >> part_bits)),
+            checked.eq(check),
+        ]
         with m.If(slot.valid & slot.ready):
             m.d.sync += [
                 current.eq(slot.command),
@@ -108,7 +117,9 @@ class ComputeControl(wiring.Component):
             ]
         with m.If(check):
             m.d.sync += check.eq(0)
-            with m.If(self._legal(m)):
+        legal = self._legal(m)
+        with m.If(checked):
+            with m.If(legal):
                 m.d.comb += self.start.eq(1)
                 m.d.sync += self.running.eq(1)
             with m.Else():
@@ -119,19 +130,24 @@ class ComputeControl(wiring.Component):
                 ]
 
         # a fault while running drops everything under way
-        with m.If(self.running & (self.scratchpad_bounds | self.buffer_bounds)):
+        m.d.sync += [
+            fault.eq(self.scratchpad_bounds | self.buffer_bounds),
+            in_buffer.eq(self.buffer_bounds),
+        ]
+        with m.If(self.running & fault):
             bounds = ErrorCode.BUFFER_BOUNDS, ErrorCode.SCRATCHPAD_BOUNDS
             m.d.comb += [
                 self.error.valid.eq(1),
-                self.error.code.eq(Mux(self.buffer_bounds, *bounds)),
+                self.error.code.eq(Mux(in_buffer, *bounds)),
             ]
-            m.d.sync += [self.running.eq(0), abort_left.eq(ABORT_CYCLES)]
+            m.d.sync += [self.running.eq(0), aborting.eq(1), abort_left.eq(ABORT_CYCLES)]
         with m.Elif(self.running & self.done):
             m.d.comb += finish.eq(1)
         with m.If(aborting):
             m.d.sync += abort_left.eq(abort_left - 1)
             with m.If(abort_left == 1):
                 m.d.comb += finish.eq(1)
+                m.d.sync += aborting.eq(0)
         with m.If(finish):
             m.d.sync += [self.status.busy.eq(0), self.running.eq(0)]
         with m.If(self.clear):
@@ -139,12 +155,14 @@ class ComputeControl(wiring.Component):
                 self.status.busy.eq(0),
                 self.running.eq(0),
                 check.eq(0),
-                abort_left.eq(0),
+                checked.eq(0),
+                aborting.eq(0),
             ]
         return m
 
     def _legal(self, m: Module) -> Value:
-        """Whether this hardware supports the fields; the dispatcher checked reserved bits."""
+        """Whether this hardware supports the fields, a cycle later; the dispatcher checked reserved
+        bits."""
         config = self.config
         command: Any = self.command
         elementwise: Any = self.elementwise
@@ -173,15 +191,21 @@ class ComputeControl(wiring.Component):
         ]
         shifts: Value = (command.ofm_shift >= -31) & (command.ofm_shift <= MAX_LEFT_SHIFT)
         one_word = [command.depth == config.groups_per_word, command.channel_steps == 1]
-        legal = Signal()
-        result: Value = legal & shifts
-        with m.Switch(self.opcode):
-            with m.Case(Opcode.ELEMENTWISE):
-                m.d.comb += legal.eq(
-                    (elementwise.words != 0) & (elementwise.function <= max(Function))
-                )
-            with m.Case(Opcode.CONV):
-                m.d.comb += legal.eq(Cat(grid_rules).all())
-            with m.Default():
-                m.d.comb += legal.eq(Cat(grid_rules, one_word).all())
+        is_elementwise = self.opcode == Opcode.ELEMENTWISE
+        word_wise = ~is_elementwise & (self.opcode != Opcode.CONV)
+        rules = Signal(4, reset_less=True)
+        half = len(grid_rules) // 2
+        m.d.sync += rules.eq(
+            Cat(
+                Mux(
+                    is_elementwise,
+                    (elementwise.words != 0) & (elementwise.function <= max(Function)),
+                    Cat(grid_rules[:half]).all(),
+                ),
+                is_elementwise | Cat(grid_rules[half:]).all(),
+                ~word_wise | Cat(one_word).all(),
+                shifts,
+            )
+        )
+        result: Value = rules.all()
         return result

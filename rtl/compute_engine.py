@@ -21,8 +21,8 @@ from rtl.scratchpad import OutputWrite, WindowFetch
 from rtl.sequencer import Sequencer
 from rtl.window import WindowQueue
 
-START_LATENCY = 4
-"""Cycles from the start pulse to the first grid operation, besides the words of a block."""
+START_LATENCY = 5
+"""Cycles from `status.start` to the first grid operation, besides the words of a block."""
 
 
 def _each(targets: Sequence[Any], sources: Sequence[Any]) -> list[Any]:
@@ -33,8 +33,8 @@ def _each(targets: Sequence[Any], sources: Sequence[Any]) -> list[Any]:
 class ComputeEngine(wiring.Component):
     """One command at a time: check its fields, run it, report.
 
-    Latency: the first grid operation is issued `START_LATENCY + words per block` cycles after the
-    start pulse. The last word is written after the last operation by the drain of the last group
+    Latency: the first grid operation is issued `START_LATENCY + words per block` cycles after
+    `status.start`. The last word is written after the last operation by the drain of the last group
     and `Grid.LATENCY + Requantizer.LATENCY + 1` cycles. A fault aborts the command within
     `rtl.compute_control.ABORT_CYCLES`; its remaining results are dropped.
 
@@ -47,8 +47,8 @@ class ComputeEngine(wiring.Component):
     beats, done_counts, halt, clear, status, error : as for every engine.
     fetch, output : scratchpad ports.
     weight_enable, weight_address, weight_columns : weight buffer port, data one cycle later.
-    parameter_enable, parameter_address, parameter_part, parameters : parameter buffer port,
-        likewise.
+    parameter_enable, parameter_address, parameter_part, parameters : parameter buffer port, data
+        two cycles later.
     table : lookup table port.
     mac_active, mac_wait_window, mac_wait_accumulator, output_active, fetch_active : events.
     """
@@ -140,9 +140,9 @@ class ComputeEngine(wiring.Component):
             windows.pop.eq(mac.pop),
             windows.pop_both.eq(elementwise.pop_both),
             windows.pop_soon.eq(elementwise.pop_soon),
-            elementwise.enable.eq(control.is_elementwise & control.running),
+            windows.for_grid.eq(~control.is_elementwise),
             elementwise.command.eq(control.elementwise),
-            elementwise.both_valid.eq(windows.head_valid & windows.next_valid),
+            elementwise.both_valid.eq(windows.pair_valid),
             elementwise.step.eq(windows.head_step),
             elementwise.clear.eq(control.drop),
             *_each(elementwise.head, windows.head),
@@ -157,23 +157,27 @@ class ComputeEngine(wiring.Component):
             mac.clear.eq(control.drop),
             mac.depth.eq(command.depth),
             mac.weight_base.eq(command.weight_base),
-            mac.head_valid.eq(windows.head_valid & ~control.is_elementwise),
+            mac.head_valid.eq(windows.grid_valid),
             mac.head_step.eq(windows.head_step),
             grid.issue.eq(mac.issue),
-            grid.stride_two.eq(command.window_stride == 2),
             grid.tag.eq(mac.tag),
             self.weight_enable.eq(mac.issue),
             self.weight_address.eq(mac.weight_address),
-            *_each(grid.window, windows.head),
+            *_each(grid.window, windows.padded),
             *_each(grid.weight_columns, self.weight_columns),
         ]
+        # registers, as all that follows from the command alone
+        mode = Signal(GridMode, reset_less=True)
+        stride_two = Signal(reset_less=True)
+        m.d.comb += [mac.mode.eq(mode), grid.stride_two.eq(stride_two)]
+        m.d.sync += stride_two.eq(command.window_stride == 2)
         with m.Switch(control.opcode):
             with m.Case(Opcode.DEPTHWISE):
-                m.d.comb += mac.mode.eq(GridMode.DEPTHWISE)
+                m.d.sync += mode.eq(GridMode.DEPTHWISE)
             with m.Case(Opcode.MAX_POOL):
-                m.d.comb += mac.mode.eq(GridMode.MAX_POOL)
+                m.d.sync += mode.eq(GridMode.MAX_POOL)
             with m.Default():
-                m.d.comb += mac.mode.eq(GridMode.CONV)
+                m.d.sync += mode.eq(GridMode.CONV)
 
     def _results(self, m: Module, control: Any, grid: Any, accumulators: Any, drain: Any) -> None:
         """Sums go into the accumulators, finished groups out of them."""
@@ -195,7 +199,7 @@ class ComputeEngine(wiring.Component):
         m.d.comb += [
             self.parameter_enable.eq(drain.valid & ~own),
             self.parameter_address.eq(drain.parameter_block),
-            self.parameter_part.eq(drain.place.part),
+            self.parameter_part.eq(drain.part),
         ]
         beyond: Value = drain.parameter_block >= self.config.parameter_blocks
         outside: Value = self.parameter_enable & beyond
@@ -210,7 +214,7 @@ class ComputeEngine(wiring.Component):
         elementwise: Any,
         requantize: Any,
     ) -> None:
-        """One register between accumulators and requantizers, while parameters are read."""
+        """One register between accumulators and requantizers."""
         config, command = self.config, control.command
         values = [
             Signal(signed(32), name=f"value{i}", reset_less=True)
@@ -218,9 +222,9 @@ class ComputeEngine(wiring.Component):
         ]
         place = Signal(OutputPlace(config))
         m.d.sync += place.eq(drain.place)
-        with m.If(~drain.valid | control.drop):
+        with m.If(control.drop):
             m.d.sync += [place.mask.eq(0), place.last.eq(0)]
-        with m.If(drain.valid):
+        with m.If(drain.place.mask.any()):
             m.d.sync += _each(values, accumulators.values)
         m.d.comb += [
             requantize.place.eq(place),

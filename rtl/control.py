@@ -50,9 +50,9 @@ class Control(wiring.Component):
     something and does nothing for BUS_TIMEOUT units, the run stops with BUS_TIMEOUT unless an error
     was there already, and the interrupt comes at once; BUSY stays until the bus has answered.
 
-    Latency: BUSY rises in the cycle after START was written, `start` follows one cycle later.
-    Counters count while BUSY, without the first cycle. A register access: see `RegisterBus`; a
-    counter is found within as many cycles as there are counters.
+    Latency: BUSY rises in the cycle after START was written, `start` follows two cycles later.
+    Counters count while BUSY, without the first cycle, each event a cycle late. A register access:
+    see `RegisterBus`; a counter is found within as many cycles as there are counters.
 
     Parameters
     ----------
@@ -63,9 +63,10 @@ class Control(wiring.Component):
     axil : the registers. irq : interrupt pending and enabled.
     load_region, store_region : lookups of the engines.
     command_base, command_bytes, read_attributes, write_attributes : as written by the driver.
-    clear : pulse that empties everything (before a start, at a reset). start : pulse one cycle
-        after the `clear` of a start. busy : STATUS.BUSY. halt : low from `start` until END
-        completes or a fault is latched: while it is high, no command or fetch may start.
+    clear : pulse that empties everything (before a start, at a reset), a register because of its
+        many users. start : pulse one cycle after the `clear` of a start.
+    busy : STATUS.BUSY. halt : low from `start` until END completes or a fault is latched: while it
+        is high, no command or fetch may start.
     done_counts : completed commands per engine.
     load, compute, store : the engines' status.
     load_error, compute_error, store_error, dispatcher_error : faults; in the same cycle the first
@@ -172,9 +173,12 @@ class Control(wiring.Component):
             self.halt.eq(~run.running),
             counters.clear.eq(run.clear),
         ]
+        # what happens is known late in a cycle
+        happened = Signal(len(Event))
         for event in counted_events(self.config):
-            happened = run.busy if event == Event.CYCLES else run.busy & self.events[event]
-            m.d.comb += counters.events[event].eq(happened)
+            counts = run.busy if event == Event.CYCLES else run.busy & self.events[event]
+            m.d.sync += happened[event].eq(counts)
+            m.d.comb += counters.events[event].eq(happened[event])
         done = self.done_counts
         for count, engine in zip((done.load, done.compute, done.store), engines, strict=True):
             m.d.sync += count.eq(count + engine.done)

@@ -20,7 +20,9 @@ class Dispatcher(wiring.Component):
     queued, so an engine never sees a whole faulty command. END completes when all engines and
     queues are idle.
 
-    Latency: a command's index beat is queued two cycles after its header could be taken.
+    Beats are registered between the check and the queue.
+
+    Latency: a command's index beat is queued three cycles after its header could be taken.
     Throughput: a command of n beats takes n + 2 cycles. Stalls: a full queue holds the stream.
 
     Parameters
@@ -91,14 +93,24 @@ class Dispatcher(wiring.Component):
         beats_left = Signal(range(MAX_BEATS + 1))
         position = Signal(range(MAX_BEATS))
         fault = Signal(ErrorCode)
-        item = Signal(BEAT_BITS)
+        # a beat on its way into the queue, what is wrong with it, whether it ends a command
+        item = Signal(BEAT_BITS, reset_less=True)
+        pending = Signal()
+        wrong = Signal(ErrorCode)
+        last = Signal()
         push = Signal()
         ready = Signal()
+        m.d.comb += push.eq(pending & (wrong == ErrorCode.NONE))
+        m.d.sync += [pending.eq(0), wrong.eq(ErrorCode.NONE), last.eq(0)]
         with m.Switch(target):
             for engine, queue in queues.items():
                 m.d.comb += queue.i.payload.eq(item)
                 with m.Case(engine):
-                    m.d.comb += [ready.eq(queue.i.ready), queue.i.valid.eq(push)]
+                    full = queue.level == queue.depth
+                    m.d.comb += [
+                        ready.eq(~full & ~(pending & (queue.level == queue.depth - 1))),
+                        queue.i.valid.eq(push),
+                    ]
             with m.Default():
                 m.d.comb += ready.eq(1)
 
@@ -127,7 +139,8 @@ class Dispatcher(wiring.Component):
                             m.d.sync += [target.eq(command.engine), beats_left.eq(command.beats)]
                     with m.Default():
                         m.d.sync += fault.eq(ErrorCode.ILLEGAL_OPCODE)
-                with m.If((header.opcode == Opcode.CONFIG) != (self.index == 0)):
+                is_first = (self.index == 0) & ~last
+                with m.If((header.opcode == Opcode.CONFIG) != is_first):
                     with m.If(header.opcode.matches(*COMMANDS)):
                         m.d.sync += fault.eq(ErrorCode.CONFIG_MISMATCH)
                 with m.If(self.words.valid & word.error):
@@ -136,47 +149,58 @@ class Dispatcher(wiring.Component):
                     m.d.sync += fault.eq(ErrorCode.TRUNCATED_STREAM)
                 with m.If((self.words.valid | self.exhausted) & ~self.halt):
                     m.next = "INDEX"
+                with m.If(last & (wrong == ErrorCode.NONE)):
+                    m.d.sync += self.index.eq(self.index + 1)
+                self._stop_at_fault(m, wrong, fault)
             with m.State("INDEX"):
-                m.d.comb += [item.eq(self.index), push.eq((fault == ErrorCode.NONE) & ~self.halt)]
+                m.d.sync += item.eq(self.index)
                 with m.If(fault != ErrorCode.NONE):
                     m.next = "FAULT"
-                with m.Elif(push & ready):
+                with m.Elif(ready & ~self.halt):
+                    m.d.sync += pending.eq(1)
                     m.next = "BODY"
             with m.State("BODY"):
+                m.d.comb += self.words.ready.eq(ready & ~self.halt)
+                m.d.sync += item.eq(word.beat)
                 with m.If(self.exhausted):
                     m.d.sync += fault.eq(ErrorCode.TRUNCATED_STREAM)
                     m.next = "FAULT"
-                with m.Elif(self.words.valid & ~self.halt):
+                with m.If(self.words.valid & self.words.ready):
+                    m.d.sync += [
+                        pending.eq(1),
+                        position.eq(position + 1),
+                        beats_left.eq(beats_left - 1),
+                    ]
                     with m.If(word.error):
-                        m.d.sync += fault.eq(ErrorCode.FETCH_BUS)
-                        m.next = "FAULT"
+                        m.d.sync += wrong.eq(ErrorCode.FETCH_BUS)
                     with m.Elif((word.beat & reserved).any()):
-                        m.d.sync += fault.eq(ErrorCode.ILLEGAL_FIELD)
-                        m.next = "FAULT"
+                        m.d.sync += wrong.eq(ErrorCode.ILLEGAL_FIELD)
                     with m.Elif(self._mismatch(opcode, position, word.beat)):
-                        m.d.sync += fault.eq(ErrorCode.CONFIG_MISMATCH)
-                        m.next = "FAULT"
-                    with m.Else():
-                        m.d.comb += [item.eq(word.beat), push.eq(1), self.words.ready.eq(ready)]
-                with m.If(self.words.ready):
-                    m.d.sync += [position.eq(position + 1), beats_left.eq(beats_left - 1)]
+                        m.d.sync += wrong.eq(ErrorCode.CONFIG_MISMATCH)
                     with m.If(beats_left == 1):
+                        m.d.sync += last.eq(1)
+                        m.next = "DECODE"
                         with m.If(opcode == Opcode.END):
                             m.next = "END"
-                        with m.Else():
-                            m.d.sync += self.index.eq(self.index + 1)
-                            m.next = "DECODE"
+                self._stop_at_fault(m, wrong, fault)
             with m.State("FAULT"):
                 m.d.comb += self.error.valid.eq(1)
                 m.next = "IDLE"
             with m.State("END"):
-                m.d.comb += self.finished.eq(
-                    self.engines_idle & ~Cat(q.o.valid for q in queues.values()).any() & ~self.halt
-                )
+                queued = Cat(queue.o.valid for queue in queues.values()).any()
+                m.d.comb += self.finished.eq(self.engines_idle & ~queued & ~pending & ~self.halt)
                 with m.If(self.finished):
                     m.next = "IDLE"
+                self._stop_at_fault(m, wrong, fault)
         cleared: Elaboratable = ResetInserter(self.clear)(m)
         return cleared
+
+    @staticmethod
+    def _stop_at_fault(m: Module, wrong: Signal, fault: Signal) -> None:
+        """In a state: give up when the beat taken before was wrong."""
+        with m.If(wrong != ErrorCode.NONE):
+            m.d.sync += fault.eq(wrong)
+            m.next = "FAULT"
 
     def _reserved_bits(self, m: Module, opcode: Signal, position: Signal, reserved: Signal) -> None:
         """Bits of the beat at `position` that no field of the command uses, and its flags."""

@@ -3,7 +3,7 @@
 from typing import Any
 
 from amaranth.hdl import Array, C, Cat, Module, Mux, Signal, Value, signed
-from amaranth.lib import wiring
+from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
 from rtl.buffers import TableRead
@@ -12,6 +12,38 @@ from rtl.isa import ADDRESS_BITS, COMMANDS, Function, Opcode
 from rtl.operand_scaler import OperandScaler
 from rtl.output_stage import OutputPlace
 from rtl.sequencer import StepLayout
+
+
+class LaneSettings(data.StructLayout):
+    """What a command asks of all lanes alike, in registers.
+
+    Members
+    -------
+    scaled, multiplied : ADD and SUB, MUL. minimum, table : these functions.
+    swap : the second operand is the one that is scaled. minus : the other one is the subtrahend.
+    complement : the scaled one is.
+    x_zero, y_zero : zero points of the scaled and the other operand; `y_zero` is complemented with
+        `minus`, and 0 where none is subtracted.
+    multiplier, right_shift : of the scaled operand; 0 where none is. twice : it is shifted.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(
+            {
+                "scaled": 1,
+                "multiplied": 1,
+                "minimum": 1,
+                "table": 1,
+                "swap": 1,
+                "minus": 1,
+                "complement": 1,
+                "x_zero": signed(8),
+                "y_zero": signed(8),
+                "multiplier": 32,
+                "right_shift": 5,
+                "twice": 1,
+            }
+        )
 
 
 class ElementwiseLane(wiring.Component):
@@ -31,7 +63,7 @@ class ElementwiseLane(wiring.Component):
     -------
     stages : which pipeline stages hold an element to be processed in this cycle.
     first, second : int8 operands. entry : what the table holds for the first, in the same cycle.
-    command : the command.
+    settings : of the command.
     value, bias : twice what is to be added up, and one to round the half that remains.
     """
 
@@ -41,7 +73,7 @@ class ElementwiseLane(wiring.Component):
     first: Signal
     second: Signal
     entry: Signal
-    command: Any
+    settings: Any
     value: Signal
     bias: Signal
 
@@ -53,7 +85,7 @@ class ElementwiseLane(wiring.Component):
                 "first": In(signed(8)),
                 "second": In(signed(8)),
                 "entry": In(signed(8)),
-                "command": In(COMMANDS[Opcode.ELEMENTWISE].layout),
+                "settings": In(LaneSettings()),
                 "value": Out(signed(33)),
                 "bias": Out(signed(33)),
             }
@@ -62,48 +94,34 @@ class ElementwiseLane(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.scaler = scaler = OperandScaler(self.rounding)
-        command = self.command
-        function = command.function
-        scaled = Signal()
-        multiplied = Signal()
-        minus = Signal()
-        swap = Signal()
-        m.d.comb += [
-            scaled.eq((function == Function.ADD) | (function == Function.SUB)),
-            multiplied.eq(function == Function.MUL),
-            swap.eq(scaled & command.scale_second),
-            # the operand that is not scaled is the subtrahend
-            minus.eq((function == Function.SUB) & ~command.scale_second),
-        ]
+        settings = self.settings
+        summed: Value = settings.scaled | settings.multiplied
 
         x = Signal(signed(8), reset_less=True)
         y = Signal(signed(8), reset_less=True)
         take_second = Signal()
-        first_wins = (self.first >= self.second) ^ (function == Function.MINIMUM)
-        m.d.comb += take_second.eq(Mux(scaled | multiplied, swap, first_wins))
+        first_wins = (self.first >= self.second) ^ settings.minimum
+        m.d.comb += take_second.eq(Mux(summed, settings.swap, first_wins))
         other = Mux(take_second, self.first, self.second)
         with m.If(self.stages[0]):
             m.d.sync += [
                 x.eq(Mux(take_second, self.second, self.first)),
                 # ~a - ~b == b - a
-                y.eq(Mux(function == Function.TABLE, self.entry, other ^ minus.replicate(8))),
+                y.eq(Mux(settings.table, self.entry, other ^ settings.minus.replicate(8))),
             ]
 
-        zero_points = command.ifm_zero_point, command.ifm2_zero_point
-        y_zero = Signal(signed(8))
         difference = Signal(signed(9))
-        with m.If(scaled | multiplied):
-            m.d.comb += y_zero.eq(Mux(swap, *zero_points) ^ minus.replicate(8))
         m.d.comb += [
-            difference.eq(y - y_zero),
+            difference.eq(y - settings.y_zero),
             scaler.stages.eq(self.stages[1:]),
             scaler.operand.eq(x),
-            scaler.zero_point.eq(Mux(swap, *reversed(zero_points))),
-            scaler.use_factor.eq(multiplied),
+            scaler.zero_point.eq(settings.x_zero),
+            scaler.use_factor.eq(settings.multiplied),
             scaler.factor.eq(difference),
-            scaler.multiplier.eq(Mux(scaled, command.operand_multiplier, 0)),
-            scaler.right_shift.eq(Mux(scaled, command.operand_right_shift, 0)),
-            scaler.complement.eq((function == Function.SUB) & command.scale_second),
+            scaler.multiplier.eq(settings.multiplier),
+            scaler.right_shift.eq(settings.right_shift),
+            scaler.twice.eq(settings.twice),
+            scaler.complement.eq(settings.complement),
             self.value.eq(scaler.output),
         ]
         delayed: Value = difference
@@ -112,9 +130,9 @@ class ElementwiseLane(wiring.Component):
             with m.If(self.stages[1 + i]):
                 m.d.sync += following.eq(delayed)
             delayed = following
-        with m.If(scaled):
+        with m.If(settings.scaled):
             m.d.comb += self.bias.eq(Cat(C(1, 20), delayed).as_signed())
-        with m.Elif(multiplied):
+        with m.Elif(settings.multiplied):
             m.d.comb += self.bias.eq(1)
         with m.Else():
             m.d.comb += self.bias.eq(Cat(C(1, 1), delayed).as_signed())
@@ -135,8 +153,9 @@ class Elementwise(wiring.Component):
 
     Members
     -------
-    enable : the current command is an ELEMENTWISE; `command` holds its fields.
-    both_valid, head, next, step : the windows of the two operands, and the first one's step.
+    command : an ELEMENTWISE, from two cycles before the first window on.
+    both_valid, head, next, step : there are windows of the two operands; the first one's step is
+        there a cycle before the second window.
     pop_both : both windows are used up or put aside in this cycle. pop_soon : they are in the next.
     issue : elements are taken in this cycle.
     table : port of the lookup table, read in the cycle of `issue`.
@@ -150,7 +169,6 @@ class Elementwise(wiring.Component):
         self.config = config
         super().__init__(
             {
-                "enable": In(1),
                 "command": In(COMMANDS[Opcode.ELEMENTWISE].layout),
                 "both_valid": In(1),
                 "head": In(config.lanes * 8).array(config.banks),
@@ -175,25 +193,35 @@ class Elementwise(wiring.Component):
         beats = config.banks * parts // words
         index = Signal(range(beats))
         pair = Signal()
-        final = Signal()
+        following = Signal.like(index)
+        # of the windows at hand, all a cycle before: the element taken is the last one, or the last
+        # but two; the rest of them is put aside
+        final = Signal(reset_less=True)
+        soon = Signal(reset_less=True)
+        followed = Signal(reset_less=True)
+        whole = Signal()
         aside = Signal()
-        followed = Signal()
         window_beats = Signal(range(beats + 1))
         m.d.comb += [
-            pair.eq(self.enable & self.both_valid),
+            pair.eq(self.both_valid),
             self.issue.eq(pair | aside),
-            followed.eq((self.step.high == config.banks) & ~self.step.command_last),
+            whole.eq((self.step.high == config.banks) & ~self.step.command_last),
             window_beats.eq(((self.step.high + (words - 1)) >> word_bits) << part_bits),
-            final.eq(index == window_beats - 1 - followed),
+            following.eq(Mux(pair, Mux(final, 0, index + 1), index)),
             self.pop_both.eq(pair & final),
+            self.pop_soon.eq(pair & soon),
         ]
-        if beats > 2:
-            m.d.comb += self.pop_soon.eq(pair & followed & (index == beats - 3))
+        m.d.sync += [
+            followed.eq(whole),
+            final.eq(following == window_beats - 1 - whole),
+            soon.eq(whole & (following == beats - 3) if beats > 2 else 0),
+            index.eq(following),
+        ]
+        # of a repeated word only the parts are walked
+        second_index = Signal.like(index, name="second_index")
+        m.d.sync += second_index.eq(Mux(self.command.ifm2_repeat, following[:part_bits], following))
         m.d.sync += aside.eq(self.pop_both & followed)
-        with m.If(pair):
-            m.d.sync += index.eq(Mux(final, 0, index + 1))
-
-        operands = self._operands(m, index, aside)
+        operands = self._operands(m, (index, second_index), aside)
         m.d.comb += [
             self.table.enable.eq(self.issue & (self.command.function == Function.TABLE)),
             *(
@@ -230,6 +258,7 @@ class Elementwise(wiring.Component):
                 m.d.sync += [places[i + 1].mask.eq(0), places[i + 1].last.eq(0)]
         m.d.comb += self.place.eq(places[-1])
 
+        settings = self._settings(m)
         stages = Cat(place.mask.any() for place in places[1:-1])
         for c in range(config.requant_lanes):
             lane = ElementwiseLane(config.rounding)
@@ -239,38 +268,61 @@ class Elementwise(wiring.Component):
                 lane.first.eq(held[0].word_select(c, 8).as_signed()),
                 lane.second.eq(held[1].word_select(c, 8).as_signed()),
                 lane.entry.eq(self.table.entries[c]),
-                lane.command.eq(self.command),
+                lane.settings.eq(settings),
                 self.values[c].eq(lane.value),
                 self.biases[c].eq(lane.bias),
             ]
         with m.If(self.clear):
-            m.d.sync += [index.eq(0), aside.eq(0)]
+            m.d.sync += [index.eq(0), second_index.eq(0), aside.eq(0)]
         return m
 
-    def _operands(self, m: Module, index: Signal, aside: Signal) -> list[Signal]:
+    def _settings(self, m: Module) -> Any:
+        """What the lanes need to know of the command, in registers."""
+        command = self.command
+        function = command.function
+        settings: Any = Signal(LaneSettings(), reset_less=True)
+        scaled = (function == Function.ADD) | (function == Function.SUB)
+        multiplied = function == Function.MUL
+        swap = scaled & command.scale_second
+        minus = (function == Function.SUB) & ~command.scale_second
+        zero_points = command.ifm_zero_point, command.ifm2_zero_point
+        m.d.sync += [
+            settings.scaled.eq(scaled),
+            settings.multiplied.eq(multiplied),
+            settings.minimum.eq(function == Function.MINIMUM),
+            settings.table.eq(function == Function.TABLE),
+            settings.swap.eq(swap),
+            settings.minus.eq(minus),
+            settings.complement.eq((function == Function.SUB) & command.scale_second),
+            settings.x_zero.eq(Mux(swap, *reversed(zero_points))),
+            settings.y_zero.eq(0),
+            settings.multiplier.eq(Mux(scaled, command.operand_multiplier, 0)),
+            settings.right_shift.eq(Mux(scaled, command.operand_right_shift, 0)),
+            settings.twice.eq(scaled & (command.operand_right_shift != 0)),
+        ]
+        with m.If(scaled | multiplied):
+            m.d.sync += settings.y_zero.eq(Mux(swap, *zero_points) ^ minus.replicate(8))
+        return settings
+
+    def _operands(self, m: Module, indices: tuple[Signal, Signal], aside: Signal) -> list[Signal]:
         """R bytes of each window, in the order of their addresses; those put aside if `aside`."""
         config = self.config
         size = config.requant_lanes * 8
-        parts = config.requant_parts
-        windows = [Cat(self.head), Cat(self.next)]
-        beats = range(0, len(windows[0]), size)
-        chosen: list[list[Value]] = [[window[i : i + size] for i in beats] for window in windows]
-        # a repeated word is the first of its window
-        word = self.next[0]
-        if parts > 1:
-            repeated = [word.word_select(i % parts, size) for i in range(len(beats))]
-        else:
-            repeated = [word.replicate(config.requant_words)] * len(beats)
         repeat = self.command.ifm2_repeat
         operands = []
-        for number, choices in enumerate(chosen):
-            operand = Signal(size, name=f"taken{number}")
-            put_aside = Signal(size, name=f"aside{number}", reset_less=True)
+        for number, (window, index) in enumerate(zip((self.head, self.next), indices, strict=True)):
+            joined = Cat(window)
+            choices: list[Value] = [joined[i : i + size] for i in range(0, len(joined), size)]
             present: Value = Array(choices)[index]
             last = choices[-1]
             if number == 1:
-                present = Mux(repeat, Array(repeated)[index], present)
-                last = Mux(repeat, repeated[-1], last)
+                # a repeated word is the first of its window
+                word = Cat(window[0]).replicate(config.requant_words)
+                last = Mux(repeat, word[-size:], last)
+                if config.requant_words > 1:
+                    present = Mux(repeat, word, present)
+            operand = Signal(size, name=f"taken{number}")
+            put_aside = Signal(size, name=f"aside{number}", reset_less=True)
             m.d.comb += operand.eq(Mux(aside, put_aside, present))
             with m.If(self.pop_both):
                 m.d.sync += put_aside.eq(last)

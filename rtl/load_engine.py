@@ -102,12 +102,16 @@ class LoadEngine(wiring.Component):
         wiring.connect(m, walker.words, unpacker.words)
 
         command = front.command
+        # the command is there a cycle before it is offered
+        rules = _rules(command, config.lanes)
+        broken = Signal(len(rules), reset_less=True)
+        m.d.sync += broken.eq(rules)
         m.d.comb += [
             front.halt.eq(self.halt),
             front.clear.eq(self.clear),
             front.prepared.eq(1),
             front.last.eq(command.row_bytes - 1),
-            front.illegal.eq(_illegal(command, config.lanes)),
+            front.illegal.eq(broken.any()),
             front.room.eq(jobs.i.ready),
             # all commands before the newest are complete; so is the newest itself when only bytes
             # behind its last pixel leave the region
@@ -148,6 +152,13 @@ class LoadEngine(wiring.Component):
         writes = unpacker.writes
         word, beat = writes.payload, self.read.beats
         go = Signal()
+        # whether there is room for a beat is known late; its data is not written before the next
+        bad = Signal()
+        tag = Signal.like(beat.payload.tag, reset_less=True)
+        m.d.sync += [
+            bad.eq(beat.valid & beat.ready & beat.payload.error & ~front.stopped),
+            tag.eq(beat.payload.tag),
+        ]
         m.d.comb += [
             go.eq(writes.valid & ~word.outside & ~front.stopped),
             self.scratchpad.address.eq(word.address),
@@ -171,10 +182,10 @@ class LoadEngine(wiring.Component):
                     Mux(in_scratchpad, ErrorCode.SCRATCHPAD_BOUNDS, ErrorCode.BUFFER_BOUNDS)
                 ),
             ]
-        with m.Elif(beat.valid & beat.ready & beat.payload.error):
+        with m.Elif(bad):
             m.d.comb += [
                 front.fault.valid.eq(1),
-                front.fault.command.eq(beat.payload.tag[1:]),
+                front.fault.command.eq(tag[1:]),
                 front.fault.code.eq(ErrorCode.READ_BUS),
             ]
         with m.Switch(word.destination):
@@ -191,8 +202,8 @@ class LoadEngine(wiring.Component):
                 m.d.comb += [self.table.valid.eq(go), writes.ready.eq(1)]
 
 
-def _illegal(command: Any, lanes: int) -> Value:
-    """The command has a field value that ARCHITECTURE.md rules out."""
+def _rules(command: Any, lanes: int) -> Value:
+    """A bit for each rule of ARCHITECTURE.md that a field of the command breaks."""
     general = (Destination.SCRATCHPAD, Destination.WEIGHTS)
     addressed = Cat(command.destination == destination for destination in general).any()
     vector_bytes = command.pixel_bytes + command.lane_offset
@@ -211,4 +222,4 @@ def _illegal(command: Any, lanes: int) -> Value:
         ~Mux(command.merge, merges, command.lane_offset == 0),
         command.destination > max(Destination),
         ~addressed & (~units | pitches.any()),
-    ).any()
+    )

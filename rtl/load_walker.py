@@ -9,6 +9,7 @@ from amaranth.lib.wiring import In, Out
 from rtl.bursts import ROW_BITS
 from rtl.config import BIAS_BYTES, PARAMETER_BYTES, NpuConfig
 from rtl.isa import ADDRESS_BITS, COMMANDS, Destination, Opcode
+from rtl.skid import SkidBuffer
 
 POSITION = signed(ROW_BITS + 3)
 """A byte of a row, counted from lane 0 of the row's first beat. Negative in the left padding; stops
@@ -106,7 +107,7 @@ class LoadWalker(wiring.Component):
     `slots_per_unit`.
 
     Latency: the first word is offered two cycles after its job. Throughput: a word per cycle, one
-    cycle lost between jobs. Stalls: holds the word until it is taken.
+    cycle lost between jobs. Stalls: holds the word until it is taken, and makes one more.
 
     Parameters
     ----------
@@ -136,6 +137,8 @@ class LoadWalker(wiring.Component):
         unit_bits = max(self.config.bus_bytes, lanes).bit_length() - 1
         job = self.jobs.payload
 
+        m.submodules.buffer = buffer = SkidBuffer(WordLayout(self.config))
+        wiring.connect(m, buffer.o, wiring.flipped(self.words))
         walking = Signal()
         rows_left = Signal.like(job.rows)
         pixels_left = Signal.like(job.pixels)
@@ -158,13 +161,14 @@ class LoadWalker(wiring.Component):
         row_done = Signal()
         job_done = Signal()
         step = Signal()
-        word = Signal(WordLayout(self.config))
+        word = buffer.i.payload
         hold = Signal(POSITION)
         m.d.comb += [
             pixel_done.eq(words_left == 1),
             row_done.eq(pixel_done & (pixels_left == 1)),
             job_done.eq(row_done & (rows_left == 1)),
-            step.eq(walking & (~self.words.valid | self.words.ready)),
+            buffer.i.valid.eq(walking),
+            step.eq(walking & buffer.i.ready),
             self.jobs.ready.eq(step & job_done),
             hold.eq(Mux(job.fold | starting, pixel_position, position)),
             end_slot.eq(
@@ -217,12 +221,8 @@ class LoadWalker(wiring.Component):
                 m.d.comb += plane_last.eq(plane == BIAS_BYTES - 1)
                 m.d.comb += next_address.eq(pixel_address + plane_last)
 
-        with m.If(self.words.ready):
-            m.d.sync += self.words.valid.eq(0)
         with m.If(step):
             m.d.sync += [
-                self.words.valid.eq(1),
-                self.words.payload.eq(word),
                 starting.eq(0),
                 words_left.eq(words_left - 1),
                 bytes_left.eq(bytes_left - lanes),

@@ -28,8 +28,9 @@ class MacControl(wiring.Component):
 
     Members
     -------
-    start : load `weight_base`. clear : forget everything.
-    mode, depth, weight_base : of the command.
+    start : load `weight_base`, two cycles or more before the first window. clear : forget
+        everything.
+    mode, depth, weight_base : of the command, constant from `start` on.
     head_valid, head_step : the oldest window. pop : it is used up in this cycle.
     issue, tag, weight_address : the grid operation of this cycle.
     groups : finished groups, in order. release : the drain has read the oldest one's accumulators.
@@ -72,18 +73,20 @@ class MacControl(wiring.Component):
         index = Signal(6)
         block_base = Signal(ADDRESS_BITS)
         is_conv = Signal()
-        step_end = Signal()
         hand_over = Signal()
+        # at most one LUT before a window is known to be used up: everything else is in registers
+        started = Signal()
+        single = Signal(reset_less=True)
+        last_but_one = Signal(6, reset_less=True)
+        step_end = Signal(reset_less=True)
         full = Signal()
         part_bits = (config.groups_per_word - 1).bit_length()
 
         m.d.comb += [
             is_conv.eq(self.mode == GridMode.CONV),
-            full.eq(pending == Mux(is_conv, 2, slots)),
             self.wait_accumulator.eq(self.head_valid & step.first & full),
             self.wait_window.eq(~self.head_valid),
             self.issue.eq(self.head_valid & ~self.wait_accumulator),
-            step_end.eq(~is_conv | (index == self.depth - 1)),
             self.pop.eq(self.issue & step_end),
             hand_over.eq(self.pop & step.last),
             self.tag.mode.eq(self.mode),
@@ -102,8 +105,16 @@ class MacControl(wiring.Component):
             groups.i.payload.command_last.eq(step.command_last),
             groups.i.payload.slot.eq(slot),
         ]
+        m.d.sync += [
+            started.eq(self.start),
+            single.eq(~is_conv | (self.depth == 1)),
+            last_but_one.eq(self.depth - 2),
+        ]
+        with m.If(started):
+            m.d.sync += step_end.eq(single)
         with m.If(self.issue):
             m.d.sync += [
+                step_end.eq(Mux(step_end, single, index == last_but_one)),
                 index.eq(Mux(step_end, 0, index + 1)),
                 self.weight_address.eq(self.weight_address + 1),
             ]
@@ -115,10 +126,14 @@ class MacControl(wiring.Component):
             with m.Else():
                 m.d.sync += self.weight_address.eq(block_base)
         m.d.sync += pending.eq(pending + hand_over - self.release)
+        with m.If(hand_over & ~self.release):
+            m.d.sync += full.eq(Mux(is_conv, pending == 1, pending == slots - 1))
+        with m.If(self.release & ~hand_over):
+            m.d.sync += full.eq(0)
 
         # the accumulators hold a group's last sums `Grid.LATENCY` cycles after their issue, and are
-        # read a cycle after a group was taken
-        arriving = Signal(Grid.LATENCY - 1)
+        # read two cycles after a group was taken
+        arriving = Signal(Grid.LATENCY - 2)
         ready = Signal(range(slots + 1))
         taken = self.groups.valid & self.groups.ready
         m.d.sync += [
@@ -139,5 +154,5 @@ class MacControl(wiring.Component):
                 slot.eq(0),
             ]
         with m.If(self.clear):
-            m.d.sync += [pending.eq(0), index.eq(0), arriving.eq(0), ready.eq(0)]
+            m.d.sync += [pending.eq(0), full.eq(0), index.eq(0), arriving.eq(0), ready.eq(0)]
         return m

@@ -33,7 +33,7 @@ class Memory(wiring.Component):
     ----------
     width : bits of a word. words : how many.
     granularity : bits that one bit of `write_enable` is for; default: all.
-    single_port : one address serves both.
+    single_port : one address serves both. small : LUT RAM will do where the target has it.
 
     Members
     -------
@@ -54,12 +54,14 @@ class Memory(wiring.Component):
         *,
         granularity: int | None = None,
         single_port: bool = False,
+        small: bool = False,
     ) -> None:
         self.width = width
         # one word needs no address, but signals without bits are not valid Verilog
         self.words = max(words, 2)
         self.granularity = granularity or width
         self.single_port = single_port
+        self.small = small
         super().__init__(
             {
                 "write_address": In(range(self.words)),
@@ -80,7 +82,8 @@ class Memory(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         # without the first, synthesis adds logic that reads the old contents at a collision
-        attrs = {"no_rw_check": 1, "ram_style": "block"}
+        style = "distributed" if self.small else "block"
+        attrs = {"no_rw_check": 1, "ram_style": style}
         cells = _cells(self.width, self.words, self.granularity, attrs)
         m.submodules[self.name] = cells
         write = cells.write_port(granularity=1)

@@ -29,7 +29,7 @@ class OperandScaler(wiring.Component):
     Members
     -------
     stages : which pipeline stages hold a value to be processed in this cycle.
-    operand, zero_point : int8. multiplier : Q31. right_shift : 0 to 31.
+    operand, zero_point : int8. multiplier : Q31. right_shift : 0 to 31. twice : it is not 0.
     use_factor, factor : the factor, at stage 0 as the operand, replaces the multiplier, whose
         lowest 11 places are 0 then.
     complement : the output is `~` of itself, which with the one to be added is the negative.
@@ -43,6 +43,7 @@ class OperandScaler(wiring.Component):
     zero_point: Signal
     multiplier: Signal
     right_shift: Signal
+    twice: Signal
     use_factor: Signal
     factor: Signal
     complement: Signal
@@ -57,6 +58,7 @@ class OperandScaler(wiring.Component):
                 "zero_point": In(signed(8)),
                 "multiplier": In(32),
                 "right_shift": In(5),
+                "twice": In(1),
                 "use_factor": In(1),
                 "factor": In(signed(9)),
                 "complement": In(1),
@@ -104,8 +106,7 @@ class OperandScaler(wiring.Component):
         half = Signal(signed(2))
         if self.rounding != "single":
             downwards = product[-1] if self.rounding == "double" else C(0, 1)
-            twice = self.right_shift != 0
-            m.d.comb += half.eq(Mux(twice, Cat(C(1, 1), downwards).as_signed(), 0))
+            m.d.comb += half.eq(Mux(self.twice, Cat(C(1, 1), downwards).as_signed(), 0))
         with m.If(self.stages[3]):
             m.d.sync += rounded.eq(product + half)
 

@@ -57,16 +57,20 @@ class Drain(wiring.Component):
     """Walk the finished groups: channel words outside, groups of Q pixels inside, or each pixel's
     parts of R lanes.
 
-    Latency: the first read is issued in the cycle after `ready`. Throughput: R values of one
-    channel word per cycle, no gap between groups that are ready.
+    Parameters, which take a cycle longer to arrive, are asked for a cycle before the accumulators.
+
+    Latency: the first parameters are asked for in the cycle after a group was taken, the
+    accumulators are read one later. Throughput: R values of one channel word per cycle, no gap
+    between groups that are ready.
 
     Members
     -------
-    groups : finished groups, whose accumulators are read from the next cycle on.
-    clear : drop everything. block_words, plane_pitch : of the command.
-    release : pulse: the slots being drained may be refilled.
-    valid, slot, choice, parameter_block, place : the read issued this cycle: which R of the slot's
-    values, and where they go. `place` counts when `valid`.
+    groups : finished groups, whose accumulators are read from the cycle after the next on.
+    clear : drop everything. block_words, plane_pitch : of the command, constant while groups come.
+    release : pulse: the slots being drained may be refilled, from the next cycle but one on.
+    valid, part, parameter_block : the parameters asked for in this cycle.
+    slot, choice, place : the values read in this cycle: which R of the slot's, and where they go;
+    none where the mask is empty.
     """
 
     groups: stream.Interface
@@ -77,6 +81,7 @@ class Drain(wiring.Component):
     valid: Signal
     slot: Signal
     choice: Signal
+    part: Signal
     parameter_block: Signal
     place: data.View
 
@@ -92,6 +97,7 @@ class Drain(wiring.Component):
                 "valid": Out(1),
                 "slot": Out(range(2 * config.block_words)),
                 "choice": Out(range(max(config.output_choices, 2))),
+                "part": Out(range(max(config.requant_parts, 2))),
                 "parameter_block": Out(14),
                 "place": Out(OutputPlace(config)),
             }
@@ -100,27 +106,35 @@ class Drain(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         config = self.config
-        q = config.requant_words
-        place = self.place
-        group = Signal(GroupLayout(config))
-        word = Signal(6)
-        word_address = Signal(ADDRESS_BITS)
-        pixels_left = Signal(range(config.pixels + 1))
+        q, parts = config.requant_words, config.requant_parts
+        group = Signal(GroupLayout(config), reset_less=True)
+        slot = Signal.like(self.slot, name="slot_next", reset_less=True)
+        choice = Signal.like(self.choice, name="choice_next", reset_less=True)
+        place = Signal(OutputPlace(config), reset_less=True)
+        words_left = Signal(6, reset_less=True)
+        word_address = Signal(ADDRESS_BITS, reset_less=True)
+        pixels_left = Signal(range(config.pixels + 1), reset_less=True)
+        # what the next read will be the end of is known a cycle before
+        single = Signal(reset_less=True)
+        last_word = Signal(reset_less=True)
+        row_end = Signal(reset_less=True)
         part_end = Signal()
-        row_end = Signal()
         m.d.comb += [
-            part_end.eq(place.part == config.requant_parts - 1),
-            row_end.eq((pixels_left <= q) & part_end),
-            self.release.eq(self.valid & row_end & (word == self.block_words - 1)),
-            place.last.eq(self.release & group.command_last),
+            part_end.eq(place.part == parts - 1),
+            self.release.eq(self.valid & row_end & last_word),
             self.groups.ready.eq(~self.valid | self.release),
-            self.slot.eq(group.slot + word),
-            place.mask.eq(Cat(pixels_left > i for i in range(q))),
+            self.part.eq(place.part),
         ]
+        m.d.sync += single.eq(self.block_words == 1)
         with m.If(self.valid):
-            m.d.sync += self.choice.eq(self.choice + 1)
-            if config.requant_parts > 1:
-                m.d.sync += place.part.eq(place.part + 1)
+            m.d.sync += choice.eq(choice + 1)
+            if parts > 1:
+                m.d.sync += [
+                    place.part.eq(place.part + 1),
+                    row_end.eq((place.part == parts - 2) & (pixels_left <= q)),
+                ]
+            else:
+                m.d.sync += row_end.eq(pixels_left <= 2 * q)
             with m.If(part_end):
                 m.d.sync += [
                     place.part.eq(0),
@@ -130,12 +144,16 @@ class Drain(wiring.Component):
             with m.If(row_end):
                 m.d.sync += [
                     pixels_left.eq(group.pixels),
-                    self.choice.eq(0),
-                    word.eq(word + 1),
+                    choice.eq(0),
+                    slot.eq(slot + 1),
+                    words_left.eq(words_left - 1),
+                    last_word.eq(words_left == 2),
                     word_address.eq(word_address + self.plane_pitch),
                     place.address.eq(word_address + self.plane_pitch),
                     self.parameter_block.eq(self.parameter_block + 1),
                 ]
+                if parts == 1:
+                    m.d.sync += row_end.eq(group.pixels <= q)
         with m.If(self.release):
             m.d.sync += self.valid.eq(0)
         with m.If(self.groups.valid & self.groups.ready):
@@ -144,15 +162,28 @@ class Drain(wiring.Component):
                 self.valid.eq(1),
                 group.eq(taken),
                 pixels_left.eq(taken.pixels),
-                self.choice.eq(0),
+                choice.eq(0),
                 place.part.eq(0),
-                word.eq(0),
+                slot.eq(taken.slot),
+                words_left.eq(self.block_words),
+                last_word.eq(single),
+                row_end.eq((taken.pixels <= q) if parts == 1 else 0),
                 word_address.eq(taken.ofm_address),
                 place.address.eq(taken.ofm_address),
                 self.parameter_block.eq(taken.parameter_block),
             ]
         with m.If(self.clear):
             m.d.sync += self.valid.eq(0)
+
+        m.d.sync += [
+            self.slot.eq(slot),
+            self.choice.eq(choice),
+            self.place.eq(place),
+            self.place.mask.eq(Cat(pixels_left > i for i in range(q)) & self.valid.replicate(q)),
+            self.place.last.eq(self.release & group.command_last),
+        ]
+        with m.If(self.clear):
+            m.d.sync += [self.place.mask.eq(0), self.place.last.eq(0)]
         return m
 
 
@@ -174,9 +205,9 @@ class Requantize(wiring.Component):
     shared_scale : `multiplier` and `shift` replace those of the parameters.
     no_bias : the parameters' biases count as 0.
     multiplier, shift, zero_point, minimum, maximum : of the command.
-    clear : suppress writes of what is under way.
+    clear : suppress writes of what is under way, from the next cycle on.
     write : to the scratchpad. done : the command's last word is written in this cycle.
-    out_of_range : a result in this cycle has no place in the scratchpad; it is not written.
+    out_of_range : a result of the next cycle has no place in the scratchpad; it is not written.
     """
 
     def __init__(self, config: NpuConfig) -> None:
@@ -221,16 +252,18 @@ class Requantize(wiring.Component):
         stages = Cat(place.mask.any() for place in places[:latency])
 
         outputs = self._lanes(m, stages)
-        written = places[latency]
+        coming, written = places[latency - 1 :]
         allowed = Signal(config.requant_words)
         for q in range(config.requant_words):
-            in_range = (written.address + q)[:ADDRESS_BITS] < config.scratchpad_words
+            in_range = (coming.address + q)[:ADDRESS_BITS] < config.scratchpad_words
             m.d.comb += allowed[q].eq(in_range)
+        with m.If(~self.clear):
+            m.d.sync += written.mask.eq(coming.mask & allowed)
         m.d.comb += [
-            self.write.mask.eq(Mux(self.clear, 0, written.mask & allowed)),
+            self.write.mask.eq(written.mask),
             self.write.address.eq(written.address),
-            self.done.eq(written.last & ~self.clear),
-            self.out_of_range.eq((written.mask & ~allowed).any()),
+            self.done.eq(written.last),
+            self.out_of_range.eq((coming.mask & ~allowed).any()),
         ]
         if config.requant_parts == 1:
             m.d.comb += self.write.enable.eq(~0)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -18,7 +18,8 @@ class RunControl(wiring.Component):
     start). A bus that stays silent is an error, too, unless there was one, and then the interrupt
     comes at once while `busy` stays. START and RESET are ignored while `busy`.
 
-    Latency: `busy` and `clear` in the cycle after a start, `start` one later.
+    Latency: `busy` in the cycle after a start, `clear` one later, `start` two. `clear` and
+    `running` are registers because of their many users.
 
     Members
     -------
@@ -91,25 +92,27 @@ class RunControl(wiring.Component):
                 with m.Elif(write_reset):
                     m.next = "RESET"
             with m.State("CLEAR"):
+                m.next = "CLEARED"
+            with m.State("CLEARED"):
+                m.d.sync += self.running.eq(1)
                 m.next = "START"
             with m.State("START"):
                 m.next = "RUN"
             with m.State("RUN"):
-                with m.If(self.finished):
+                stops = Cat(self.finished, self.deadlock, self.expired)
+                with m.If(stops.any() | Cat(fault.valid for fault in faults).any()):
+                    m.d.sync += self.running.eq(0)
                     m.next = "STOP"
                 with m.If(self.deadlock):
                     m.d.sync += [
                         self.code.eq(ErrorCode.DEADLOCK),
                         self.culprit.eq(self.position),
                     ]
-                    m.next = "STOP"
                 with m.If(self.expired):
                     m.d.sync += silence
-                    m.next = "STOP"
                 for fault in reversed(faults):
                     with m.If(fault.valid):
                         m.d.sync += [self.code.eq(fault.code), self.culprit.eq(fault.command)]
-                        m.next = "STOP"
             with m.State("STOP"):
                 with m.If(self.drained):
                     m.d.sync += [
@@ -130,13 +133,14 @@ class RunControl(wiring.Component):
                 m.next = "IDLE"
         m.d.comb += [
             self.busy.eq(~(fsm.ongoing("IDLE") | fsm.ongoing("RESET"))),
-            self.clear.eq(fsm.ongoing("CLEAR") | fsm.ongoing("RESET")),
             self.start.eq(fsm.ongoing("START")),
-            self.running.eq(fsm.ongoing("START") | fsm.ongoing("RUN")),
         ]
+        # STATUS shows nothing of the run before as soon as it shows BUSY
+        clearing = fsm.ongoing("CLEAR") | fsm.ongoing("RESET")
+        m.d.sync += self.clear.eq(clearing)
         with m.If(write_clear_irq & ~fsm.ongoing("STOP")):
             m.d.sync += self.irq_pending.eq(0)
-        with m.If(self.clear):
+        with m.If(clearing):
             m.d.sync += [
                 self.code.eq(ErrorCode.NONE),
                 self.culprit.eq(0),

@@ -1,6 +1,10 @@
 """The activation memory: F banks, each a block RAM with one read and one write port."""
 
-from amaranth.hdl import Array, Module, Mux, Signal
+from collections.abc import Iterable
+from functools import reduce
+from operator import or_
+
+from amaranth.hdl import Array, Module, Mux, Signal, Value
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -8,6 +12,14 @@ from rtl.config import NpuConfig
 from rtl.interfaces import ScratchpadRead, ScratchpadWrite
 from rtl.isa import ADDRESS_BITS
 from rtl.memory import Memory
+
+_LAST_CHOICE = 4
+"""Of how many words a window's are chosen last, by one-hot registers; at most the banks."""
+
+
+def _any(values: Iterable[Value]) -> Value:
+    """The bits of all values together."""
+    return reduce(or_, values)
 
 
 class WindowFetch(wiring.Signature):
@@ -124,17 +136,28 @@ class Scratchpad(wiring.Component):
                 m.d.comb += ram.write_enable.eq(self.load.enable)
         m.d.comb += self.load.ready.eq(~taken.bit_select(load_low, 1))
 
+        # memories are slow: after them one of four is chosen by a register for each
         rotation = Signal(select)
+        last = Signal(_LAST_CHOICE)
         store_bank = Signal(select)
-        m.d.sync += [rotation.eq(fetch_low), store_bank.eq(store_low)]
-        level = read_data
-        for bit in range(select):
+        m.d.sync += [
+            rotation.eq(fetch_low),
+            last.eq(1 << fetch_low[: _LAST_CHOICE.bit_length() - 1]),
+            store_bank.eq(store_low),
+        ]
+        level: list[Value] = list(read_data)
+        for bit in reversed(range(_LAST_CHOICE.bit_length() - 1, select)):
             rotated = []
             for j in range(banks):
                 word = Signal(self.config.lanes * 8, name=f"rotate{bit}_{j}")
                 m.d.comb += word.eq(Mux(rotation[bit], level[(j + (1 << bit)) % banks], level[j]))
                 rotated.append(word)
-            level = rotated
+            level = list(rotated)
+        width = self.config.lanes * 8
+        level = [
+            _any(last[k].replicate(width) & level[(j + k) % banks] for k in range(_LAST_CHOICE))
+            for j in range(banks)
+        ]
         m.d.comb += [self.fetch.words[j].eq(level[j]) for j in range(banks)]
         m.d.comb += self.store.data.eq(Array(read_data)[store_bank])
         return m

@@ -8,6 +8,7 @@ from amaranth.lib.wiring import In, Out, connect, flipped
 
 from rtl.config import NpuConfig
 from rtl.isa import ADDRESS_BITS, COMMANDS, Opcode
+from rtl.loop_counters import BLOCK, GROUP, LEVELS, ROW, LoopCounters
 from rtl.skid import SkidBuffer
 
 
@@ -44,13 +45,6 @@ class StepLayout(data.StructLayout):
         )
 
 
-LEVELS = 6
-"""Loops of the nest, innermost first: channel steps, kernel columns and rows, and these."""
-
-GROUP, ROW, BLOCK = 3, 4, 5
-"""Pixel groups along a row, output rows, blocks of channels."""
-
-
 def choose(one_hot: Value, values: Sequence[Value]) -> Value:
     """The value whose bit is set; 0 where none is."""
     width = max(len(value) for value in values)
@@ -77,8 +71,8 @@ class Sequencer(wiring.Component):
 
     Members
     -------
-    start : begin; `opcode`, `grid` and `elementwise` (the command, decoded both ways) must stay
-    valid.
+    start : begin; `opcode`, `grid` and `elementwise` (the command, decoded both ways) are valid
+        from the cycle before on.
     abort : stop at once.
     block_words : channel words per block. steps : the steps.
     """
@@ -111,17 +105,12 @@ class Sequencer(wiring.Component):
         connect(m, buffer.o, flipped(self.steps))
         m.d.comb += buffer.clear.eq(self.abort)
         command = self.grid
-        is_elementwise = Signal()
-        is_conv = Signal()
+        is_elementwise = Signal(reset_less=True)
         running = Signal()
         setup = Signal()
         step = Signal()
-        m.d.comb += [
-            is_elementwise.eq(self.opcode == Opcode.ELEMENTWISE),
-            is_conv.eq(self.opcode == Opcode.CONV),
-            step.eq(running & buffer.i.ready),
-            buffer.i.valid.eq(running),
-        ]
+        m.d.sync += is_elementwise.eq(self.opcode == Opcode.ELEMENTWISE)
+        m.d.comb += [step.eq(running & buffer.i.ready), buffer.i.valid.eq(running)]
 
         # ofm_plane_pitch times the words of a block, by repeated addition
         ofm_block_pitch = Signal(ADDRESS_BITS, reset_less=True)
@@ -136,37 +125,28 @@ class Sequencer(wiring.Component):
             with m.If(setup_left == 1):
                 m.d.sync += [setup.eq(0), running.eq(1)]
 
-        more, width_left = self._count(m, setup, step, is_elementwise)
-        advance = Signal(LEVELS)
-        for level in range(LEVELS):
-            m.d.comb += advance[level].eq(more[level] & ~more[:level].any())
-
-        # ELEMENTWISE walks its operands as the two innermost levels, in turn
-        words_left = Signal(ADDRESS_BITS, reset_less=True)
-        second = Signal()
-        banks = self.config.banks
-        with m.If(self.start):
-            m.d.sync += [words_left.eq(self.elementwise.words), second.eq(0)]
-        with m.If(step & is_elementwise):
-            m.d.sync += second.eq(~second)
-            with m.If(second):
-                m.d.sync += words_left.eq(words_left - banks)
-            m.d.comb += advance.eq(Mux(second, 0b10, 0b01))
-
-        address = self._addresses(m, setup, step, advance, is_conv)
-        ofm_address = self._ofm_addresses(m, setup, step, advance, ofm_block_pitch)
+        m.submodules.loops = loops = LoopCounters()
+        m.d.comb += [
+            loops.setup.eq(setup),
+            loops.step.eq(step),
+            loops.is_elementwise.eq(is_elementwise),
+            Value.cast(loops.command).eq(Value.cast(command)),
+        ]
+        advance = loops.advance
+        address = self._addresses(m, setup, step, advance, is_elementwise)
+        ofm_address = self._ofm_addresses(m, setup, step, advance, ofm_block_pitch, is_elementwise)
         column, row = self._coordinates(m, setup, step, advance)
+        group_last: Value = ~advance[:GROUP].any()
         parameter_block = Signal(14, reset_less=True)
-        first = Signal()
+        first = Signal(reset_less=True)
         with m.If(setup):
             m.d.sync += [parameter_block.eq(command.parameter_base), first.eq(1)]
         with m.If(step):
-            m.d.sync += first.eq(~more[:GROUP].any())
+            m.d.sync += first.eq(group_last)
             with m.If(advance[BLOCK]):
                 m.d.sync += parameter_block.eq(parameter_block + self.block_words)
 
         payload = buffer.i.payload
-        last_words = words_left <= banks
         last_step = Signal()
         m.d.comb += [
             payload.address.eq(address),
@@ -174,7 +154,10 @@ class Sequencer(wiring.Component):
             payload.parameter_block.eq(parameter_block),
         ]
         with m.If(is_elementwise):
+            second = advance[1]
+            words_left, last_words = self._count_words(m, setup, step & second)
             repeated = second & self.elementwise.ifm2_repeat
+            banks = self.config.banks
             m.d.comb += [
                 payload.high.eq(Mux(repeated, 1, Mux(last_words, words_left, banks))),
                 payload.first.eq(~second),
@@ -185,11 +168,11 @@ class Sequencer(wiring.Component):
         with m.Else():
             m.d.comb += [
                 payload.first.eq(first),
-                payload.last.eq(~more[:GROUP].any()),
-                payload.block_last.eq(~more[:BLOCK].any()),
-                payload.command_last.eq(~more.any()),
-                last_step.eq(~more.any()),
-                payload.ofm_pixels.eq(Mux(more[GROUP], command.group_pixels, width_left)),
+                payload.last.eq(group_last),
+                payload.block_last.eq(~advance[:BLOCK].any()),
+                payload.command_last.eq(~advance.any()),
+                last_step.eq(~advance.any()),
+                payload.ofm_pixels.eq(loops.ofm_pixels),
             ]
             self._mask(m, payload, column, row)
         with m.If((step & last_step) | self.abort):
@@ -198,69 +181,49 @@ class Sequencer(wiring.Component):
             m.d.sync += setup.eq(0)
         return m
 
-    def _count(
-        self, m: Module, setup: Signal, step: Signal, is_elementwise: Signal
-    ) -> tuple[Signal, Signal]:
-        """Which loops have iterations left, as registers; and the pixels left in the row.
-
-        Whether a counter will be at its end is known a step before, from what it is counted to.
-        """
-        command = self.grid
-        counts = {
-            0: command.channel_steps,
-            1: command.kernel_width,
-            2: command.kernel_height,
-            ROW: command.ofm_height,
-            BLOCK: command.blocks,
-        }
-        more = Signal(LEVELS)
-        for level, count in counts.items():
-            left = Signal.like(count, name=f"left{level}", reset_less=True)
-            several = Signal(name=f"several{level}", reset_less=True)
-            with m.If(setup):
-                m.d.sync += [left.eq(count), several.eq(count != 1), more[level].eq(count != 1)]
-            with m.Elif(step & ~is_elementwise & ~more[:level].any()):
-                m.d.sync += [
-                    left.eq(Mux(more[level], left - 1, count)),
-                    more[level].eq(Mux(more[level], left != 2, several)),
-                ]
-        width_left = Signal(16, reset_less=True)
-        several_groups = Signal(reset_less=True)
-        several = command.ofm_width > command.group_pixels
+    def _count_words(self, m: Module, setup: Signal, step: Value) -> tuple[Signal, Signal]:
+        """The words that an elementwise command has left, and whether a window holds all of them,
+        as registers; a `step` takes a window of each operand."""
+        words, banks = self.elementwise.words, self.config.banks
+        words_left = Signal(ADDRESS_BITS, reset_less=True)
+        last_words = Signal(reset_less=True)
         with m.If(setup):
+            m.d.sync += [words_left.eq(words), last_words.eq(words <= banks)]
+        with m.Elif(step):
             m.d.sync += [
-                width_left.eq(command.ofm_width),
-                several_groups.eq(several),
-                more[GROUP].eq(several),
+                words_left.eq(words_left - banks),
+                last_words.eq(words_left <= 2 * banks),
             ]
-        with m.Elif(step & ~is_elementwise & ~more[:GROUP].any()):
-            with m.If(more[GROUP]):
-                m.d.sync += [
-                    width_left.eq(width_left - command.group_pixels),
-                    more[GROUP].eq(width_left > command.group_pixels << 1),
-                ]
-            with m.Else():
-                m.d.sync += [width_left.eq(command.ofm_width), more[GROUP].eq(several_groups)]
-        return more, width_left
+        return words_left, last_words
 
     def _addresses(
-        self, m: Module, setup: Signal, step: Signal, advance: Signal, is_conv: Signal
+        self,
+        m: Module,
+        setup: Signal,
+        step: Signal,
+        advance: Signal,
+        is_elementwise: Signal,
     ) -> Value:
         """The window's address, from those at the start of each level's current iteration."""
         command, operands = self.grid, self.elementwise
-        is_elementwise = self.opcode == Opcode.ELEMENTWISE
         banks = self.config.banks
+        inner = Signal(ADDRESS_BITS, reset_less=True)
+        second = Signal(len(command.tap_step), reset_less=True)
+        outer = Signal(ADDRESS_BITS, reset_less=True)
+        elementwise = self.opcode == Opcode.ELEMENTWISE
+        conv = self.opcode == Opcode.CONV
+        m.d.sync += [
+            inner.eq(Mux(elementwise, banks, Mux(conv, command.ifm_plane_pitch, 0))),
+            second.eq(Mux(elementwise, Mux(operands.ifm2_repeat, 0, banks), command.tap_step)),
+            outer.eq(Mux(conv, 0, command.ifm_plane_pitch)),
+        ]
         pitches: list[Value] = [
-            Mux(is_elementwise, banks, Mux(is_conv, command.ifm_plane_pitch, 0)),
-            Mux(
-                is_elementwise,
-                Mux(operands.ifm2_repeat, 0, banks),
-                command.tap_step,
-            ),
+            inner,
+            second,
             command.ifm_tap_row_step,
             command.group_step,
             command.ifm_row_step,
-            Mux(is_conv, 0, command.ifm_plane_pitch),
+            outer,
         ]
         bases = [Signal(ADDRESS_BITS, name=f"address{i}", reset_less=True) for i in range(LEVELS)]
         following = Signal(ADDRESS_BITS)
@@ -277,11 +240,16 @@ class Sequencer(wiring.Component):
         return Mux(is_elementwise & advance[1], bases[1], bases[0])
 
     def _ofm_addresses(
-        self, m: Module, setup: Signal, step: Signal, advance: Signal, block_pitch: Signal
+        self,
+        m: Module,
+        setup: Signal,
+        step: Signal,
+        advance: Signal,
+        block_pitch: Signal,
+        is_elementwise: Signal,
     ) -> Signal:
         """The output word of the group, from those at the start of its row and its block."""
         command, operands = self.grid, self.elementwise
-        is_elementwise = self.opcode == Opcode.ELEMENTWISE
         levels = Cat(advance[GROUP] | (is_elementwise & advance[1]), advance[ROW:])
         pitches: list[Value] = [
             Mux(is_elementwise, self.config.banks, command.group_pixels),
@@ -333,18 +301,23 @@ class Sequencer(wiring.Component):
         """Which words of a grid step's window lie inside the image."""
         command = self.grid
         banks = self.config.banks
-        right = Signal(signed(19))
-        below = Signal(signed(19))
+        beyond = Signal(signed(18), reset_less=True)
+        # few bits of the distances to the edges, and comparisons beside them
+        bits = banks.bit_length()
+        right = Signal(bits)
+        below = Signal(bits)
+        m.d.sync += beyond.eq(command.ifm_width - banks)
         m.d.comb += [right.eq(command.ifm_width - column), below.eq(-column)]
         with m.If(column >= 0):
             m.d.comb += payload.low.eq(0)
-        with m.Elif(below >= banks):
+        with m.Elif(column <= -banks):
             m.d.comb += payload.low.eq(banks)
         with m.Else():
             m.d.comb += payload.low.eq(below)
-        with m.If((right <= 0) | (row < 0) | (row >= command.ifm_height)):
+        outside = (row < 0) | (row >= command.ifm_height)
+        with m.If(outside | (column >= command.ifm_width)):
             m.d.comb += payload.high.eq(0)
-        with m.Elif(right >= banks):
+        with m.Elif(column <= beyond):
             m.d.comb += payload.high.eq(banks)
         with m.Else():
             m.d.comb += payload.high.eq(right)

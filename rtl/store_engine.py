@@ -38,8 +38,8 @@ class StoreEngine(wiring.Component):
     the engine is done.
 
     Latency: n + 3 cycles from the offered command to `status.start`, where pixel_bytes has n bits
-    (while another command executes, too); from there the first word is read 1 cycle later, the
-    first address is on the bus 2, the first beat at the earliest 5 cycles later. Throughput: a word
+    (while another command executes, too); from there the first word is read 2 cycles later, the
+    first address is on the bus 2, the first beat at the earliest 6 cycles later. Throughput: a word
     and a beat per cycle; between commands the reading pauses for a cycle. Stalls: reading stops
     while fewer than 2 of the packer's 8 units of `max(bus_bytes, lanes)` bytes are free.
 
@@ -127,20 +127,23 @@ class StoreEngine(wiring.Component):
             packer.placement.eq(walker.placement),
             packer.word.eq(self.scratchpad.data),
             # bursts that were issued are completed
-            packer.fill.eq(front.stopped),
+            packer.fill.eq(front.stopped & ~walker.pending),
             self.watch.owed.eq(writes.waits),
             self.watch.moved.eq(writes.moved),
             self.watch.of_command.eq(1),
             self.watch.command.eq(self.status.index),
         ]
         self._prepare(m, front)
+        # the walker turns to a job a cycle before it may find a word outside
+        walks_oldest = Signal()
+        m.d.sync += walks_oldest.eq(jobs.o.payload.index == front.oldest)
         with m.If(writes.bad):
             m.d.comb += [
                 front.fault.valid.eq(1),
                 front.fault.code.eq(ErrorCode.WRITE_BUS),
                 front.fault.command.eq(front.oldest),
             ]
-        with m.Elif(walker.outside & (jobs.o.payload.index == front.oldest)):
+        with m.Elif(walker.outside & walks_oldest):
             m.d.comb += [
                 front.fault.valid.eq(1),
                 front.fault.code.eq(ErrorCode.SCRATCHPAD_BOUNDS),

@@ -16,8 +16,9 @@ _UNIT_BITS = TIMEOUT_UNIT.bit_length() - 1
 class Watchdog(wiring.Component):
     """Count cycles of quiet and of silence, with one counter: a bus that owes is not quiet.
 
-    Latency: `deadlock` in the cycle after `DEADLOCK_CYCLES` of quiet, `expired` in the one after
-    `timeout` units of `TIMEOUT_UNIT` cycles of silence.
+    Latency: `deadlock` in the second cycle after `DEADLOCK_CYCLES` of quiet, `expired` in the third
+    one after `timeout` units of `TIMEOUT_UNIT` cycles of silence: what moves is known late in a
+    cycle.
 
     Members
     -------
@@ -62,15 +63,15 @@ class Watchdog(wiring.Component):
         elapsed = Signal(_UNIT_BITS + TIMEOUT_BITS)
         units = elapsed[_UNIT_BITS:]
         m.d.sync += elapsed.eq(Mux(quiet | silent, elapsed + 1, 0))
-        m.d.comb += [
+        m.d.sync += [
             quiet.eq(self.running & self.drained & ~self.progress),
             silent.eq(
                 (self.reads.owed | self.writes.owed) & ~(self.reads.moved | self.writes.moved)
             ),
-            self.deadlock.eq(quiet & (units != 0)),
-            self.expired.eq(silent & (units == self.timeout) & (self.timeout != 0)),
             self.late.eq(Mux(self.reads.of_command, self.reads.command, self.position)),
+            self.expired.eq(silent & (units == self.timeout) & (self.timeout != 0)),
         ]
         with m.If(~self.reads.owed):
-            m.d.comb += self.late.eq(self.writes.command)
+            m.d.sync += self.late.eq(self.writes.command)
+        m.d.comb += self.deadlock.eq(quiet & (units != 0))
         return m

@@ -25,8 +25,10 @@ class WindowQueue(wiring.Component):
     -------
     steps : from the sequencer. fetch : to the scratchpad.
     zero_point : int8 value of padding, stable from two cycles before the first window.
-    clear : drop everything.
+    for_grid : windows are taken one by one, not in pairs; stable likewise. clear : drop everything.
     head_valid, head, head_step : oldest window and its step. next_valid, next : the one behind it.
+    Their words outside of the image hold anything; in `padded`, the head's, they are padding.
+    grid_valid, pair_valid : there is a window for the grid, or a pair.
     pop, pop_both : take the head, or both, at the end of this cycle. pop_soon : both will be taken
         at the end of the next cycle.
     fetching : a fetch is issued in this cycle.
@@ -36,7 +38,11 @@ class WindowQueue(wiring.Component):
     steps: stream.Interface
     fetch: wiring.PureInterface
     zero_point: Signal
+    for_grid: Signal
     clear: Signal
+    grid_valid: Signal
+    pair_valid: Signal
+    padded: list[Signal]
     head_valid: Signal
     head: list[Signal]
     head_step: data.View
@@ -55,7 +61,11 @@ class WindowQueue(wiring.Component):
                 "steps": In(stream.Signature(StepLayout(config))),
                 "fetch": Out(WindowFetch(config)),
                 "zero_point": In(signed(8)),
+                "for_grid": In(1),
                 "clear": In(1),
+                "grid_valid": Out(1),
+                "pair_valid": Out(1),
+                "padded": Out(config.lanes * 8).array(config.banks),
                 "head_valid": Out(1),
                 "head": Out(config.lanes * 8).array(config.banks),
                 "head_step": Out(StepLayout(config)),
@@ -73,19 +83,21 @@ class WindowQueue(wiring.Component):
         m = Module()
         config = self.config
         arriving = Signal()
-        arriving_step = Signal(StepLayout(config))
-        arriving_inside = Signal(config.banks)
+        arriving_step = Signal(StepLayout(config), reset_less=True)
+        arriving_inside = Signal(config.banks, reset_less=True)
         padding = Signal(config.lanes * 8, reset_less=True)
-        next_step = Signal(StepLayout(config))
+        next_step = Signal(StepLayout(config), reset_less=True)
+        next_inside = Signal(config.banks, reset_less=True)
+        head_inside = Signal(config.banks, reset_less=True)
 
-        # windows held or under way after this cycle's pops
-        kept = Signal(2)
+        # at most one is held or under way after this cycle, or there will be
+        room = Signal()
         stay_head = Signal()
         stay_next = Signal()
         m.d.comb += [
             stay_head.eq(self.head_valid & ~(self.pop | self.pop_both)),
             stay_next.eq(self.next_valid & ~self.pop_both),
-            kept.eq(stay_head + stay_next + arriving),
+            room.eq(~(self.next_valid | (self.head_valid & arriving))),
         ]
 
         step = self.steps.payload
@@ -93,7 +105,9 @@ class WindowQueue(wiring.Component):
         last_word = Signal(ADDRESS_BITS)
         limit = config.scratchpad_words
         m.d.comb += [
-            self.fetch.valid.eq(self.steps.valid & ((kept < 2) | self.pop_soon)),
+            self.fetch.valid.eq(
+                self.steps.valid & (room | self.pop | self.pop_both | self.pop_soon)
+            ),
             self.fetch.address.eq(step.address),
             self.fetching.eq(self.fetch.valid & self.fetch.ready),
             self.steps.ready.eq(self.fetching),
@@ -106,33 +120,44 @@ class WindowQueue(wiring.Component):
             ),
         ]
         m.d.sync += arriving.eq(self.fetching)
-        with m.If(self.fetching):
+        # of no window when none is fetched
+        with m.If(self.steps.valid):
             m.d.sync += arriving_step.eq(step)
             m.d.sync += [
                 arriving_inside[j].eq((step.low <= j) & (step.high > j))
                 for j in range(config.banks)
             ]
 
-        incoming = [Signal(config.lanes * 8, name=f"incoming{j}") for j in range(config.banks)]
+        # memories are slow: what they deliver is registered before it is replaced by padding
         m.d.sync += padding.eq(self.zero_point.as_unsigned().replicate(config.lanes))
         for j in range(config.banks):
-            m.d.comb += incoming[j].eq(Mux(arriving_inside[j], self.fetch.words[j], padding))
+            m.d.comb += self.padded[j].eq(Mux(head_inside[j], self.head[j], padding))
 
         # the head is refilled from the second place, or directly when nothing stays before it
         with m.If(self.pop & self.next_valid & ~self.pop_both):
-            m.d.sync += self.head_step.eq(next_step)
+            m.d.sync += [self.head_step.eq(next_step), head_inside.eq(next_inside)]
             m.d.sync += [self.head[j].eq(self.next[j]) for j in range(config.banks)]
         with m.If(arriving):
             with m.If(stay_head | stay_next):
-                m.d.sync += next_step.eq(arriving_step)
-                m.d.sync += [self.next[j].eq(incoming[j]) for j in range(config.banks)]
+                m.d.sync += [next_step.eq(arriving_step), next_inside.eq(arriving_inside)]
+                m.d.sync += [self.next[j].eq(self.fetch.words[j]) for j in range(config.banks)]
             with m.Else():
-                m.d.sync += self.head_step.eq(arriving_step)
-                m.d.sync += [self.head[j].eq(incoming[j]) for j in range(config.banks)]
+                m.d.sync += [self.head_step.eq(arriving_step), head_inside.eq(arriving_inside)]
+                m.d.sync += [self.head[j].eq(self.fetch.words[j]) for j in range(config.banks)]
+        one = stay_head | stay_next | arriving
+        two = stay_head & stay_next | arriving & (stay_head | stay_next)
         m.d.sync += [
-            self.head_valid.eq(stay_head | stay_next | arriving),
-            self.next_valid.eq(stay_head & stay_next | arriving & (stay_head | stay_next)),
+            self.head_valid.eq(one),
+            self.next_valid.eq(two),
+            self.grid_valid.eq(one & self.for_grid),
+            self.pair_valid.eq(two & ~self.for_grid),
         ]
         with m.If(self.clear):
-            m.d.sync += [self.head_valid.eq(0), self.next_valid.eq(0), arriving.eq(0)]
+            m.d.sync += [
+                self.head_valid.eq(0),
+                self.next_valid.eq(0),
+                self.grid_valid.eq(0),
+                self.pair_valid.eq(0),
+                arriving.eq(0),
+            ]
         return m

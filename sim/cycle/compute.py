@@ -26,12 +26,12 @@ _FETCH_LATENCY = 2
 
 @jit
 def _start(m: Any, commands: Any, order: Any, times: Any, t: int) -> None:
-    """Take the slot's command; the start pulse comes in the next cycle."""
+    """Take the slot's command; the start pulse comes two cycles later."""
     s = m.compute
     s.command = take_command(m, COMPUTE, order, times, t)
     c = commands[s.command]
     s.busy = 1
-    s.start = t + 1
+    s.start = t + 2
     s.elementwise = 1 - c.grid
     s.done_at = NEVER
     s.active = s.accumulator_waits = s.outputs = 0
@@ -68,7 +68,7 @@ def _end_group(m: Any, c: Any) -> None:
     """The grid is done with a group of pixels at `pop`: drain it, and turn to the next."""
     s, h = m.compute, m.hardware
     pixels = smaller(s.width_left, c.group_pixels)
-    drain = larger(s.pop + h.grid_latency, s.release)
+    drain = larger(s.pop + h.drain_latency, s.release)
     cycles = note_output(
         m,
         drain + 1 + h.write_latency,

@@ -11,16 +11,17 @@ DECODE, INDEX, BODY, END = range(4)
 
 @jit
 def _push(m: Any, number: int, t: int) -> bool:
-    """Put a beat into an engine's queue unless it is full; the dispatcher's own commands have no
-    queue."""
+    """Send a beat to an engine's queue, where it is pushed in the next cycle, unless that is full;
+    the dispatcher's own commands have no queue."""
     if number >= ENGINES:
         return True
     engine = m.engines[number]
     if engine.queue == m.hardware.queue_beats:
         return False
     engine.queue += 1
-    engine.queue_pushed_at = t
-    wake(m, LOAD_UNIT + number, t + 1)
+    engine.queue_pushed_before = engine.queue_pushed_at
+    engine.queue_pushed_at = t + 1
+    wake(m, LOAD_UNIT + number, t + 2)
     return True
 
 
@@ -52,5 +53,6 @@ def step_dispatch(m: Any, commands: Any, t: int) -> int:
             d.state = DECODE
             return t + 1
         d.state = END
-        d.end_at = t + 1
+        # not before its last beat was checked
+        d.end_at = t + 2
     return NEVER

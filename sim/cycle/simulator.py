@@ -182,8 +182,8 @@ def _describe(hardware: Any, config: NpuConfig, memory: MemoryConfig) -> None:
         "packer_units": packer.UNITS,
         "scratchpad": Destination.SCRATCHPAD,
         "accumulator_slots": 2 * config.block_words,
-        "grid_latency": Grid.LATENCY,
-        "write_latency": Requantizer.LATENCY + 1,
+        "drain_latency": Grid.LATENCY - 1,
+        "write_latency": Requantizer.LATENCY + 2,
         "elementwise_write_latency": Elementwise.LATENCY + Requantizer.LATENCY,
     }
     for name, value in values.items():

@@ -56,7 +56,9 @@ def step_slot(m: Any, number: int, commands: Any, order: Any, times: Any, t: int
     engine = m.engines[number]
     if engine.whole_at == NEVER:
         queued = engine.queue
-        if engine.queue_pushed_at == t:
+        if engine.queue_pushed_at >= t:
+            queued -= 1
+        if engine.queue_pushed_before >= t:
             queued -= 1
         if queued > 0:
             index = order[number, engine.slot_command]

@@ -44,7 +44,7 @@ UNITS = 5
 READS_UNIT, DISPATCH_UNIT, LOAD_UNIT, COMPUTE_UNIT, STORE_UNIT = map(typed, range(UNITS))
 """What is evaluated, in this order; the unit of engine e is `LOAD_UNIT + e`."""
 
-START = typed(2)
+START = typed(3)
 """The cycle of the start pulse; START was written in cycle 0."""
 
 
@@ -70,7 +70,7 @@ HARDWARE = _record(
     *("bank_mask", "latency", "response_latency"),
     *("fetch_burst_bytes", "fetch_item_words", "fetch_capacity"),
     *("load_jobs", "store_jobs", "unpacker_beats", "packer_units", "scratchpad"),
-    *("accumulator_slots", "grid_latency", "write_latency", "elementwise_write_latency"),
+    *("accumulator_slots", "drain_latency", "write_latency", "elementwise_write_latency"),
 )
 """What the model needs to know of the hardware and the memory. Numbers of the RTL come this way,
 not as constants, because Numba's cache does not notice when a constant of another module changes.
@@ -78,19 +78,21 @@ not as constants, because Numba's cache does not notice when a constant of anoth
 `unit_*` are about the units of `max(bus_bytes, lanes)` bytes of unpacker and packer, `unit_slots`
 the beats in one; `word_shift` is log2 of the groups of K channels in a scratchpad word. *_jobs :
 commands in flight. `unpacker_beats` : beats that the unpacker holds. `scratchpad` : the
-`Destination`. `write_latency` : from reading an accumulator to writing its word;
+`Destination`. `drain_latency` : from a group's last operation to
+when the drain takes it; `write_latency` : from asking for a word's parameters to writing it;
 `elementwise_write_latency` : from taking a word of two windows to writing the result.
 """
 
 ENGINE = _record(
-    *("queue", "queue_pushed_at"),
+    *("queue", "queue_pushed_at", "queue_pushed_before"),
     *("slot_beats", "slot_command", "whole_at", "valid_from", "waited"),
     *("done", "done_at"),
     *("busy_since", "busy", "idle_from"),
 )
 """An engine's queue, command slot, completion counter and busy status.
 
-`queue` : beats in the queue. `slot_command` : how many commands the slot has passed on.
+`queue` : beats in the queue or on their way into it; the last two came in the cycles
+`queue_pushed_*`. `slot_command` : how many commands the slot has passed on.
 `whole_at` : since when the slot holds a whole command; `valid_from` : since when it offers it.
 """
 
@@ -121,6 +123,7 @@ LOAD_STATE = _record(
     *("lane", "row_end", "position", "pixel_position", "front"),
     *("row_slot", "end_slot", "row_address", "pixel_address", "address"),
     *("word_valid", "word_needed", "word_hold", "word_row_end", "word_address", "word_last"),
+    *("spare_valid", "spare_needed", "spare_hold", "spare_row_end", "spare_address", "spare_last"),
     *("held_valid", "held_needed", "held_row_end", "held_address", "held_last"),
     *("out_valid", "out_address", "out_last"),
     *("written", "released"),
@@ -158,7 +161,7 @@ STORE_STATE = _record(
     *("front", "ready_at", "accept_at", "jobs", "job_first", "job_pushed_at"),
     *("indices", "oldest", "outstanding"),
     *("walking", "command", "rows_left", "pixels_left", "words_left", "bytes_left", "lane"),
-    *("place", "written", "position", "burst_beats"),
+    *("place", "requested", "following", "written", "position", "burst_beats"),
     *("issued_first", "issued_count", "placed_first", "placed_count"),
     *("answers_first", "answers_count"),
     *("words", "read_stalls"),
@@ -167,7 +170,8 @@ STORE_STATE = _record(
     placed=(PLACEMENT, PLACEMENTS),
     answers=(ANSWER, BURSTS),
 )
-"""The store engine. Places in the packer's ring are counted in bytes, without end."""
+"""The store engine. Places in the packer's ring are counted in bytes, without end. `requested` : a
+word is asked of the scratchpad, after which the bytes before `following` are there."""
 
 MACHINE = _record(
     *("read_beats", "write_beats", "halt_from", "contended_at"),
@@ -214,7 +218,8 @@ def reset(machine: Any, beats: int) -> None:
     engines = machine["engines"]
     for name in ("whole_at", "valid_from", "busy_since"):
         engines[name] = NEVER
-    engines["queue_pushed_at"] = engines["done_at"] = -1
+    for name in ("queue_pushed_at", "queue_pushed_before", "done_at"):
+        engines[name] = -1
     engines["idle_from"] = START
     for name in ("load_bursts", "store_bursts"):
         machine[name]["offer_at"] = NEVER

@@ -79,19 +79,25 @@ def _front(m: Any, commands: Any, order: Any, times: Any, t: int) -> int:
 
 @jit
 def wants_word(m: Any) -> bool:
-    """The walker asks for a word of the scratchpad in this cycle."""
+    """A word of the scratchpad is asked for in this cycle."""
+    return bool(m.store.requested != 0)
+
+
+@jit
+def _has_room(m: Any) -> bool:
+    """The packer's ring takes another word."""
     s = m.store
     # reading stops when fewer than two units of the packer's ring are free
     unit_bits = m.hardware.unit_bits
     used = (s.place >> unit_bits) - (s.position >> unit_bits)
-    return bool(s.walking != 0 and used <= m.hardware.packer_units - 2)
+    return bool(used <= m.hardware.packer_units - 2)
 
 
 @jit
 def quiet_until(m: Any, commands: Any, order: Any, t: int) -> int:
     """Before this cycle, from t + 1 on, the walker surely asks for nothing."""
     s, engine = m.store, m.engines[STORE]
-    if s.walking != 0 or s.jobs != 0:
+    if s.walking != 0 or s.jobs != 0 or s.requested != 0:
         return t + 1
     if s.accept_at != NEVER:
         return int(s.accept_at + 2)
@@ -126,11 +132,11 @@ def _start_job(m: Any, commands: Any) -> None:
 
 
 @jit
-def _read_word(m: Any, commands: Any, t: int) -> None:
-    """The walker reads a word; its bytes take their place in the packer's ring."""
+def _request_word(m: Any, commands: Any) -> None:
+    """The walker asks for a word from the next cycle on; its bytes have their place in the ring."""
     s, h = m.store, m.hardware
     c = commands[s.command]
-    s.words += 1
+    s.requested = 1
     s.place += smaller(s.bytes_left, h.lanes)
     s.words_left -= 1
     s.bytes_left -= h.lanes
@@ -150,20 +156,30 @@ def _read_word(m: Any, commands: Any, t: int) -> None:
                 s.walking = 0
                 s.job_first = (s.job_first + 1) % JOBS
                 s.jobs -= 1
+    s.following = following
+
+
+@jit
+def _read_word(s: Any, t: int) -> None:
+    """The word that was asked for is read."""
+    s.requested = 0
+    s.words += 1
     placed = s.placed[(s.placed_first + s.placed_count) % PLACEMENTS]
     placed.step_at = t
-    placed.following = following
+    placed.following = s.following
     s.placed_count += 1
 
 
 @jit
 def _walk(m: Any, commands: Any, wants: bool, granted: bool, t: int) -> None:
     s = m.store
+    if granted:
+        _read_word(s, t)
+    elif wants:
+        s.read_stalls += 1
     if s.walking != 0:
-        if granted:
-            _read_word(m, commands, t)
-        elif wants:
-            s.read_stalls += 1
+        if s.requested == 0 and _has_room(m):
+            _request_word(m, commands)
     elif s.jobs > 1 or (s.jobs == 1 and s.job_pushed_at != t):
         _start_job(m, commands)
 
@@ -235,7 +251,7 @@ def step_store(
 
     Parameters
     ----------
-    wants : the walker asks for a word in this cycle. granted : it gets it.
+    wants : a word is asked for in this cycle. granted : it is read.
     """
     s = m.store
     following = step_slot(m, STORE, commands, order, times, t)
@@ -247,7 +263,7 @@ def step_store(
     _pack(m, t)
     if s.answers_count != 0 and s.answers[s.answers_first].ready_at <= t:
         _answer(m, order, times, t)
-    if s.walking != 0 or s.jobs != 0:
+    if s.walking != 0 or s.jobs != 0 or s.requested != 0:
         following = t + 1
     if s.front == _MULTIPLY and s.accept_at == NEVER and _front_room(m):
         following = smaller(following, s.ready_at)

@@ -1,8 +1,9 @@
 """Models `rtl.load_walker.LoadWalker` and `rtl.unpacker.Unpacker`: from beats to words.
 
 A word passes three registers: the walker's output (`word_*`), the unpacker's first stage, where it
-waits for its bytes (`held_*`), and its output (`out_*`). In a cycle everything moves that can; the
-loop below keeps all of it in local variables as long as nothing happens that concerns other units.
+waits for its bytes (`held_*`), and its output (`out_*`). Behind the walker's output there is a
+place for one more that waits (`spare_*`). In a cycle everything moves that can; the loop below
+keeps all of it in local variables as long as nothing happens that concerns other units.
 """
 
 from typing import Any
@@ -134,6 +135,7 @@ def _move(m: Any, commands: Any, once: bool, until: int, t: int) -> tuple[int, b
     written, released = load.written, load.released
     walking, row, walker = load.walking, _read_row(load, h, commands), _read_walker(load)
     word_valid, word = load.word_valid, _read_word(load)
+    spare_valid, spare = load.spare_valid, _read_spare(load)
     held_valid, held = load.held_valid, _read_held(load)
     out_valid, out_address, out_last = load.out_valid, load.out_address, load.out_last
     beats_before, words, stalls = beats, 0, 0
@@ -155,12 +157,16 @@ def _move(m: Any, commands: Any, once: bool, until: int, t: int) -> tuple[int, b
             out_address, out_last = held[2], held[3]
             if held[1] >= 0:
                 released = held[1]
+        walks = walking != 0 and spare_valid == 0
         if word_valid != 0 and held_valid == 0:
-            word_valid, held_valid = 0, 1
+            word_valid, held_valid = spare_valid, 1
             held, released = word[:4], word[4]
-        if walking != 0 and word_valid == 0:
-            word_valid = 1
-            walker, word, row_ended = _walk(row, walker)
+            word, spare_valid = spare, 0
+        if walks:
+            walker, spare, row_ended = _walk(row, walker)
+            spare_valid = word_valid
+            if word_valid == 0:
+                word_valid, word = 1, spare
         if arrives:
             beats -= 1
             written += 1
@@ -174,7 +180,7 @@ def _move(m: Any, commands: Any, once: bool, until: int, t: int) -> tuple[int, b
             out_valid != 0
             or (held_valid != 0 and written >= held[0])
             or (held_valid == 0 and word_valid != 0)
-            or (word_valid == 0 and walking != 0)
+            or (spare_valid == 0 and walking != 0)
         )
         if not moves:
             if beats == 0:
@@ -186,7 +192,9 @@ def _move(m: Any, commands: Any, once: bool, until: int, t: int) -> tuple[int, b
     load.written, load.released = written, released
     _write_walker(load, walker)
     load.word_valid, load.held_valid, load.out_valid = word_valid, held_valid, out_valid
+    load.spare_valid = spare_valid
     _write_word(load, word)
+    _write_spare(load, spare)
     _write_held(load, held)
     load.out_address, load.out_last = out_address, out_last
     load.words += words
@@ -301,6 +309,18 @@ def _read_word(load: Any) -> _Word:
 def _write_word(load: Any, word: _Word) -> None:
     load.word_needed, load.word_row_end, load.word_address = word[:3]
     load.word_last, load.word_hold = word[3:]
+
+
+@part
+def _read_spare(load: Any) -> _Word:
+    needed, row_end, address = load.spare_needed, load.spare_row_end, load.spare_address
+    return needed, row_end, address, load.spare_last, load.spare_hold
+
+
+@part
+def _write_spare(load: Any, word: _Word) -> None:
+    load.spare_needed, load.spare_row_end, load.spare_address = word[:3]
+    load.spare_last, load.spare_hold = word[3:]
 
 
 @part

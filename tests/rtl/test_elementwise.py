@@ -82,7 +82,6 @@ def run(
         ctx.set(lookup.write.valid, 0)
         for name, value in settings.items():
             ctx.set(path.command[name], value)
-        ctx.set(path.enable, 1)
         for start in groups:
             size = min(banks, len(first) - start)
             ctx.set(path.step.high, size)
@@ -93,13 +92,13 @@ def run(
                 repeated = second if settings["ifm2_repeat"] else second[start:]
                 ctx.set(path.head[j], pack(first[start + j] if j < size else noise))
                 ctx.set(path.next[j], pack(repeated[j] if j < len(repeated) else noise))
+            # the second window comes when it likes, behind the first
+            await ctx.tick().repeat(start % 3 + 1)
             ctx.set(path.both_valid, 1)
             while not ctx.get(path.pop_both):
                 await ctx.tick()
             await ctx.tick()
             ctx.set(path.both_valid, 0)
-            # windows come when they like
-            await ctx.tick().repeat(start % 3 + 1)
         while len(results.values) < len(first):
             await ctx.tick()
 

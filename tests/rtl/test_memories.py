@@ -176,7 +176,7 @@ def test_parameters(requant_lanes: int) -> None:
             for part in range(config.requant_parts):
                 ctx.set(dut.address, block)
                 ctx.set(dut.part, part)
-                await ctx.tick()
+                await ctx.tick().repeat(2)
                 for c in range(config.parameter_lanes):
                     lane = part * config.parameter_lanes + c
                     raw = bytes(planes[block, p][lane] for p in range(PARAMETER_BYTES))

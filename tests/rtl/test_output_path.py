@@ -54,8 +54,9 @@ def test_skid_buffer_is_ready_whatever_its_consumer_does() -> None:
     simulate(dut, main, [], 20)
 
 
+@pytest.mark.parametrize("for_grid", [True, False])
 @pytest.mark.parametrize("pause", [0.0, 0.5])
-def test_windows(pause: float) -> None:
+def test_windows(pause: float, for_grid: bool) -> None:
     """Words of a memory that grants when it likes; padding; heads in order, taken when liked."""
     config = small_config(4, 8)
     dut: Any = WindowQueue(config)
@@ -94,20 +95,25 @@ def test_windows(pause: float) -> None:
 
     async def main(ctx: Any) -> None:
         ctx.set(dut.zero_point, zero_point)
+        ctx.set(dut.for_grid, for_grid)
         taken = 0
         while taken < count:
             if ctx.get(dut.next_valid):
                 assert ctx.get(dut.next_valid) <= ctx.get(dut.head_valid)
             pop = bool(ctx.get(dut.head_valid)) and rng.random() >= pause
             both = pop and bool(ctx.get(dut.next_valid)) and rng.random() < 0.3
+            assert ctx.get(dut.grid_valid) == ctx.get(dut.head_valid) * for_grid
+            assert ctx.get(dut.pair_valid) == ctx.get(dut.next_valid) * (not for_grid)
             for place, words in ((0, dut.head), (1, dut.next)):
                 if not ctx.get((dut.head_valid, dut.next_valid)[place]):
                     continue
                 step = steps[taken + place]
                 for j in range(banks):
-                    inside = step["low"] <= j < step["high"]
-                    expected = word(step["address"] + j) if inside else padding
-                    assert ctx.get(words[j]) == expected, (taken, place, j)
+                    fetched = word(step["address"] + j)
+                    assert ctx.get(words[j]) == fetched, (taken, place, j)
+                    if place == 0:
+                        inside = step["low"] <= j < step["high"]
+                        assert ctx.get(dut.padded[j]) == (fetched if inside else padding)
             if pop:
                 assert ctx.get(dut.head_step.parameter_block) == taken
             ctx.set(dut.pop, pop and not both)
@@ -154,6 +160,7 @@ def test_groups_from_windows_to_results(config: NpuConfig, mode: GridMode) -> No
         ctx.set(mac.start, 1)
         await ctx.tick()
         ctx.set(mac.start, 0)
+        await ctx.tick().repeat(2)
         position = cycle = 0
         finished = False
         while not finished:
@@ -167,15 +174,9 @@ def test_groups_from_windows_to_results(config: NpuConfig, mode: GridMode) -> No
             ctx.set(mac.head_step.ofm_address, 10 * group)
             ctx.set(mac.head_step.ofm_pixels, pixels[min(group, groups - 1)])
             ctx.set(mac.head_step.parameter_block, group)
-            if ctx.get(mac.issue):
-                slot = ctx.get(mac.tag.slot)
-                if ctx.get(mac.tag.first) and ctx.get(mac.tag.part) == 0:
-                    assert slot not in written, f"slot {slot} is not drained in cycle {cycle}"
-                written[slot] = cycle + Grid.LATENCY
-                weights.append(ctx.get(mac.weight_address))
-            if ctx.get(drain.valid):
+            place = ctx.get(drain.place)
+            if place.mask:
                 slot = ctx.get(drain.slot)
-                place = ctx.get(drain.place)
                 assert written[slot] < cycle, f"slot {slot} is read too early"
                 results.append((place.address, place.mask, place.part))
                 finished = bool(place.last)
@@ -183,6 +184,13 @@ def test_groups_from_windows_to_results(config: NpuConfig, mode: GridMode) -> No
                 size = -(-pixels[place.address % pitch // 10] // config.requant_words)
                 if row == size * config.requant_parts:
                     del written[slot]
+            # its results come later than what is read in this cycle
+            if ctx.get(mac.issue):
+                slot = ctx.get(mac.tag.slot)
+                if ctx.get(mac.tag.first) and ctx.get(mac.tag.part) == 0:
+                    assert slot not in written, f"slot {slot} is not drained in cycle {cycle}"
+                written[slot] = cycle + Grid.LATENCY
+                weights.append(ctx.get(mac.weight_address))
             position += ctx.get(mac.pop)
             await ctx.tick()
             cycle += 1

@@ -207,7 +207,7 @@ def test_scaler(rounding: str) -> None:
             OperandScaler(rounding),
             OperandScaler.LATENCY,
             {"zero_point": zero_point, "multiplier": multiplier, "right_shift": right_shift,
-             "complement": complement},
+             "twice": right_shift != 0, "complement": complement},
             {"operand": operands},
         )  # fmt: skip
         for x, got in zip(operands, outputs, strict=True):
