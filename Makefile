@@ -18,13 +18,14 @@ INSTALL := -m pip --disable-pip-version-check --no-input install -qq
 export PIP_ROOT_USER_ACTION := ignore
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-converter quick lint docs bench synth-table compiler clean
+.PHONY: help setup demo test test-converter quick soak lint docs bench synth-table compiler clean
 
 help:
 	@echo "make demo    set everything up and run the shipped network on the RTL"
 	@echo "make test    set everything up and run the whole suite"
 	@echo "make quick   lint and the tests that take seconds, for use while working"
 	@echo "make test-converter   Keras networks through TensorFlow's converter, an hour"
+	@echo "make soak    random programs and networks with new seeds, for a night; MINUTES=480"
 	@echo "make setup   create $(VENV) with the npu command in $(BIN)"
 	@echo "make lint    formatting, lint, types, import directions"
 	@echo "make docs    write the tables that follow from the code, and the site in build/site"
@@ -71,6 +72,10 @@ quick: lint
 
 test: compiler lint
 	$(BIN)/pytest -n $(JOBS)
+
+# seeds are printed; one that failed is repeated by the module's options
+soak: compiler $(VENV)/test.stamp
+	$(BIN)/python -m tests.soak $(if $(MINUTES),--minutes $(MINUTES))
 
 $(VENV)/converter.stamp: $(VENV)/test.stamp
 	@$(BIN)/python $(INSTALL) -e '.[converter]'

@@ -1,7 +1,7 @@
 """The RTL computes what the functional simulator computes, at any memory latency and stalls."""
 
 import random
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 import pytest
@@ -14,6 +14,7 @@ from sim.memory import MemoryConfig
 from sim.program import Program
 from sim.rtl_runner import RtlSimulator
 from tests.sim import configs
+from tests.sim.blame import assert_same
 from tests.sim.configs import SMALL
 from tests.sim.random_programs import KINDS, OUTPUT, random_program
 
@@ -38,12 +39,8 @@ def _check(name: str, seed: int, memory: MemoryConfig) -> int:
     config = CONFIGS[name]
     program, inputs = _case(name, seed)
     expected = FunctionalSimulator(config).run(program, inputs)
-    result = RtlSimulator(config, memory).run(program, inputs)
-    np.testing.assert_array_equal(
-        result.outputs[OUTPUT],
-        expected.outputs[OUTPUT],
-        err_msg=f"{name}, seed {seed}, {memory}",
-    )
+    run = partial(RtlSimulator(config, memory).run, program, inputs)
+    result = assert_same(program, run, expected, f"{name}, seed {seed}, {memory}")
     assert result.cycles is not None
     return result.cycles
 
@@ -64,10 +61,8 @@ def test_another_rounding(kind: Opcode) -> None:
     for seed in range(2500, 2510):
         program, inputs = random_program(configs.SINGLE, seed, (kind, kind), size=6)
         expected = FunctionalSimulator(configs.SINGLE).run(program, inputs)
-        result = RtlSimulator(configs.SINGLE).run(program, inputs)
-        np.testing.assert_array_equal(
-            result.outputs[OUTPUT], expected.outputs[OUTPUT], err_msg=f"seed {seed}"
-        )
+        run = partial(RtlSimulator(configs.SINGLE).run, program, inputs)
+        result = assert_same(program, run, expected, f"seed {seed}")
         double, _ = random_program(SMALL, seed, (kind, kind), size=6)
         other = RtlSimulator(SMALL).run(double, inputs)
         assert other.counters == result.counters, f"seed {seed}"
@@ -82,10 +77,8 @@ def test_presets(name: str, kind: Opcode) -> None:
     for seed in range(1000, 1003):
         program, inputs = random_program(config, seed, (kind, kind), size=8)
         expected = FunctionalSimulator(config).run(program, inputs)
-        result = RtlSimulator(config).run(program, inputs)
-        np.testing.assert_array_equal(
-            result.outputs[OUTPUT], expected.outputs[OUTPUT], err_msg=f"{name}, seed {seed}"
-        )
+        run = partial(RtlSimulator(config).run, program, inputs)
+        assert_same(program, run, expected, f"{name}, seed {seed}")
 
 
 @pytest.mark.parametrize("name", ["npu64", "npu256"])
