@@ -117,7 +117,7 @@ def _refusal(model: bytes) -> str:
     """What TFLM says of a file that is not read here; empty when it runs it."""
     script = (
         "import sys; from tflite_micro import runtime;"
-        f"runtime.Interpreter.from_bytes(sys.stdin.buffer.read(), {ARENA_BYTES}).invoke()"
+        f"runtime.Interpreter.from_bytes(sys.stdin.buffer.read(), arena_size={ARENA_BYTES}).invoke()"
     )
     run = subprocess.run([sys.executable, "-c", script], input=model, capture_output=True)
     said = [line.strip() for line in run.stderr.decode(errors="replace").strip().splitlines()]
