@@ -13,6 +13,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
+from npu.commands.check import check
 from npu.commands.compare import compare
 from npu.commands.configs import configs
 from npu.commands.delegate_library import delegate_library
@@ -66,6 +67,7 @@ def options(
 COMMANDS = (
     run,
     demo,
+    check,
     compare,
     speedup,
     explore,

@@ -13,10 +13,10 @@ from rich.console import Console
 from rich.progress import track
 from rich.table import Table
 
+from npu.survey import Verdict, judge
 from tests.converter import samples
 from tests.converter.conversion import BATCHES, MODES, converted
 from tests.converter.networks import NETWORKS
-from tests.converter.verdict import Verdict, judge
 
 OFFLOAD_ASKED = 0.95
 REASON_SHARE_ASKED = 0.05

@@ -5,8 +5,8 @@
 
 import pytest
 
+from npu.survey import judge
 from tests.converter.samples import FOLDER, SAMPLES, path_of
-from tests.converter.verdict import judge
 
 OFFLOADED = 0.95
 
