@@ -77,12 +77,12 @@ def check(
                 backends,
                 log=step_log("building the simulator"),
             )
+    if json is not None:
+        write_json({path: verdict.record() for path, verdict in verdicts.items()}, json)
     console = make_console(stderr=json == STDOUT)
     console.print(verdict_table(verdicts))
     for line in summary_lines(verdicts):
         print_line(console, line)
-    if json is not None:
-        write_json({path: verdict.record() for path, verdict in verdicts.items()}, json)
     if any(verdict.ran and verdict.failures for verdict in verdicts.values()):
         raise typer.Exit(EXIT_NOT_BIT_EXACT)
 

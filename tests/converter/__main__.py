@@ -4,23 +4,19 @@
 """
 
 import json
-from collections import Counter
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 from rich.progress import track
-from rich.table import Table
 
+from npu.commands.check import verdict_table
 from npu.survey import Verdict, judge
 from tests.converter import samples
 from tests.converter.conversion import BATCHES, MODES, converted
 from tests.converter.networks import NETWORKS
-
-OFFLOAD_ASKED = 0.95
-REASON_SHARE_ASKED = 0.05
-Key = tuple[str, str, str]
+from tests.converter.report import RESULTS, Key, document, grouped, reason_lines, totals_line
 
 
 def main(
@@ -37,7 +33,10 @@ def main(
         bool, typer.Option("--write-samples", help="Only write the files that CI runs.")
     ] = False,
 ) -> None:
-    """Convert, run in TFLM and on every backend, compare; exit 1 if anything differs."""
+    """Convert, run in TFLM and on every backend, compare; exit 1 if anything differs.
+
+    A run of all networks in all forms writes the document of results anew.
+    """
     if write_samples:
         samples.write()
         return
@@ -57,10 +56,12 @@ def main(
         else:
             verdicts[key] = judge(model)
             if not verdicts[key].ran:
-                refused[key] = verdicts[key].golden
+                refused[key] = f"TFLM: {verdicts[key].golden}"
         # an hour's work, of which an interruption takes one file
         _write(json_out, verdicts, refused)
     _print(console, verdicts, refused)
+    if not only and not mode:
+        RESULTS.write_text(document(verdicts, refused), encoding="utf-8")
     if any(verdict.ran and verdict.failures for verdict in verdicts.values()):
         raise typer.Exit(1)
 
@@ -75,41 +76,10 @@ def _write(path: Path, verdicts: dict[Key, Verdict], refused: dict[Key, str]) ->
 
 
 def _print(console: Console, verdicts: dict[Key, Verdict], refused: dict[Key, str]) -> None:
-    ran = {key: verdict for key, verdict in verdicts.items() if verdict.ran}
-    exact = [key for key, verdict in ran.items() if not verdict.failures]
-    table = Table("network", "batch", "ends", "MMAC", "on NPU", "cycles", "bit-exact")
-    for key, verdict in ran.items():
-        share = verdict.npu_macs / verdict.macs if verdict.macs else 1.0
-        cycles = "-" if verdict.cycles is None else f"{verdict.cycles:,}"
-        done = "yes" if not verdict.failures else "NO: " + next(iter(verdict.failures.values()))
-        table.add_row(*key, f"{verdict.macs / 1e6:.2f}", f"{share:.1%}", cycles, done)
-    console.print(table)
-    for reason, keys in _grouped(refused).items():
-        console.print(f"refused: {reason} ({', '.join(keys)})", markup=False)
-    macs = sum(verdict.macs for verdict in ran.values())
-    reasons: Counter[str] = Counter()
-    for verdict in ran.values():
-        reasons.update(verdict.cpu_macs)
-    for reason, count in reasons.most_common():
-        sign = "" if count / macs <= REASON_SHARE_ASKED else "  <- more than 5 %"
-        console.print(f"on the CPU: {count / macs:7.3%}  {reason}{sign}", markup=False)
-    below = [
-        "/".join(key)
-        for key, verdict in ran.items()
-        if verdict.macs and verdict.npu_macs / verdict.macs < OFFLOAD_ASKED
-    ]
-    console.print(f"below {OFFLOAD_ASKED:.0%} on the NPU: {', '.join(below) or 'none'}")
-    console.print(
-        f"{len(exact)} of {len(ran)} that TFLM runs are bit-exact on every backend; "
-        f"{len(refused)} refused by the converter or TFLM"
-    )
-
-
-def _grouped(refused: dict[Key, str]) -> dict[str, list[str]]:
-    grouped: dict[str, list[str]] = {}
-    for key, reason in refused.items():
-        grouped.setdefault(reason, []).append("/".join(key))
-    return grouped
+    lines = [f"refused: {why} ({', '.join(names)})" for why, names in grouped(refused).items()]
+    console.print(verdict_table({"/".join(k): v for k, v in verdicts.items() if v.ran}))
+    for line in (*lines, *reason_lines(verdicts), totals_line(verdicts, refused)):
+        console.print(line, markup=False)
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ SAMPLES = (
     ("temporal_convolutions", "none", "int8"),
     ("temporal_convolutions", "one", "uint8"),
     ("separable", "none", "uint8"),
+    ("lstm_fused", "one", "int8"),
     ("lstm_unrolled", "one", "int8"),
     ("dense_3d", "one", "int8"),
     ("transformer_relu", "one", "int8"),

@@ -35,8 +35,16 @@ def separable(batch: int | None) -> Any:
     return keras.Model(entry, layers.Dense(5)(layers.GlobalMaxPooling1D()(x)))
 
 
+def lstm_fused(batch: int | None) -> Any:
+    """LSTM of the Keras before 3, which the converter makes one operator of."""
+    import tf_keras
+
+    x = entry = tf_keras.Input((12, 8), batch_size=batch)
+    return tf_keras.Model(entry, tf_keras.layers.Dense(4)(tf_keras.layers.LSTM(16)(x)))
+
+
 def lstm(batch: int | None) -> Any:
-    """LSTM, which the converter fuses."""
+    """LSTM as a loop."""
     x = entry = series(batch, 12, 8)
     return keras.Model(entry, layers.Dense(4)(layers.LSTM(16)(x)))
 
@@ -119,6 +127,7 @@ NETWORKS = {
         temporal_convolutions,
         conv1d,
         separable,
+        lstm_fused,
         lstm,
         lstm_unrolled,
         gru,
