@@ -4,6 +4,7 @@
 """
 
 import json
+from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
 
@@ -17,6 +18,8 @@ from tests.converter import samples
 from tests.converter.conversion import BATCHES, MODES, converted
 from tests.converter.networks import NETWORKS
 from tests.converter.report import RESULTS, Key, document, grouped, reason_lines, totals_line
+
+TOOLS = ("tensorflow", "keras", "tf-keras", "tflite-micro")
 
 
 def main(
@@ -61,7 +64,8 @@ def main(
         _write(json_out, verdicts, refused)
     _print(console, verdicts, refused)
     if not only and not mode:
-        RESULTS.write_text(document(verdicts, refused), encoding="utf-8")
+        tools = ", ".join(f"{name} {version(name)}" for name in TOOLS)
+        RESULTS.write_text(document(verdicts, refused, tools), encoding="utf-8")
     if any(verdict.ran and verdict.failures for verdict in verdicts.values()):
         raise typer.Exit(1)
 

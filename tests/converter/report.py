@@ -1,8 +1,8 @@
 """What became of the networks in all their forms, as a document."""
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
-from importlib.metadata import version
 from pathlib import Path
 
 from npu.survey import Verdict
@@ -15,19 +15,24 @@ OFFLOAD_ASKED = 0.95
 WIDE = "int16x8"
 """The mode with int16 activations, which the NPU's grid of 8 bits does not take."""
 
+# what MLIR says of where it was, and which operator it means
+PLACE = re.compile(r"(?:\S+:\d+:\d+|<unknown>:0): ")
+OPERATOR = re.compile(r'loc\(callsite\(fused\["(\w+):.*')
+NODE = re.compile(r" \(number \d+\)")
+
 Key = tuple[str, str, str]
 """Network, batch and mode."""
 
 
-def document(verdicts: Mapping[Key, Verdict], refused: Mapping[Key, str]) -> str:
+def document(verdicts: Mapping[Key, Verdict], refused: Mapping[Key, str], tools: str) -> str:
     """Markdown: totals, one line a network, what is refused, and why MACs stay on the CPU.
 
     Parameters
     ----------
     verdicts : of the files that the converter made.
     refused : what the converter or TFLM said of those that do not run.
+    tools : their names and versions.
     """
-    tools = ", ".join(f"{name} {version(name)}" for name in ("tensorflow", "keras", "tflite-micro"))
     return "\n".join(
         (
             "# Keras networks through TensorFlow's converter",
@@ -100,10 +105,11 @@ def _numbers(name: str, verdicts: Mapping[Key, Verdict]) -> tuple[str, str, str]
 
 
 def grouped(refused: Mapping[Key, str]) -> dict[str, list[str]]:
-    """The networks and forms of each reason."""
+    """The networks and forms of each reason, without numbers that differ from run to run."""
     found: dict[str, list[str]] = defaultdict(list)
     for key, reason in refused.items():
-        found[reason].append("/".join(key))
+        said = PLACE.sub("", OPERATOR.sub(r"in \1", reason))
+        found[NODE.sub("", said)].append("/".join(key))
     return found
 
 
@@ -120,10 +126,10 @@ def reason_lines(verdicts: Mapping[Key, Verdict]) -> list[str]:
             over = count > REASON_SHARE_ASKED * macs and not wide
             sign = f", over {REASON_SHARE_ASKED:.0%}" if over else ""
             lines.append(f"{title}: {count / macs:.3%} of their MACs: {reason}{sign}")
-        if not reasons:
+        if ran and not reasons:
             lines.append(f"{title}: every MAC of {len(ran)} files is on the NPU")
         below = ["/".join(key) for key, verdict in ran.items() if verdict.npu_share < OFFLOAD_ASKED]
-        if not wide:
+        if ran and not wide:
             lines.append(f"{title}: below {OFFLOAD_ASKED:.0%} on the NPU: {_listed(below)}")
     return lines
 

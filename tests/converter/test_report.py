@@ -4,7 +4,7 @@ import re
 
 from npu.survey import Verdict
 from tests.converter.conversion import BATCHES, MODES
-from tests.converter.report import RESULTS, Key, document, reason_lines
+from tests.converter.report import RESULTS, Key, document, grouped, reason_lines
 from tests.converter.samples import SAMPLES
 
 NETWORKS_ASKED = 30
@@ -28,7 +28,7 @@ REFUSED: dict[Key, str] = {
 
 
 def test_every_form_has_its_sign() -> None:
-    lines = document(VERDICTS, REFUSED).splitlines()
+    lines = document(VERDICTS, REFUSED, "tools 1.0").splitlines()
     assert "3 of 4 files that TFLM runs are bit-exact on every backend; TFLM refuses 2, the" in (
         " ".join(lines)
     )
@@ -37,6 +37,20 @@ def test_every_form_has_its_sign() -> None:
     assert rows["b"] == "| b |  | = |  |  | X |  |  |  | 1.00 | 90.0% | - |"
     assert rows["c"] == "| c |  |  |  |  | T | T |  |  | - | - | - |"
     assert "- TFLM: no TILE (c/one/int8, c/one/uint8)" in lines
+
+
+def test_what_differs_from_run_to_run_is_left_out() -> None:
+    refused = {
+        ("a", "one", "int8"): 'converter: X: <unknown>:0: error: loc(callsite(fused["Op:", "f_12',
+        ("b", "one", "int8"): 'converter: X: <unknown>:0: error: loc(callsite(fused["Op:", "f_34',
+        ("c", "one", "int8"): "converter: X: /tmp/a.py:12:1: error: 'Op' is wrong",
+        ("d", "one", "int8"): "TFLM: Node FILL (number 3) failed",
+    }
+    assert grouped(refused) == {
+        "converter: X: in Op": ["a/one/int8", "b/one/int8"],
+        "converter: X: error: 'Op' is wrong": ["c/one/int8"],
+        "TFLM: Node FILL failed": ["d/one/int8"],
+    }
 
 
 def test_reasons_are_counted_apart() -> None:

@@ -55,12 +55,17 @@ from npu.model.tflm_only import missing_scale
 
 Rule = Callable[[Graph, Operator], bool]
 
+BEYOND = {
+    "UNIDIRECTIONAL_SEQUENCE_LSTM": "gates and cell of an LSTM are int16, the grid takes int8",
+}
+"""Why the hardware cannot have a kind of operators."""
+
 
 def reason_against(graph: Graph, op: Operator, rounding: Rounding) -> str:
     """Why the NPU cannot execute `op`, whatever the size of its memories; empty if it can."""
     rules = RULES.get(op.kind)
     if rules is None:
-        return f"{op.kind} is not an NPU operator"
+        return BEYOND.get(op.kind, f"{op.kind} is not an NPU operator")
     reason = first_broken(graph, op, rules)
     if reason:
         return reason
