@@ -47,7 +47,7 @@ def test_what_differs_from_run_to_run_is_left_out() -> None:
         ("d", "one", "int8"): "TFLM: Node FILL (number 3) failed",
     }
     assert grouped(refused) == {
-        "converter: X: in Op": ["a/one/int8", "b/one/int8"],
+        "converter: X: error: in Op": ["a/one/int8", "b/one/int8"],
         "converter: X: error: 'Op' is wrong": ["c/one/int8"],
         "TFLM: Node FILL failed": ["d/one/int8"],
     }
