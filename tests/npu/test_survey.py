@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from npu import survey
+from npu import golden, survey
 from npu.errors import GoldenError
 from npu.survey import judge
 from npu.tflm_process import TflmProcess
@@ -83,7 +83,7 @@ def test_without_an_interpreter(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
 
 
 def test_a_difference_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
-    honest = survey.run_golden
+    honest = golden.run_golden
 
     def dishonest(*arguments: Any) -> dict[int, Any]:
         return {t: np.bitwise_xor(v, np.int8(1)) for t, v in honest(*arguments).items()}

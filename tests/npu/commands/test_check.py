@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from npu import cli, survey
+from npu import cli, golden, survey
 from tests.npu.small_model import classifier
 from tests.npu.test_survey import float_model, tiled
 
@@ -46,7 +46,7 @@ def test_a_folder(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[st
 def test_a_difference_exits_1(
     folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    honest = survey.run_golden
+    honest = golden.run_golden
 
     def dishonest(*arguments: Any) -> dict[int, Any]:
         return {t: np.bitwise_xor(v, np.int8(1)) for t, v in honest(*arguments).items()}
