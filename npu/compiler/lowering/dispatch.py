@@ -53,8 +53,8 @@ def lower_operator(
     if op.kind in FUNCTIONS or op.kind in TABLE_KINDS:
         return lower_elementwise(graph, op, rounding)
     if op.kind in REDUCTION_KINDS:
-        work = lower_reduction(graph, op)
-    elif op.kind in PAD_KINDS:
+        return lower_reduction(graph, op)
+    if op.kind in PAD_KINDS:
         work = lower_padding(graph, op)
     else:
         tasks = _windows(graph, op, extents, pads, rounding)

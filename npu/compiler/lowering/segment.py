@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 
 from kernels.requantize import Rounding
 from npu.compiler.lowering.batch_matmul import lower_batch_matmul
-from npu.compiler.lowering.batches import maps_of, one_of, single_map
+from npu.compiler.lowering.batches import maps_of, parts_of, single_map
 from npu.compiler.lowering.bilinear import lower_bilinear
 from npu.compiler.lowering.copying import lower_copies
 from npu.compiler.lowering.dilation import Dilation, find_dilations, lower_dilation
@@ -134,8 +134,8 @@ class _Lowering:
         elif maps_of(self.graph, op) > 1:
             rounding = Rounding.named(self.config.rounding)
             work = lower_operator(single_map(self.graph, op), op, {}, {}, rounding)
-            for number in range(maps_of(self.graph, op)):
-                one = replace(work, part=one_of(number), source_part=one_of(number))
+            for part, source_part in parts_of(self.graph, op):
+                one = replace(work, part=part, source_part=source_part)
                 self.operators.append(self.maps.placed(one))
         else:
             extents = {t: e for t in op.present_inputs if (e := self._seen_as(op, t)) is not None}

@@ -17,7 +17,7 @@ from npu.compiler.lowering.elementwise import TABLE_KINDS, has_table, operand_ex
 from npu.compiler.lowering.movement import MOVING_KINDS
 from npu.compiler.lowering.padding import PAD_KINDS, paddings
 from npu.compiler.lowering.prelu import STEPS_BETWEEN, lower_prelu, several_slopes
-from npu.compiler.lowering.reduction import reduction_map
+from npu.compiler.lowering.reduction import find_reduced_maps
 from npu.compiler.rules.movement import (
     computed_inputs,
     evenly_resized,
@@ -223,21 +223,17 @@ def one_map(graph: Graph, op: Operator) -> bool:
 
 
 def maps_reduced(graph: Graph, op: Operator) -> bool:
-    """the input must have up to four dimensions, of which a batch must not be reduced"""
-    shape = graph.tensors[op.inputs[0]].shape
-    return is_map(shape) or 1 < maps_of(graph, op) <= BATCH_LIMIT
+    """what is reduced must be rows, columns or channels of a map, or of each of up to 64 maps"""
+    return find_reduced_maps(graph, op) is not None
 
 
 def reduction_in_range(graph: Graph, op: Operator) -> bool:
     """up to 255 rows and columns may be reduced, or all pixels if they fill such a rectangle"""
-    extent, (over_height, over_width, _) = reduction_map(graph, op)
-    rows, columns = extent.height if over_height else 1, extent.width if over_width else 1
+    maps = find_reduced_maps(graph, op)
+    assert maps is not None, "an earlier rule excludes it"
+    rows = maps.extent.height if maps.over[0] else 1
+    columns = maps.extent.width if maps.over[1] else 1
     return max(rows, columns) <= FIELD_LIMIT
-
-
-def pixels_reduced(graph: Graph, op: Operator) -> bool:
-    """channels must not be reduced"""
-    return not reduction_map(graph, op)[1][2]
 
 
 def roots_exist(graph: Graph, op: Operator) -> bool:
@@ -301,7 +297,7 @@ RULES: dict[str, list[Rule]] = {
     "AVERAGE_POOL_2D": _POOL,
     "MAX_POOL_2D": _POOL,
     **{kind: _REDUCTION for kind in ("MEAN", "SUM")},
-    "REDUCE_MAX": [*_REDUCTION, pixels_reduced, same_quantization],
+    "REDUCE_MAX": [*_REDUCTION, same_quantization],
     **{kind: _PADDING for kind in sorted(PAD_KINDS)},
     **{kind: _MOVEMENT for kind in sorted(MOVING_KINDS)},
     "CONCATENATION": [no_activation, one_quantization, *_MOVEMENT],

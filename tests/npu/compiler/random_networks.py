@@ -57,6 +57,8 @@ def _function(m: ModelBuilder, rng: Rng, x: Tensor, maps: list[Tensor]) -> Tenso
 
 def _reduction(m: ModelBuilder, rng: Rng, x: Tensor) -> Tensor:
     axes = [(1,), (2,), (3,), (1, 3)][int(rng.integers(4))]
+    if rng.integers(3) == 0 and x.shape[1] * x.shape[2] <= 64:
+        return _maximum(m, x, axes)
     count = int(np.prod([x.shape[a] for a in axes]))
     scale = float(np.float32(x.scale * rng.uniform(0.5, 2) * np.sqrt(count)))
     y = m.tensor(
@@ -67,6 +69,19 @@ def _reduction(m: ModelBuilder, rng: Rng, x: Tensor) -> Tensor:
     options = {"keepDims": True}
     m.operator("SUM", [x, integers(m, *axes)], [y], options, options_type="ReducerOptions")
     return y
+
+
+def _maximum(m: ModelBuilder, x: Tensor, axes: tuple[int, ...]) -> Tensor:
+    """REDUCE_MAX, of the map with a batch of its rows."""
+    _, height, width, channels = x.shape
+    rows = m.reshape(x, (height, 1, width, channels))
+    kept = [1 if i in axes else n for i, n in enumerate(rows.shape)]
+    y = m.tensor(kept, scale=x.scale, zero_point=x.zero_point)
+    options = {"keepDims": True}
+    m.operator(
+        "REDUCE_MAX", [rows, integers(m, *axes)], [y], options, options_type="ReducerOptions"
+    )
+    return m.reshape(y, (1, height, *kept[2:]))
 
 
 def _random_kernel(rng: Rng, x: Tensor) -> Pair:

@@ -38,6 +38,8 @@ MODELS = {
     "maximum": make("MAXIMUM", *OPERANDS["rank 3"], seed=5),
     "sum of channels": reduction("SUM", *AXES["height and channels"], 6),
     "mean": reduction("MEAN", *AXES["width"], 7),
+    "mean of a batch of groups": reduction("MEAN", *AXES["groups of a batch"], 8),
+    "maximum of batch and columns": reduction("REDUCE_MAX", *AXES["batch and columns"], 8),
     "padding": padding(*PADS["everything"], None),
     "more padding than map": padding(*PADS["more rows than the map has"], 99),
 }
