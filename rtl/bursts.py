@@ -137,11 +137,13 @@ class BurstSplitter(wiring.Component):
                 ]
                 m.next = "OFFER"
             with m.State("OFFER"):
+                beyond = Signal()
                 m.d.comb += [
-                    self.outside.eq(Cat(last_byte, block) >= row.limit),
-                    self.bursts.valid.eq(~self.outside),
+                    beyond.eq(Cat(last_byte, block) >= row.limit),
+                    self.bursts.valid.eq(~beyond),
                 ]
-                with m.If(self.bursts.valid & self.bursts.ready):
+                # the comparison takes long: what it stops does not matter
+                with m.If(self.bursts.ready):
                     m.d.sync += number.eq(number + 1)
                     m.next = "MEASURE"
                     with m.If(row_last):
@@ -152,4 +154,8 @@ class BurstSplitter(wiring.Component):
                         ]
                         with m.If(row.rows == 1):
                             m.next = "IDLE"
+                with m.If(beyond):
+                    m.next = "STOPPED"
+            with m.State("STOPPED"):
+                m.d.comb += self.outside.eq(1)
         return m

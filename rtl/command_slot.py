@@ -73,7 +73,8 @@ class CommandSlot(wiring.Component):
             full.eq(position == length + 1),
             self.empty.eq(position == 0),
             self.waiting.eq(full & ~satisfied),
-            self.valid.eq(full & satisfied & ~self.halt),
+            # only a whole command's waits are ever satisfied
+            self.valid.eq(satisfied & ~self.halt),
             self.beats.ready.eq(~full),
         ]
         with m.If(self.beats.valid & self.beats.ready):

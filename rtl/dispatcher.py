@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth.hdl import Cat, Elaboratable, Module, ResetInserter, Signal, Value
+from amaranth.hdl import Cat, Elaboratable, Module, ResetInserter, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -11,6 +11,15 @@ from rtl.fifo import StreamFifo
 from rtl.interfaces import FETCHED_WORD, INDEX_BITS, ErrorReport
 from rtl.isa import BEAT_BITS, COMMANDS, HEADER, MAX_BEATS, Engine, Opcode
 from rtl.registers import ErrorCode
+
+
+def _id_place() -> tuple[int, int, int]:
+    """Where CONFIG has the configuration's id: number of the beat, lowest bit, width."""
+    field = COMMANDS[Opcode.CONFIG].layout["config_id"]
+    return *divmod(field.offset, BEAT_BITS), field.width
+
+
+_ID_PLACE = _id_place()
 
 
 class Dispatcher(wiring.Component):
@@ -93,15 +102,26 @@ class Dispatcher(wiring.Component):
         beats_left = Signal(range(MAX_BEATS + 1))
         position = Signal(range(MAX_BEATS))
         fault = Signal(ErrorCode)
-        # a beat on its way into the queue, what is wrong with it, whether it ends a command
+        # a beat on its way into the queue: bits that must be zero, whether it could not be read,
+        # has the configuration's id, or ends a command
         item = Signal(BEAT_BITS, reset_less=True)
         pending = Signal()
-        wrong = Signal(ErrorCode)
+        reserved = Signal(BEAT_BITS, reset_less=True)
+        unread = Signal(reset_less=True)
+        has_id = Signal(reset_less=True)
         last = Signal()
+        wrong = Signal(ErrorCode)
         push = Signal()
         ready = Signal()
+        m.d.sync += [pending.eq(0), last.eq(0), reserved.eq(0), unread.eq(0), has_id.eq(0)]
         m.d.comb += push.eq(pending & (wrong == ErrorCode.NONE))
-        m.d.sync += [pending.eq(0), wrong.eq(ErrorCode.NONE), last.eq(0)]
+        id_beat, low, width = _ID_PLACE
+        with m.If(unread):
+            m.d.comb += wrong.eq(ErrorCode.FETCH_BUS)
+        with m.Elif((item & reserved).any()):
+            m.d.comb += wrong.eq(ErrorCode.ILLEGAL_FIELD)
+        with m.Elif(has_id & (item[low : low + width] != self.config.config_id)):
+            m.d.comb += wrong.eq(ErrorCode.CONFIG_MISMATCH)
         with m.Switch(target):
             for engine, queue in queues.items():
                 m.d.comb += queue.i.payload.eq(item)
@@ -114,8 +134,6 @@ class Dispatcher(wiring.Component):
             with m.Default():
                 m.d.comb += ready.eq(1)
 
-        reserved = Signal(BEAT_BITS)
-        self._reserved_bits(m, opcode, position, reserved)
         m.d.comb += [
             self.error.code.eq(fault),
             self.error.command.eq(self.index),
@@ -171,12 +189,11 @@ class Dispatcher(wiring.Component):
                         position.eq(position + 1),
                         beats_left.eq(beats_left - 1),
                     ]
-                    with m.If(word.error):
-                        m.d.sync += wrong.eq(ErrorCode.FETCH_BUS)
-                    with m.Elif((word.beat & reserved).any()):
-                        m.d.sync += wrong.eq(ErrorCode.ILLEGAL_FIELD)
-                    with m.Elif(self._mismatch(opcode, position, word.beat)):
-                        m.d.sync += wrong.eq(ErrorCode.CONFIG_MISMATCH)
+                    m.d.sync += [
+                        unread.eq(word.error),
+                        has_id.eq((opcode == Opcode.CONFIG) & (position == id_beat)),
+                    ]
+                    self._reserved_bits(m, opcode, position, reserved)
                     with m.If(beats_left == 1):
                         m.d.sync += last.eq(1)
                         m.next = "DECODE"
@@ -215,14 +232,4 @@ class Dispatcher(wiring.Component):
                     mask = unused >> beat * BEAT_BITS & (1 << BEAT_BITS) - 1
                     if mask:
                         with m.Case(number << len(position) | beat):
-                            m.d.comb += reserved.eq(mask)
-
-    def _mismatch(self, opcode: Signal, position: Signal, beat: Value) -> Value:
-        """The beat holds a configuration id that is not this hardware's."""
-        field = COMMANDS[Opcode.CONFIG].layout["config_id"]
-        number, low = divmod(field.offset, BEAT_BITS)
-        return (
-            (opcode == Opcode.CONFIG)
-            & (position == number)
-            & (beat[low : low + field.width] != self.config.config_id)
-        )
+                            m.d.sync += reserved.eq(mask)

@@ -16,8 +16,8 @@ class EventCounters(wiring.Component):
     before; the adder moves it into a memory. So a counter costs log2(`count`) registers. A single
     one is an ordinary counter.
 
-    Latency: a value is found within `count` cycles, and then exact. Throughput: every event in
-    every cycle.
+    Latency: a value is found within `count + 1` cycles, and then that of the cycle before.
+    Throughput: every event in every cycle.
 
     Parameters
     ----------
@@ -26,8 +26,7 @@ class EventCounters(wiring.Component):
     Members
     -------
     events : bit n counts event n in this cycle. clear : all counters are zero in the next cycle.
-    number : the counter whose `value`, with this cycle's event, is wanted; `found` : `value` is
-        that.
+    number : the counter whose `value` is wanted; `found` : `value` is that.
     """
 
     events: Signal
@@ -65,17 +64,20 @@ class EventCounters(wiring.Component):
         recent = [Signal(bits, name=f"recent{n}") for n in range(count)]
         own = Signal(bits)
         happened = Signal()
+        # the sum takes long
+        total = Signal(COUNTER_BITS)
+        shown = Signal(bits)
         m.d.comb += [
             own.eq(Array(recent)[visited]),
             happened.eq(self.events.bit_select(visited, 1)),
             totals.read_address[0].eq(visited),
-            self.value.eq(Mux(first_round, 0, totals.read_data[0]) + own + happened),
-            self.found.eq(visited == self.number),
+            total.eq(Mux(first_round, 0, totals.read_data[0]) + own + happened),
+            self.found.eq(shown == self.number),
             totals.write_address.eq(visited),
-            totals.write_data.eq(self.value),
+            totals.write_data.eq(total),
             totals.write_enable.eq(1),
         ]
-        m.d.sync += visited.eq(visited + 1)
+        m.d.sync += [visited.eq(visited + 1), shown.eq(visited), self.value.eq(total)]
         with m.If(visited == count - 1):
             m.d.sync += first_round.eq(0)
         for number, short in enumerate(recent):

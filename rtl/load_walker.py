@@ -157,16 +157,18 @@ class LoadWalker(wiring.Component):
         address = Signal(ADDRESS_BITS)
         plane = Signal(range(PARAMETER_BYTES))
 
+        # of the pixel, the row, the job: the word at hand is in the last one
         pixel_done = Signal()
+        pixels_done = Signal()
+        rows_done = Signal()
         row_done = Signal()
         job_done = Signal()
         step = Signal()
         word = buffer.i.payload
         hold = Signal(POSITION)
         m.d.comb += [
-            pixel_done.eq(words_left == 1),
-            row_done.eq(pixel_done & (pixels_left == 1)),
-            job_done.eq(row_done & (rows_left == 1)),
+            row_done.eq(pixel_done & pixels_done),
+            job_done.eq(row_done & rows_done),
             buffer.i.valid.eq(walking),
             step.eq(walking & buffer.i.ready),
             self.jobs.ready.eq(step & job_done),
@@ -225,6 +227,7 @@ class LoadWalker(wiring.Component):
             m.d.sync += [
                 starting.eq(0),
                 words_left.eq(words_left - 1),
+                pixel_done.eq(words_left == 2),
                 bytes_left.eq(bytes_left - lanes),
                 position.eq(self._advance(position, lanes)),
                 address.eq(address + job.plane_pitch),
@@ -232,8 +235,10 @@ class LoadWalker(wiring.Component):
             with m.If(pixel_done):
                 m.d.sync += [
                     words_left.eq(job.pixel_words),
+                    pixel_done.eq(job.pixel_words == 1),
                     bytes_left.eq(vector_bytes),
                     pixels_left.eq(pixels_left - 1),
+                    pixels_done.eq(pixels_left == 2),
                     starting.eq(1),
                     position.eq(next_pixel - job.lane_offset),
                     pixel_position.eq(next_pixel),
@@ -244,7 +249,9 @@ class LoadWalker(wiring.Component):
             with m.If(row_done):
                 m.d.sync += [
                     pixels_left.eq(job.pixels),
+                    pixels_done.eq(job.pixels == 1),
                     rows_left.eq(rows_left - 1),
+                    rows_done.eq(rows_left == 2),
                     lane.eq(next_lane),
                     row_end.eq(next_lane + job.row_bytes),
                     position.eq(next_lane - job.pad_left - job.lane_offset),
@@ -262,6 +269,9 @@ class LoadWalker(wiring.Component):
                 rows_left.eq(job.rows),
                 pixels_left.eq(job.pixels),
                 words_left.eq(job.pixel_words),
+                pixel_done.eq(job.pixel_words == 1),
+                pixels_done.eq(job.pixels == 1),
+                rows_done.eq(job.rows == 1),
                 bytes_left.eq(vector_bytes),
                 starting.eq(1),
                 lane.eq(job.lane),
