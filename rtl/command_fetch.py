@@ -78,13 +78,16 @@ class CommandFetch(wiring.Component):
         free = Signal(range(capacity + 1), init=capacity)
         promised = Signal(range(capacity + 1))
         words_left = self._request(m, free, promised, capacity, burst_bytes)
+        # a burst that was asked for takes longer to arrive than this
+        none_left = Signal()
+        m.d.sync += none_left.eq((words_left == 0) & ~self.start)
         pop = Signal()
         m.d.comb += pop.eq(fifo.o.valid & fifo.o.ready)
         m.d.sync += free.eq(free + pop - promised)
 
         self._collect(m, fifo)
         m.d.comb += [
-            self.exhausted.eq((words_left == 0) & (free == capacity)),
+            self.exhausted.eq(none_left & (free == capacity)),
             self.words.valid.eq(fifo.o.valid),
             self.words.payload.error.eq(fifo.o.payload.error),
         ]
@@ -104,7 +107,7 @@ class CommandFetch(wiring.Component):
                 ]
             with m.Elif(self.words.valid & self.words.ready):
                 m.d.sync += upper.eq(~upper)
-            last = (words_left == 0) & (free == capacity - 1)
+            last = none_left & (free == capacity - 1)
             m.d.comb += [
                 self.words.payload.beat.eq(fifo.o.payload.data.word_select(upper, WORD_BYTES * 8)),
                 fifo.o.ready.eq(self.words.ready & (upper | (last & ends_low))),

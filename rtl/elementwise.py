@@ -62,7 +62,7 @@ class ElementwiseLane(wiring.Component):
     Members
     -------
     stages : which pipeline stages hold an element to be processed in this cycle.
-    first, second : int8 operands. entry : what the table holds for the first, in the same cycle.
+    first, second : int8 operands. entry : what the table holds for the first, a cycle later.
     settings : of the command.
     value, bias : twice what is to be added up, and one to round the half that remains.
     """
@@ -107,12 +107,12 @@ class ElementwiseLane(wiring.Component):
             m.d.sync += [
                 x.eq(Mux(take_second, self.second, self.first)),
                 # ~a - ~b == b - a
-                y.eq(Mux(settings.table, self.entry, other ^ settings.minus.replicate(8))),
+                y.eq(other ^ settings.minus.replicate(8)),
             ]
 
         difference = Signal(signed(9))
         m.d.comb += [
-            difference.eq(y - settings.y_zero),
+            difference.eq(Mux(settings.table, self.entry, y - settings.y_zero)),
             scaler.stages.eq(self.stages[1:]),
             scaler.operand.eq(x),
             scaler.zero_point.eq(settings.x_zero),
@@ -158,7 +158,7 @@ class Elementwise(wiring.Component):
         there a cycle before the second window.
     pop_both : both windows are used up or put aside in this cycle. pop_soon : they are in the next.
     issue : elements are taken in this cycle.
-    table : port of the lookup table, read in the cycle of `issue`.
+    table : port of the lookup table, read in the cycle after `issue`.
     clear : forget everything.
     values, biases, place : for the requantizer, which adds `biases` to `values`.
     """
@@ -222,13 +222,6 @@ class Elementwise(wiring.Component):
         m.d.sync += second_index.eq(Mux(self.command.ifm2_repeat, following[:part_bits], following))
         m.d.sync += aside.eq(self.pop_both & followed)
         operands = self._operands(m, (index, second_index), aside)
-        m.d.comb += [
-            self.table.enable.eq(self.issue & (self.command.function == Function.TABLE)),
-            *(
-                self.table.indices[c].eq(operands[0].word_select(c, 8))
-                for c in range(config.requant_lanes)
-            ),
-        ]
         held = [Signal.like(operand, name=f"operand{i}") for i, operand in enumerate(operands)]
         with m.If(self.issue):
             m.d.sync += [target.eq(source) for target, source in zip(held, operands, strict=True)]
@@ -259,6 +252,13 @@ class Elementwise(wiring.Component):
         m.d.comb += self.place.eq(places[-1])
 
         settings = self._settings(m)
+        m.d.comb += [
+            self.table.enable.eq(places[1].mask.any() & settings.table),
+            *(
+                self.table.indices[c].eq(held[0].word_select(c, 8))
+                for c in range(config.requant_lanes)
+            ),
+        ]
         stages = Cat(place.mask.any() for place in places[1:-1])
         for c in range(config.requant_lanes):
             lane = ElementwiseLane(config.rounding)

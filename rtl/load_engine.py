@@ -102,8 +102,10 @@ class LoadEngine(wiring.Component):
         wiring.connect(m, walker.words, unpacker.words)
 
         command = front.command
-        # the command is there a cycle before it is offered
-        rules = _rules(command, config.lanes)
+        # the command is there a cycle before it is offered, most of it two
+        vector_bytes = Signal(len(command.pixel_bytes) + 1, reset_less=True)
+        m.d.sync += vector_bytes.eq(command.pixel_bytes + command.lane_offset)
+        rules = _rules(command, vector_bytes, config.lanes)
         broken = Signal(len(rules), reset_less=True)
         m.d.sync += broken.eq(rules)
         m.d.comb += [
@@ -202,11 +204,10 @@ class LoadEngine(wiring.Component):
                 m.d.comb += [self.table.valid.eq(go), writes.ready.eq(1)]
 
 
-def _rules(command: Any, lanes: int) -> Value:
+def _rules(command: Any, vector_bytes: Signal, lanes: int) -> Value:
     """A bit for each rule of ARCHITECTURE.md that a field of the command breaks."""
     general = (Destination.SCRATCHPAD, Destination.WEIGHTS)
     addressed = Cat(command.destination == destination for destination in general).any()
-    vector_bytes = command.pixel_bytes + command.lane_offset
     folds = (vector_bytes <= 4 * lanes) & (command.pixel_step <= 4 * lanes)
     merges = (command.destination == Destination.SCRATCHPAD) & (command.lane_offset < lanes)
     units = (command.rows == 1) & (command.pixel_bytes == lanes)

@@ -84,6 +84,14 @@ class RunControl(wiring.Component):
         m = Module()
         write_start, write_clear_irq, write_reset = self.command
         faults = (self.load_error, self.compute_error, self.store_error, self.dispatcher_error)
+        # a fault and its command are found late in a cycle; END never completes before the next
+        hit = Signal()
+        code = Signal(ErrorCode, reset_less=True)
+        culprit = Signal(INDEX_BITS, reset_less=True)
+        m.d.sync += hit.eq(Cat(fault.valid for fault in faults).any())
+        for fault in reversed(faults):
+            with m.If(fault.valid):
+                m.d.sync += [code.eq(fault.code), culprit.eq(fault.command)]
         silence = [self.code.eq(ErrorCode.BUS_TIMEOUT), self.culprit.eq(self.late)]
         with m.FSM() as fsm:
             with m.State("IDLE"):
@@ -99,8 +107,7 @@ class RunControl(wiring.Component):
             with m.State("START"):
                 m.next = "RUN"
             with m.State("RUN"):
-                stops = Cat(self.finished, self.deadlock, self.expired)
-                with m.If(stops.any() | Cat(fault.valid for fault in faults).any()):
+                with m.If(Cat(self.finished, self.deadlock, self.expired, hit).any()):
                     m.d.sync += self.running.eq(0)
                     m.next = "STOP"
                 with m.If(self.deadlock):
@@ -110,9 +117,8 @@ class RunControl(wiring.Component):
                     ]
                 with m.If(self.expired):
                     m.d.sync += silence
-                for fault in reversed(faults):
-                    with m.If(fault.valid):
-                        m.d.sync += [self.code.eq(fault.code), self.culprit.eq(fault.command)]
+                with m.If(hit):
+                    m.d.sync += [self.code.eq(code), self.culprit.eq(culprit)]
             with m.State("STOP"):
                 with m.If(self.drained):
                     m.d.sync += [
