@@ -70,7 +70,6 @@ class CommandSlot(wiring.Component):
         satisfied = Signal()
 
         m.d.comb += [
-            full.eq(position == length + 1),
             self.empty.eq(position == 0),
             self.waiting.eq(full & ~satisfied),
             # only a whole command's waits are ever satisfied
@@ -78,7 +77,7 @@ class CommandSlot(wiring.Component):
             self.beats.ready.eq(~full),
         ]
         with m.If(self.beats.valid & self.beats.ready):
-            m.d.sync += position.eq(position + 1)
+            m.d.sync += [position.eq(position + 1), full.eq(position == length)]
             with m.Switch(position):
                 with m.Case(0):
                     m.d.sync += self.index.eq(self.beats.payload)
@@ -101,5 +100,10 @@ class CommandSlot(wiring.Component):
         m.d.sync += satisfied.eq(Mux(full, met[0] & met[1] & met[2], C(0)))
 
         with m.If((self.valid & self.ready) | self.clear):
-            m.d.sync += [position.eq(0), length.eq(self.max_beats), satisfied.eq(0)]
+            m.d.sync += [
+                position.eq(0),
+                length.eq(self.max_beats),
+                full.eq(0),
+                satisfied.eq(0),
+            ]
         return m

@@ -221,7 +221,8 @@ class Dispatcher(wiring.Component):
 
     def _reserved_bits(self, m: Module, opcode: Signal, position: Signal, reserved: Signal) -> None:
         """Bits of the beat at `position` that no field of the command uses, and its flags."""
-        with m.Switch(Cat(position, opcode)):
+        # known to be one of them
+        with m.Switch(Cat(position, opcode[: max(COMMANDS).bit_length()])):
             for number, command in COMMANDS.items():
                 unused = sum(
                     (1 << member.width) - 1 << member.offset

@@ -112,7 +112,7 @@ class ElementwiseLane(wiring.Component):
 
         difference = Signal(signed(9))
         m.d.comb += [
-            difference.eq(Mux(settings.table, self.entry, y - settings.y_zero)),
+            difference.eq(y - settings.y_zero),
             scaler.stages.eq(self.stages[1:]),
             scaler.operand.eq(x),
             scaler.zero_point.eq(settings.x_zero),
@@ -124,7 +124,8 @@ class ElementwiseLane(wiring.Component):
             scaler.complement.eq(settings.complement),
             self.value.eq(scaler.output),
         ]
-        delayed: Value = difference
+        # memories are slow: what comes from the table is not multiplied
+        delayed: Value = Mux(settings.table, self.entry, difference)
         for i in range(OperandScaler.LATENCY):
             following = Signal(signed(9), name=f"difference{i}", reset_less=True)
             with m.If(self.stages[1 + i]):

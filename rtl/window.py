@@ -144,8 +144,15 @@ class WindowQueue(wiring.Component):
             with m.Else():
                 m.d.sync += [self.head_step.eq(arriving_step), head_inside.eq(arriving_inside)]
                 m.d.sync += [self.head[j].eq(self.fetch.words[j]) for j in range(config.banks)]
-        one = stay_head | stay_next | arriving
-        two = stay_head & stay_next | arriving & (stay_head | stay_next)
+        # what is left, by what is taken, which is known last
+        one = Mux(
+            self.pop_both,
+            arriving,
+            Mux(self.pop, self.next_valid | arriving, self.head_valid | arriving),
+        )
+        two = ~self.pop_both & Mux(
+            self.pop, self.next_valid & arriving, self.head_valid & (self.next_valid | arriving)
+        )
         m.d.sync += [
             self.head_valid.eq(one),
             self.next_valid.eq(two),
