@@ -52,7 +52,9 @@ def check(
         typer.Option(metavar="OUT", help="Write the verdicts as JSON; - is standard output."),
     ] = None,
 ) -> None:
-    """Run files on every backend and configuration, and compare every tensor with TFLM.
+    """Compare every backend with TFLM on many files.
+
+    Every tensor is compared, on every configuration that is named.
 
     One line a file: MACs, their share on the NPU, cycles, and whether all is bit-exact; below it
     what TFLM refuses, and why MACs are left to the CPU. Exit code 1 if TFLM runs a file that fails

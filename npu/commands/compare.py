@@ -16,7 +16,9 @@ def compare(
         typer.Option(metavar="OUT", help="Write the comparison as JSON; - is standard output."),
     ] = None,
 ) -> None:
-    """Compare two runs that `npu run --json` wrote, layer by layer.
+    """Compare two runs layer by layer.
+
+    Both are files that `npu run --json` wrote.
 
     Operators of different networks stand for each other where their kinds follow in the same order.
     """

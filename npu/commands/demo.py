@@ -45,7 +45,7 @@ def demo(
     clock_mhz: ClockOption = None,
     quiet: QuietOption = False,
 ) -> None:
-    """Run the shipped network on real images, each tensor checked.
+    """Run the shipped network on real images.
 
     Every tensor is compared with what TensorFlow Lite Micro computes.
 

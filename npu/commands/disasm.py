@@ -4,7 +4,7 @@ from npu.commands.arguments import DEFAULT_CONFIG, ConfigOption, ModelArgument
 
 
 def disasm(model: ModelArgument, config: ConfigOption = DEFAULT_CONFIG) -> None:
-    """List the commands that a network compiles to, one per line.
+    """List the commands that a network compiles to.
 
     A line holds the command's index, its waits for other engines (load/compute/store), the
     operator that it computes, its opcode and its fields.

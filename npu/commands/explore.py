@@ -46,7 +46,7 @@ def explore(
     ] = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Compile and time networks on many hardware configurations.
+    """Time networks on many hardware configurations.
 
     Prints cycles, what is left to the CPU, utilization and bandwidth of each, and marks the Pareto
     front of cycles, MACs per cycle, memory on chip, and MACs and operators on the CPU, whose time

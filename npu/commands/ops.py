@@ -20,7 +20,7 @@ def ops(
         bool, typer.Option("--markdown", help="Write a Markdown table to standard output.")
     ] = False,
 ) -> None:
-    """List the operators that run, where, and what the NPU asks."""
+    """List the operators that run, and on what."""
     import sys
 
     from npu.errors import OutputError

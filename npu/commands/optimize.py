@@ -29,7 +29,9 @@ def optimize(
     seed: options.Seed = 0,
     threads: options.Threads = 2,
 ) -> None:
-    """Prune, cluster and quantize a network, measured after each stage.
+    """Prune, cluster and quantize a network.
+
+    It is measured after each stage.
 
     Stages are optional, and each keeps what those before it did. FOLDER gets a .tflite for each,
     report.json, and report.html with plots. An interrupted run goes on when it is started again.

@@ -123,7 +123,7 @@ def run(
     stall_seed: SeedOption = 0,
     quiet: QuietOption = False,
 ) -> None:
-    """Run a network once: where each operator ran, and what it cost."""
+    """Run a network once, and say what each layer cost."""
     from npu.errors import GoldenError, OutputError
     from npu.inference import compare_with_golden, golden_name
     from npu.inputs import load_inputs

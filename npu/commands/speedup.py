@@ -60,7 +60,7 @@ def speedup(
     ] = CompilerChoice.AUTO,
     quiet: QuietOption = False,
 ) -> None:
-    """Compare a network on RISC-V cores without and with the NPU.
+    """Compare a network on CPUs without and with the NPU.
 
     Everything runs in RTL simulation and is checked. Figures that were measured before, by you or
     for the networks that ship with this project, come from a cache and are marked.
