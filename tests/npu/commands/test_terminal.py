@@ -90,7 +90,9 @@ def test_help_fits_a_screen_and_says_how_to_begin() -> None:
     assert max(map(len, lines)) <= USUAL
     assert "..." not in done.stdout.partition("Commands:")[2]
     assert "npu demo" in lines[-1]
-    assert all(re.search(rf"^  {c.__name__} ", done.stdout, re.M) for c in cli.COMMANDS)
+    assert all(
+        re.search(rf"^  {c.__name__.replace('_', '-')} ", done.stdout, re.M) for c in cli.COMMANDS
+    )
 
 
 @pytest.mark.parametrize(
