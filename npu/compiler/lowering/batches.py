@@ -4,11 +4,12 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from npu.compiler.lowering.dispatch import GRID_KINDS
+from npu.compiler.lowering.padding import PAD_KINDS
 from npu.compiler.lowering.reduction import MAP_LIMIT, REDUCTION_KINDS, find_reduced_maps
 from npu.compiler.terms.strided import Change
 from npu.model.graph import Graph, Operator
 
-WINDOW_KINDS = GRID_KINDS - {"FULLY_CONNECTED"}
+WINDOW_KINDS = GRID_KINDS - {"FULLY_CONNECTED"} | PAD_KINDS
 
 BATCH_LIMIT = MAP_LIMIT
 """Maps of a batch at most: each takes commands of its own."""

@@ -58,9 +58,7 @@ def lower_elementwise(graph: Graph, op: Operator, rounding: Rounding) -> Lowered
     if first.extent != extent and op.kind != "SUB":
         first, second = second, first
     if first.extent != extent:
-        assert first.data is not None, "a rule excludes computed ones"
-        whole = np.broadcast_to(first.data, (extent.height, extent.width, extent.channels))
-        first = replace(first, extent=extent, data=np.ascontiguousarray(whole))
+        first = replace(first, extent=extent, data=_whole(first.data, extent))
     return LoweredOperator(
         op.index,
         op.kind,
@@ -86,6 +84,45 @@ def in_whole_words(work: LoweredOperator, lanes: int) -> LoweredOperator:
     if extent.channels % lanes == 0 or rest:
         return work
     return replace(work, tasks=(replace(task, extent=Extent(extent.height, words, lanes)),))
+
+
+def repeats_minuend(graph: Graph, op: Operator) -> bool:
+    """Whether the first operand of a SUB is computed and has fewer rows or columns than the result:
+    the hardware repeats second operands only."""
+    if op.kind != "SUB" or has_table(graph, op) or graph.tensors[op.inputs[0]].is_constant:
+        return False
+    extent = operand_extent(graph, op, graph.tensors[op.inputs[0]])
+    return extent is not None and extent.pixels != output_extent(graph, op).pixels
+
+
+def lower_repetition(graph: Graph, op: Operator, target: int) -> LoweredOperator:
+    """The first operand of a SUB that `repeats_minuend`, repeated to be `target`; a part of `op`.
+
+    As the second operand of an ADD whose first one counts nothing.
+    """
+    extent = output_extent(graph, op)
+    repeated, whole = (_operand(graph, op, position, extent) for position in (0, 1))
+    plain = add_parameters(1.0, 1.0, 1.0)
+    task = ElementwiseTask(
+        function=Function.ADD,
+        extent=extent,
+        second=repeated.extent,
+        operand_multiplier=0,
+        multiplier=plain.multiplier,
+        shift=plain.shift,
+    )
+    data = _whole(whole.data, extent)
+    sources = whole.source, repeated.source
+    constants = {} if data is None else {whole.source: data}
+    return LoweredOperator(op.index, op.kind, 0, sources, target, (task,), constants)
+
+
+def _whole(data: NDArray[np.int8] | None, extent: Extent) -> NDArray[np.int8] | None:
+    """A constant with all pixels of a map."""
+    if data is None:
+        return None
+    sides = extent.height, extent.width, extent.channels
+    return np.ascontiguousarray(np.broadcast_to(data, sides))
 
 
 def has_table(graph: Graph, op: Operator) -> bool:

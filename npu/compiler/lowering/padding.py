@@ -37,7 +37,7 @@ def folds(graph: Graph, op: Operator, run: Collection[int]) -> bool:
     if op.kind != "PAD" or op.outputs[0] in graph.outputs or not consumers:
         return False
     amounts = paddings(graph, op)
-    if len(amounts) != 4 or amounts[3] != (0, 0):
+    if len(amounts) != 4 or amounts[3] != (0, 0) or graph.tensors[op.inputs[0]].shape[0] > 1:
         return False
     for consumer in consumers:
         if consumer.kind not in FOLDABLE_INTO or consumer.index not in run:

@@ -1,6 +1,6 @@
 """Lowers a run of operators for the NPU, and resolves views."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from kernels.requantize import Rounding
@@ -10,7 +10,13 @@ from npu.compiler.lowering.bilinear import lower_bilinear
 from npu.compiler.lowering.copying import lower_copies
 from npu.compiler.lowering.dilation import Dilation, find_dilations, lower_dilation
 from npu.compiler.lowering.dispatch import is_computed, lower_operator
-from npu.compiler.lowering.elementwise import channels_repeated, in_whole_words, output_extent
+from npu.compiler.lowering.elementwise import (
+    channels_repeated,
+    in_whole_words,
+    lower_repetition,
+    output_extent,
+    repeats_minuend,
+)
 from npu.compiler.lowering.enlargement import grid_enlarges, lower_enlargement
 from npu.compiler.lowering.maps import Maps
 from npu.compiler.lowering.movement import MOVING_KINDS, RESIZE_KINDS, nearest_steps
@@ -145,6 +151,8 @@ class _Lowering:
                 work = in_whole_words(work, self.config.lanes)
             spread = channels_repeated(self.graph, op)
             names = {tensor: self._spread(op, tensor, extent) for tensor, extent in spread.items()}
+            if repeats_minuend(self.graph, op):
+                names[op.inputs[0]] = self._repeated(op, names)
             work = replace(work, sources=tuple(names.get(t, t) for t in work.sources))
             self.operators.append(self.maps.placed(work))
 
@@ -161,6 +169,14 @@ class _Lowering:
         """What stands for `tensor` with its one channel repeated."""
         root = self._make(extent)
         self.operators.append(self.maps.placed(lower_spreading(op, tensor, root, extent)))
+        return root
+
+    def _repeated(self, op: Operator, names: Mapping[int, int]) -> int:
+        """What stands for the first operand of `op`, itself by `names`, with all pixels."""
+        root = self._make(output_extent(self.graph, op))
+        work = lower_repetition(self.graph, op, root)
+        work = replace(work, sources=tuple(names.get(t, t) for t in work.sources))
+        self.operators.append(self.maps.placed(work))
         return root
 
     def _make(self, extent: Extent) -> int:

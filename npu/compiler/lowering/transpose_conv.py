@@ -11,11 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from npu.compiler.lowering.batches import one_of
 from npu.compiler.terms.geometry import Area, Extent, SlidingWindow, ceil_div
 from npu.compiler.terms.layout import fold_zero_point
 from npu.compiler.terms.normalize import normalize
 from npu.compiler.terms.operator import LoweredOperator
-from npu.compiler.terms.shapes import natural_extent
 from npu.compiler.terms.strided import Change
 from npu.compiler.terms.tasks import GridTask
 from npu.model.graph import Graph, Operator
@@ -58,7 +58,8 @@ def lower_transpose_conv(graph: Graph, op: Operator) -> Iterator[LoweredOperator
     weights = graph.tensors[op.inputs[1]].data
     assert weights is not None
     padding = transposed_padding(graph, op)
-    ofm = natural_extent(graph.output_tensor(op).shape)
+    maps, *sides = graph.tensors[op.inputs[2]].shape
+    ofm = Extent(*graph.output_tensor(op).shape[1:])
     strides = options.stride_h, options.stride_w
     # columns behind the last whole group of phases are a map of their own
     whole, rest = divmod(ofm.width, strides[1])
@@ -71,22 +72,24 @@ def lower_transpose_conv(graph: Graph, op: Operator) -> Iterator[LoweredOperator
                 find_phase(p, strides[1], weights.shape[2], padding[1]) for p in range(phases)
             ]
             task = _phase_task(
-                natural_extent(graph.tensors[op.inputs[2]].shape),
+                Extent(*sides),
                 Extent(ceil_div(ofm.height - row, strides[0]), count, phases * ofm.channels),
                 _sub_kernel(weights, strides, vertical, horizontal),
                 first,
                 parameters,
             )
             start, end = first * strides[1], first * strides[1] + count * phases
-            yield LoweredOperator(
-                index=op.index,
-                kind=op.kind,
-                macs=0,
-                sources=(op.inputs[2],),
-                target=op.outputs[0],
-                tasks=(normalize(task),),
-                part=_part(row, strides[0], start, end, task.ofm),
-            )
+            for number in range(maps):
+                yield LoweredOperator(
+                    index=op.index,
+                    kind=op.kind,
+                    macs=0,
+                    sources=(op.inputs[2],),
+                    target=op.outputs[0],
+                    tasks=(normalize(task),),
+                    part=_part(number, slice(row, None, strides[0]), slice(start, end), task.ofm),
+                    source_part=one_of(number),
+                )
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,7 +147,7 @@ def _phase_task(
     )
 
 
-def _part(row: int, stride: int, start: int, end: int, extent: Extent) -> Change:
-    """Rows from `row` in steps of `stride` and columns `start..end`, as a map of `extent`."""
+def _part(number: int, rows: slice, columns: slice, extent: Extent) -> Change:
+    """Some rows and columns of map `number`, as a map of `extent`."""
     shape = (extent.height, extent.width, extent.channels)
-    return lambda array: array[0, row::stride, start:end].reshape(shape, copy=False)
+    return lambda array: array[number, rows, columns].reshape(shape, copy=False)

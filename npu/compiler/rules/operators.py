@@ -191,11 +191,6 @@ def whole_operand(graph: Graph, op: Operator) -> bool:
     return has_table(graph, op) or any(_has_all_pixels(graph, op, i) for i in op.inputs)
 
 
-def whole_minuend(graph: Graph, op: Operator) -> bool:
-    """the first operand must not be broadcast along rows and columns unless it is constant"""
-    return has_table(graph, op) or _has_all_pixels(graph, op, op.inputs[0])
-
-
 def _has_all_pixels(graph: Graph, op: Operator, index: int) -> bool:
     tensor, whole = graph.tensors[index], output_extent(graph, op)
     if tensor.is_constant:
@@ -218,8 +213,9 @@ def whole_rows(graph: Graph, op: Operator) -> bool:
 
 
 def one_map(graph: Graph, op: Operator) -> bool:
-    """the input must have up to three dimensions, or four and batch 1"""
-    return is_map(graph.tensors[op.inputs[0]].shape)
+    """the input must have up to four dimensions, the first of which may be a batch of up to 64"""
+    shape = graph.tensors[op.inputs[0]].shape
+    return is_map(shape) or (len(shape) == 4 and shape[0] <= BATCH_LIMIT)
 
 
 def maps_reduced(graph: Graph, op: Operator) -> bool:
@@ -287,8 +283,7 @@ RULES: dict[str, list[Rule]] = {
     "CONV_2D": _CONVOLUTION,
     "DEPTHWISE_CONV_2D": _CONVOLUTION,
     "FULLY_CONNECTED": [*_COMMON, *_WEIGHTS, symmetric_weights, whole_rows],
-    **{kind: [*_FUNCTION, clamping_activation] for kind in ("ADD", "MUL")},
-    "SUB": [*_FUNCTION, whole_minuend, clamping_activation],
+    **{kind: [*_FUNCTION, clamping_activation] for kind in ("ADD", "MUL", "SUB")},
     **{kind: _FUNCTION for kind in ("MAXIMUM", "MINIMUM")},
     **{kind: _COMMON for kind in sorted(TABLE_KINDS)},
     "QUANTIZE": [byte_activations, *_COMMON[1:]],

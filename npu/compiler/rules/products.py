@@ -5,9 +5,11 @@ from math import prod
 import numpy as np
 
 from kernels.quantization import mul_multiplier
+from npu.compiler.lowering.reduction import MAP_LIMIT
 from npu.compiler.lowering.transpose_conv import lower_transpose_conv
+from npu.compiler.terms.geometry import Extent
 from npu.compiler.terms.normalize import FIELD_LIMIT
-from npu.compiler.terms.shapes import CHANNEL_LIMIT, EXTENT_LIMIT, natural_extent
+from npu.compiler.terms.shapes import CHANNEL_LIMIT, EXTENT_LIMIT
 from npu.model.graph import Graph, Operator
 from npu.model.options import Activation, BatchMatMulOptions, TransposeConvOptions
 from npu.model.quant_params import scale_and_zero_point
@@ -47,9 +49,9 @@ def products_rescale(graph: Graph, op: Operator) -> bool:
 
 
 def one_map_to_another(graph: Graph, op: Operator) -> bool:
-    """input and output must have batch 1, and the input must not be a constant"""
+    """input and output must have the same batch of up to 64, and the input must be no constant"""
     ifm, ofm = graph.tensors[op.inputs[2]], graph.output_tensor(op)
-    return ifm.shape[0] == ofm.shape[0] == 1 and not ifm.is_constant
+    return ifm.shape[0] == ofm.shape[0] <= MAP_LIMIT and not ifm.is_constant
 
 
 def constant_kernel(graph: Graph, op: Operator) -> bool:
@@ -68,8 +70,8 @@ def clamped(graph: Graph, op: Operator) -> bool:
 def phases_in_range(graph: Graph, op: Operator) -> bool:
     """kernels may have up to 255 rows and columns, maps up to 65535, channels times stride 16380"""
     options = op.options_as(TransposeConvOptions)
-    ifm = natural_extent(graph.tensors[op.inputs[2]].shape)
-    ofm = natural_extent(graph.output_tensor(op).shape)
+    ifm = Extent(*graph.tensors[op.inputs[2]].shape[1:])
+    ofm = Extent(*graph.output_tensor(op).shape[1:])
     sides = ifm.height, ifm.width, ofm.height, ofm.width
     channels = max(ifm.channels, ofm.channels * options.stride_w)
     kernel = graph.tensors[op.inputs[1]].shape[1:3]

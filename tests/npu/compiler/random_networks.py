@@ -50,7 +50,8 @@ def _function(m: ModelBuilder, rng: Rng, x: Tensor, maps: list[Tensor]) -> Tenso
     if choice == 1:
         axes = [(1, 2), (1,), (2,)][int(rng.integers(3))]
         part = m.mean(x, axes, scale=x.scale / 3, zero_point=random_zero_point(rng))
-        return random_function(m, rng, code, x, part)
+        first, second = (x, part) if rng.integers(2) else (part, x)
+        return random_function(m, rng, code, first, second)
     same = [t for t in maps if t.shape == x.shape]
     return random_function(m, rng, code, x, same[int(rng.integers(len(same)))])
 

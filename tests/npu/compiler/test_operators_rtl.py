@@ -10,6 +10,7 @@ from rtl.config import PRESETS
 from tests.npu.compiler.lowering.test_bilinear import resized
 from tests.npu.compiler.lowering.test_elementwise import (
     CHANNELS,
+    MINUENDS,
     OPERANDS,
     attention,
     make,
@@ -36,6 +37,7 @@ MODELS = {
     "constant per channel": make("MUL", *OPERANDS["constant per channel first"], seed=3),
     "constant map": make("MINIMUM", *OPERANDS["constant map"], seed=4),
     "maximum": make("MAXIMUM", *OPERANDS["rank 3"], seed=5),
+    "repeated minuend": make("SUB", *MINUENDS["column"], seed=5),
     "sum of channels": reduction("SUM", *AXES["height and channels"], 6),
     "mean": reduction("MEAN", *AXES["width"], 7),
     "mean of a batch of groups": reduction("MEAN", *AXES["groups of a batch"], 8),

@@ -27,6 +27,7 @@ def batched(seed: int, batch: int) -> bytes:
     z = random_depthwise_conv2d(m, rng, y, (3, 3))
     x = random_add(m, rng, y, z)
     x = m.max_pool2d(x, window=(2, 2), stride=(2, 2))
+    x = m.pad(x, [(0, 0), (1, 0), (0, 2), (0, 0)])
     x = random_conv2d(m, rng, x, 8, (2, 3), stride=(2, 1), padding="VALID")
     x = m.average_pool2d(x, window=(x.shape[1], x.shape[2]), padding="VALID")
     x = m.reshape(x, (batch, 8))

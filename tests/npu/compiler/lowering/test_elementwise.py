@@ -298,11 +298,27 @@ def test_constants_of_other_types_are_refused() -> None:
     assert parts.reasons == {0: "constant operands must be int8"}
 
 
-def test_first_operand_of_sub_is_not_broadcast() -> None:
-    operands = (random_input, PIXEL), (random_input, SHAPE)
-    assert refused(operands, "SUB") == (
-        "the first operand must not be broadcast along rows and columns unless it is constant"
-    )
+MINUENDS = {
+    "pixel": ((random_input, PIXEL), (random_input, SHAPE)),
+    "row": ((random_input, (1, 1, 9, 21)), (random_input, SHAPE)),
+    "column": ((random_input, (1, 6, 1, 21)), (random_input, SHAPE)),
+    "one channel of a column": ((random_input, (1, 6, 1, 1)), (random_input, SHAPE)),
+    "less a constant map": ((random_input, PIXEL), (random_constant, SHAPE)),
+    "pixels of a batch": ((random_input, (3, 1, 1, 7)), (random_input, (3, 5, 4, 7))),
+}
+
+
+@pytest.mark.parametrize("rounding", ["double", "half_up", "single"])
+@pytest.mark.parametrize("config", ["npu256", "tiny", "narrow"])
+@pytest.mark.parametrize("operands", MINUENDS.values(), ids=MINUENDS.keys())
+def test_repeated_minuends_equal_kernels(operands: Operands, config: str, rounding: str) -> None:
+    graph = read_model_bytes(make("SUB", *operands, seed=8), "test")
+    hardware = replace(CONFIGS[config], rounding=rounding)
+    inputs = load_inputs(["random:8"], graph)
+    result = infer(graph, inputs, config=hardware, backend="functional")
+    assert all(layer.placed == "NPU" for layer in result.layers)
+    found = compare_with_golden(graph, inputs, result, config=hardware, backend="functional")
+    assert found.bit_exact
 
 
 @pytest.mark.parametrize("rounding", ["double", "half_up"])

@@ -115,6 +115,15 @@ TRANSPOSED: dict[str, tuple[tuple[int, int], tuple[int, int], dict[str, Any]]] =
 }
 
 
+@pytest.mark.parametrize("config", ["npu256", "tiny"])
+@pytest.mark.parametrize("name", ["3x3 by 2, larger", "5x3 by 3 and 1"])
+def test_transposed_convolution_of_a_batch_equals_tflm(name: str, config: str) -> None:
+    kernel, _, arguments = TRANSPOSED[name]
+    rng = np.random.default_rng(5)
+    model = models.transpose_conv(rng, (3, 4, 5, 5), (6, *kernel, 5), **arguments)
+    assert not check_model(model, CONFIGS[config], 5).reasons
+
+
 @pytest.mark.parametrize("config", ["npu256", "tiny", "narrow", "wide"])
 @pytest.mark.parametrize("name", TRANSPOSED)
 def test_transposed_convolution_equals_tflm(name: str, config: str) -> None:

@@ -137,6 +137,8 @@ def test_mean_between_layers_equals_tflm() -> None:
 
 
 PADS = {
+    "maps of a batch": ((3, 6, 7, 5), [(0, 0), (2, 1), (3, 4), (0, 0)]),
+    "channels of a batch": ((3, 4, 5, 5), [(0, 0), (0, 1), (0, 0), (2, 0)]),
     "rows and columns": ((1, 6, 7, 13), [(0, 0), (2, 1), (3, 4), (0, 0)]),
     "more rows than the map has": ((1, 3, 7, 13), [(0, 0), (9, 11), (0, 0), (0, 0)]),
     "rows behind": ((1, 6, 7, 13), [(0, 0), (0, 3), (0, 0), (0, 0)]),
