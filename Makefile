@@ -88,7 +88,7 @@ test-converter: $(VENV)/converter.stamp
 
 docs: $(VENV)/test.stamp
 	$(BIN)/python -m tests.docs
-	$(BIN)/mkdocs build --strict -q -f docs/mkdocs.yml
+	$(BIN)/mkdocs build --strict -f docs/mkdocs.yml
 	@echo "the site is in build/site"
 
 $(PEERS)/vela.stamp:

@@ -22,12 +22,15 @@ class Sections(griffe.Extension):
 def to_markdown(docstring: str) -> Iterator[str]:
     """Lines of Markdown.
 
-    Below a heading (`Parameters`, a line of dashes) an entry is `name : text`, which goes on in
-    lines that are indented.
+    A session (`>>>`) becomes code. Below a heading (`Parameters`, a line of dashes) an entry is
+    `name : text`, which goes on in lines that are indented.
     """
     lines = cleandoc(docstring).splitlines()
-    in_section = False
+    in_section = in_session = False
     for number, line in enumerate(lines):
+        if line.startswith(">>> ") != in_session:
+            in_session = not in_session
+            yield "```pycon" if in_session else "```"
         following = lines[number + 1] if number + 1 < len(lines) else ""
         if re.fullmatch(r"-{3,}", line) and number and lines[number - 1].strip():
             continue
@@ -39,7 +42,6 @@ def to_markdown(docstring: str) -> Iterator[str]:
         if not in_section:
             yield line
             continue
-        # entries on one line are separated by a full stop and the next name
         entry = _ENTRY.match(line)
         if entry is not None:
             yield f"- `{entry[1].replace('`', '')}`: {entry[2]}"
@@ -47,3 +49,5 @@ def to_markdown(docstring: str) -> Iterator[str]:
             yield f"    {line.strip()}"
         else:
             yield ""
+    if in_session:
+        yield "```"

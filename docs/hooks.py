@@ -4,6 +4,7 @@ Links to source files lead to the page of their module, others to a page with th
 """
 
 import ast
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,7 +17,7 @@ from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).resolve().parents[1]
 
-FOLDERS = (".", "rtl", "sim", "kernels", "npu")
+FOLDERS = (".", "rtl", "sim", "kernels", "npu", "tests")
 """Where texts lie; below all but the first in folders too."""
 
 TITLES = {
@@ -113,7 +114,7 @@ def _generated() -> Iterator[tuple[str, str]]:
     for package in PACKAGES:
         for name in modules(package):
             yield page_of(name), f"# {name}\n\n{_docstrings(name)}"
-    shown = [f"## {p.name}\n\n```python\n{p.read_text('utf-8')}```\n" for p in _examples()]
+    shown = [f"## {p.name}\n\n{_source(p)}" for p in sorted((ROOT / "examples").glob("*.*"))]
     yield "examples/index.md", "# Examples\n\n" + "\n".join(shown)
     yield "LICENSE.md", f"# Licence\n\n```text\n{(ROOT / 'LICENSE').read_text('utf-8')}```\n"
 
@@ -122,8 +123,20 @@ def _docstrings(module: str) -> str:
     return f"::: {module}\n    options:\n      show_root_heading: false\n"
 
 
-def _examples() -> list[Path]:
-    return sorted((ROOT / "examples").glob("*.py"))
+def _source(path: Path) -> str:
+    text = path.read_text(encoding="utf-8")
+    if path.suffix != ".ipynb":
+        return f"```python\n{text}```\n"
+    cells = json.loads(text)["cells"]
+    parts = [
+        # below the heading of the file
+        re.sub("^#", "##", source, flags=re.M)
+        if cell["cell_type"] == "markdown"
+        else f"```python\n{source}\n```"
+        for cell in cells
+        for source in ["".join(cell["source"])]
+    ]
+    return "\n\n".join(parts) + "\n"
 
 
 def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:

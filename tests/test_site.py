@@ -35,7 +35,6 @@ def site_fixture(tmp_path_factory: pytest.TempPathFactory) -> Path:
         "mkdocs",
         "build",
         "--strict",
-        "-q",
         "-f",
         str(DOCS / "mkdocs.yml"),
     ]
@@ -111,6 +110,8 @@ def test_texts_and_docstrings_are_there(site: Path) -> None:
 def test_docstrings_become_lists() -> None:
     docstring = """What it does.
 
+    >>> act(1, 2)
+
     Parameters
     ----------
     a, b : the operands,
@@ -123,6 +124,10 @@ def test_docstrings_become_lists() -> None:
     """
     assert list(load("docstrings").to_markdown(docstring)) == [
         "What it does.",
+        "",
+        "```pycon",
+        ">>> act(1, 2)",
+        "```",
         "",
         "**Parameters**",
         "",

@@ -65,22 +65,19 @@ def make_table(name: str, headings: Sequence[str], rows: Sequence[Sequence[Cell]
 
 
 def run_tiles(record: Record) -> list[Tile]:
-    """The headline of a run."""
+    """The headline of a run, of whatever the record has."""
     layers = record["layers"]
     on_npu = sum(layer["placed"] == "NPU" for layer in layers)
     tiles = []
     if record.get("cycles") is not None:
-        clock = record["clock"]
-        tiles += [
-            Tile("cycles", f"{record['cycles']:,}"),
-            Tile(
-                f"at {clock['mhz']:.4g} MHz, {clock['origin']}", f"{record['milliseconds']:.3f} ms"
-            ),
-            Tile(
-                f"utilization of {record['macs_per_cycle']} MACs/cycle",
-                f"{100 * record['utilization']:.1f} %",
-            ),
-        ]
+        tiles.append(Tile("cycles", f"{record['cycles']:,}"))
+    clock = record.get("clock")
+    if clock and record.get("milliseconds") is not None:
+        told = f"at {clock['mhz']:.4g} MHz, {clock['origin']}"
+        tiles.append(Tile(told, f"{record['milliseconds']:.3f} ms"))
+    if record.get("utilization") is not None:
+        told = f"utilization of {record['macs_per_cycle']} MACs/cycle"
+        tiles.append(Tile(told, f"{100 * record['utilization']:.1f} %"))
     tiles += [
         Tile("operators on the NPU", f"{on_npu} of {len(layers)}"),
         Tile("useful MACs", f"{record['macs']:,}"),
