@@ -19,7 +19,7 @@ from npu.compiler.stream.folded_loads import load_folded
 from npu.compiler.stream.map_transfers import load_rows, store_rows
 from npu.compiler.stream.pieces import constant_size, cut, tapered
 from npu.compiler.terms.direct import DirectContext
-from npu.compiler.terms.geometry import Area, Rows
+from npu.compiler.terms.geometry import Area, Rows, ceil_div
 from npu.compiler.terms.piece import Piece, PieceKey
 from npu.compiler.terms.steps import CommandStep, GridStep, Step
 from npu.compiler.terms.tasks import ElementwiseTask, GridTask
@@ -182,16 +182,17 @@ class _GroupSteps:
             region = Region.ARENA
             if operand.tensor in member.op.constants:
                 region = Region.CONSTANTS
-            plane = 0
+            channel = 0
             for part in operand.parts:
                 extent = replace(operand.external, channels=part.channels)
-                planes = view.part(plane, extent.planes(self._config.lanes))
+                plane, lane = divmod(channel, self._config.lanes)
+                planes = view.part(plane, ceil_div(lane + part.channels, self._config.lanes))
                 offset = self._offsets[part.tensor]
                 for command in load_rows(
-                    planes, extent, part.place, region, offset, rows, self._config
+                    planes, extent, part.place, region, offset, rows, self._config, lane
                 ):
                     yield CommandStep(position, command)
-                plane += planes.planes
+                channel += part.channels
         else:
             assert isinstance(task, GridTask)
             for command in load_folded(

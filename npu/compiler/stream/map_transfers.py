@@ -23,8 +23,13 @@ def load_rows(
     offset: int,
     rows: tuple[int, int],
     config: NpuConfig,
+    lane: int = 0,
 ) -> list[CommandDraft]:
-    """LOAD rows `first..end` of the map of `extent` at `place` in the tensor at byte `offset`."""
+    """LOAD rows `first..end` of the map of `extent` at `place` in the tensor at byte `offset`.
+
+    Its channels begin at `lane` of the first word: lanes before it and in words that other LOADs
+    have begun keep what they hold.
+    """
     commands = []
     for run in _runs(view, extent, place, rows):
         size = run.pixels * extent.channels
@@ -38,8 +43,8 @@ def load_rows(
             "row_stride": run.stride,
             "pad_left": 0,
             "fold": 0,
-            "merge": 0,
-            "lane_offset": 0,
+            "merge": int(lane > 0),
+            "lane_offset": lane,
             "pixels": run.pixels,
             "pixel_bytes": extent.channels,
             "pixel_step": extent.channels,
