@@ -10,7 +10,9 @@ if TYPE_CHECKING:
 HEADINGS = "operator", "kernels (CPU)", "else in TFLM", "NPU", "what the NPU asks"
 NOTE = (
     "An operator also stays on the CPU when the memories on chip are too small for it, or when it "
-    "would only move data and nothing beside it runs on the NPU."
+    "would only move data and nothing beside it runs on the NPU. Operators that compute every "
+    "element by itself, whatever their types, run there as one table where they lie between two "
+    "int8 tensors, as DEQUANTIZE > NEG > QUANTIZE and GREATER > SELECT_V2 do."
 )
 
 

@@ -7,6 +7,11 @@ from kernels.requantize import Rounding
 from npu.compiler.lowering.batch_matmul import lower_batch_matmul
 from npu.compiler.lowering.batches import maps_of, parts_of, single_map
 from npu.compiler.lowering.bilinear import lower_bilinear
+from npu.compiler.lowering.composition import (
+    Composition,
+    find_compositions,
+    lower_composition,
+)
 from npu.compiler.lowering.copying import lower_copies
 from npu.compiler.lowering.dilation import Dilation, find_dilations, lower_dilation
 from npu.compiler.lowering.dispatch import is_computed, lower_operator
@@ -61,6 +66,8 @@ class _Lowering:
     pads: dict[int, tuple[int, int]] = field(default_factory=dict)
     dilations: dict[int, Dilation] = field(default_factory=dict)
     """By their convolutions."""
+    compositions: dict[int, Composition] = field(default_factory=dict)
+    """By their last operators."""
 
     def run(self) -> LoweredSegment:
         """Raises `CopyNeeded` when a tensor cannot be used where it lies."""
@@ -69,7 +76,11 @@ class _Lowering:
         self.maps = Maps(graph, self.views, self.gathered, self.config.lanes)
         dilations = find_dilations(graph, segment.operators)
         self.dilations = {one.convolution: one for one in dilations}
-        inner = frozenset().union(*(one.inner for one in dilations))
+        compositions = find_compositions(graph, segment.operators)
+        self.compositions = {one.last: one for one in compositions}
+        inner = frozenset().union(
+            *(one.inner for one in dilations), *(one.inner for one in compositions)
+        )
         chosen = [graph.operator(index) for index in segment.operators if index not in inner]
         for op in chosen:
             if op.index in self.dilations:
@@ -115,6 +126,10 @@ class _Lowering:
     def _lower(self, op: Operator) -> None:
         if op.index in self.dilations:
             work = lower_dilation(self.graph, self.dilations[op.index])
+            self.operators.append(self.maps.placed(work))
+        elif op.index in self.compositions:
+            rounding = Rounding.named(self.config.rounding)
+            work = lower_composition(self.graph, self.compositions[op.index], rounding)
             self.operators.append(self.maps.placed(work))
         elif folds(self.graph, op, self.segment.operators):
             amounts = paddings(self.graph, op)
@@ -203,7 +218,8 @@ class _Lowering:
     def _gathers(self, op: Operator) -> bool:
         """Whether a concatenation need not be made: its readers load its inputs side by side.
 
-        That is better than writing them side by side if one comes from the arena anyway.
+        That is better than writing them side by side if one comes from the arena anyway, or if
+        they begin within words: they would be written pixel by pixel.
         """
         output = self.graph.output_tensor(op)
         if op.kind != "CONCATENATION" or output.index in (*self.separate, *self.segment.outputs):
@@ -213,13 +229,12 @@ class _Lowering:
         whole = natural_extent(output.shape)
         if any((e.height, e.width) != (whole.height, whole.width) for e in maps):
             return False
-        if any(e.channels % self.config.lanes for e in maps[:-1]):
-            return False
         computing = all(
             is_computed(c.kind) and c.kind != "FULLY_CONNECTED" and maps_of(self.graph, c) == 1
             for c in self.graph.consumers(output.index)
         )
-        return computing and any(self._comes_from_arena(t.index) for t in inputs)
+        within = any(e.channels % self.config.lanes for e in maps[:-1])
+        return computing and (within or any(self._comes_from_arena(t.index) for t in inputs))
 
     def _comes_from_arena(self, tensor: int) -> bool:
         producer = self.graph.producer(tensor)

@@ -8,6 +8,7 @@ from npu.compiler.lowering.movement import MOVING_KINDS
 from npu.compiler.lowering.padding import PAD_KINDS
 from npu.compiler.lowering.segment import lower_segment
 from npu.compiler.planning.stripes import smallest_working_set
+from npu.compiler.rules.composition import composed, members_apart
 from npu.compiler.rules.dilation import dilation_reasons, torn_apart
 from npu.compiler.rules.operators import reason_against
 from npu.compiler.stream.pieces import smallest_weights
@@ -53,9 +54,9 @@ def partition(
     """
     reasons = dict(refused or {})
     rounding = Rounding.named(config.rounding)
-    dilated = dilation_reasons(graph)
+    together = dilation_reasons(graph) | dict.fromkeys(composed(graph, rounding), "")
     for op in graph.operators:
-        reason = reasons.get(op.index) or dilated.get(op.index)
+        reason = reasons.get(op.index) or together.get(op.index)
         if reason is None:
             reason = reason_against(graph, op, rounding)
         if reason:
@@ -89,7 +90,7 @@ def _runs(graph: Graph, reasons: Mapping[int, str], cuts: frozenset[int]) -> lis
 def _misplaced(graph: Graph, run: tuple[int, ...], rounding: Rounding) -> dict[int, str]:
     """Operators of a run that the NPU could only execute among other neighbours."""
     members = [graph.operator(i) for i in run]
-    torn = torn_apart(graph, run, rounding)
+    torn = torn_apart(graph, run, rounding) | members_apart(graph, run, rounding)
     if torn:
         return torn
     if all(op.kind in MOVING_KINDS or op.kind in PAD_KINDS for op in members):
