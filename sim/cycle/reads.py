@@ -9,6 +9,7 @@ and wait while that is full.
 from typing import Any
 
 from sim.cycle.bursts import take_burst
+from sim.cycle.handshakes import end_read, offer_read
 from sim.cycle.slots import wake
 from sim.cycle.state import BURSTS, DISPATCH_UNIT, LOAD_UNIT, NEVER, ONE, ZERO
 from sim.jit import jit, larger, smaller
@@ -31,7 +32,7 @@ def _push(m: Any, load: int, beats: int, row_last: int, t: int) -> None:
     burst.load = load
     burst.beats = beats
     burst.row_last = row_last
-    burst.ready_at = t + 1 + m.hardware.latency
+    burst.ready_at = offer_read(m, reads.level == 0, t)
     reads.level += 1
     if load != 0:
         wake(m, LOAD_UNIT, burst.ready_at)
@@ -41,7 +42,7 @@ def _push(m: Any, load: int, beats: int, row_last: int, t: int) -> None:
 def _request(m: Any, t: int) -> None:
     """Take one burst; the command fetch goes first."""
     h = m.hardware
-    if m.reads.level == h.outstanding:
+    if m.reads.level == h.outstanding or m.reads.address_at > t:
         return
     if m.fetch.offer_at <= t and _fetch_may_go(m, t):
         _push(m, ZERO, m.fetch.beats, ZERO, t)
@@ -85,6 +86,7 @@ def _beat(m: Any, t: int) -> None:
         reads.level -= 1
         following = reads.bursts[reads.first]
         following.ready_at = larger(following.ready_at, t + 1)
+        end_read(m, t)
         wake(m, LOAD_UNIT, t + 1)
 
 
@@ -99,7 +101,7 @@ def step_reads(m: Any, t: int) -> int:
     if in_flight != 0 and oldest.load == 0 and oldest.ready_at <= t:
         _beat(m, t)
     following = NEVER
-    if reads.level < m.hardware.outstanding:
+    if reads.level < m.hardware.outstanding and reads.address_at != NEVER:
         following = m.load_bursts.offer_at
         if m.fetch.offer_at < following and _fetch_may_go(m, t + 1):
             following = m.fetch.offer_at

@@ -23,12 +23,9 @@ from sim.cycle.state import BURSTS, JOBS, MACHINE, SLOTS, TIMES, reset
 from sim.disassembly import disassemble
 from sim.errors import CommandError
 from sim.legality import illegal_commands, misplaced_config
-from sim.memory import MemoryConfig
+from sim.memory import HANDSHAKES, MemoryConfig
 from sim.program import Program
 from sim.result import TraceEvent
-
-REGULAR = ("eager", "address_first")
-"""Handshakes of the memory that cost no cycles: the NPU issues an address before its data."""
 
 _COUNTER_MASK = (1 << 32) - 1
 
@@ -118,10 +115,6 @@ def require_regular(memory: MemoryConfig) -> None:
             "the cycle model has no random stalls: stall_probability must be 0,"
             f" got {memory.stall_probability}"
         )
-    if memory.handshake not in REGULAR:
-        raise ConfigError(
-            f"the cycle model knows the handshakes {' and '.join(REGULAR)}, not {memory.handshake}"
-        )
 
 
 _PREPARED: WeakKeyDictionary[Program, Table] = WeakKeyDictionary()
@@ -173,6 +166,7 @@ def _describe(hardware: Any, config: NpuConfig, memory: MemoryConfig) -> None:
         "bank_mask": config.banks - 1,
         "latency": memory.latency_cycles,
         "response_latency": memory.response_cycles or memory.latency_cycles,
+        "handshake": HANDSHAKES.index(memory.handshake),
         "fetch_burst_bytes": min(command_fetch.BURST_BYTES, burst_bytes),
         "fetch_item_words": item_bytes // command_fetch.WORD_BYTES,
         "fetch_capacity": command_fetch.PREFETCH_BYTES // item_bytes,

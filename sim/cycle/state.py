@@ -67,7 +67,7 @@ def _record(*fields: str, **nested: tuple[Record, int] | Record | int) -> Record
 HARDWARE = _record(
     *("lanes", "bus_bytes", "bus_bits", "unit_bits", "unit_slots", "burst_bytes"),
     *("outstanding", "queue_beats", "word_shift", "requant_words", "requant_parts"),
-    *("bank_mask", "latency", "response_latency"),
+    *("bank_mask", "latency", "response_latency", "handshake"),
     *("fetch_burst_bytes", "fetch_item_words", "fetch_capacity"),
     *("load_jobs", "store_jobs", "unpacker_beats", "packer_units", "scratchpad"),
     *("accumulator_slots", "drain_latency", "write_latency", "elementwise_write_latency"),
@@ -106,7 +106,7 @@ BURST = _record("load", "beats", "ready_at", "row_last")
 """A read burst on its way; `ready_at` : when its first beat may come."""
 
 READS = _record(
-    *("level", "first", "last_beat_at"),
+    *("level", "first", "last_beat_at", "address_at"),
     bursts=(BURST, BURSTS),
 )
 """Read manager and the memory's read side."""
@@ -162,6 +162,7 @@ STORE_STATE = _record(
     *("indices", "oldest", "outstanding"),
     *("walking", "command", "rows_left", "pixels_left", "words_left", "bytes_left", "lane"),
     *("place", "requested", "following", "written", "position", "burst_beats"),
+    *("address_at", "beat_at", "burst_begun"),
     *("issued_first", "issued_count", "placed_first", "placed_count"),
     *("answers_first", "answers_count"),
     *("words", "read_stalls"),

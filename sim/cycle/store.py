@@ -5,6 +5,13 @@ from typing import Any
 from kernels.jit import typed
 from sim.cycle.bursts import splitter_ready, start_transfer, take_burst
 from sim.cycle.dispatch import END
+from sim.cycle.handshakes import (
+    data_cycles,
+    end_write,
+    first_data,
+    last_data,
+    offer_write,
+)
 from sim.cycle.slots import complete, rest, step_slot, take_command, waits_for
 from sim.cycle.state import BURSTS, COMPUTE, JOBS, NEVER, PLACEMENTS, STORE
 from sim.jit import jit, larger, smaller
@@ -194,6 +201,7 @@ def _issue(m: Any, t: int) -> None:
     burst.row_last = m.store_bursts.row_last
     burst.last = 1 if burst.row_last != 0 and m.store_bursts.rows == 1 else 0
     burst.visible_at = t + _ISSUE_CYCLES
+    offer_write(m, s.outstanding == 0, t)
     s.outstanding += 1
     take_burst(m.store_bursts, h.burst_bytes, h.bus_bytes, t)
 
@@ -209,8 +217,12 @@ def _pack(m: Any, t: int) -> None:
     if s.issued_count == 0 or s.written - s.position < h.bus_bytes:
         return
     burst = s.issued[s.issued_first]
-    if burst.visible_at > t:
+    if burst.visible_at > t or s.beat_at > t:
         return
+    s.beat_at = t + data_cycles(m)
+    if s.burst_begun == 0:
+        first_data(m, t)
+    s.burst_begun = 1
     m.write_beats += 1
     s.position += h.bus_bytes
     burst.beats -= 1
@@ -222,7 +234,8 @@ def _pack(m: Any, t: int) -> None:
     s.issued_count -= 1
     answer = s.answers[(s.answers_first + s.answers_count) % BURSTS]
     s.answers_count += 1
-    answer.ready_at = t + 1 + h.response_latency
+    s.burst_begun = 0
+    answer.ready_at = last_data(m, t)
     answer.last = burst.last
 
 
@@ -234,6 +247,7 @@ def _answer(m: Any, order: Any, times: Any, t: int) -> None:
     s.answers_first = (s.answers_first + 1) % BURSTS
     s.answers_count -= 1
     s.outstanding -= 1
+    end_write(m, t)
     if last != 0:
         index = order[STORE, s.oldest]
         s.oldest += 1
@@ -257,7 +271,8 @@ def step_store(
     following = step_slot(m, STORE, commands, order, times, t)
     following = smaller(following, _front(m, commands, order, times, t))
     in_flight = s.outstanding
-    if m.store_bursts.offer_at <= t and in_flight < m.hardware.outstanding:
+    free = s.address_at <= t and in_flight < m.hardware.outstanding
+    if m.store_bursts.offer_at <= t and free:
         _issue(m, t)
     _walk(m, commands, wants, granted, t)
     _pack(m, t)
@@ -268,11 +283,11 @@ def step_store(
     if s.front == _MULTIPLY and s.accept_at == NEVER and _front_room(m):
         following = smaller(following, s.ready_at)
     if s.outstanding < m.hardware.outstanding:
-        following = smaller(following, m.store_bursts.offer_at)
+        following = smaller(following, larger(m.store_bursts.offer_at, s.address_at))
     if s.placed_count != 0:
         following = smaller(following, s.placed[s.placed_first].step_at + _PLACE_CYCLES)
     if s.issued_count != 0 and s.written - s.position >= m.hardware.bus_bytes:
-        following = smaller(following, s.issued[s.issued_first].visible_at)
+        following = smaller(following, larger(s.issued[s.issued_first].visible_at, s.beat_at))
     if s.answers_count != 0:
         following = smaller(following, s.answers[s.answers_first].ready_at)
     return larger(following, t + 1)

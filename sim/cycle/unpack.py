@@ -8,6 +8,7 @@ keeps all of it in local variables as long as nothing happens that concerns othe
 
 from typing import Any
 
+from sim.cycle.handshakes import end_read
 from sim.cycle.outputs import writes_bank
 from sim.cycle.slots import complete, rest, wake
 from sim.cycle.state import BURSTS, JOBS, LOAD, NEVER, READS_UNIT, ZERO
@@ -32,6 +33,7 @@ def _end_burst(m: Any, t: int) -> None:
     reads.first = (reads.first + 1) % BURSTS
     reads.level -= 1
     load.outstanding -= 1
+    end_read(m, t)
     wake(m, READS_UNIT, t + 1)
 
 

@@ -12,7 +12,7 @@ from rtl.registers import ErrorCode, Event
 from sim.cycle import CycleSimulator, simulate
 from sim.errors import CommandError
 from sim.functional import FunctionalSimulator
-from sim.memory import MemoryConfig
+from sim.memory import HANDSHAKES, MemoryConfig
 from sim.program import Program
 from sim.rtl_runner import RtlSimulator
 from tests.sim.configs import SMALL
@@ -134,10 +134,13 @@ def test_random_stalls_are_refused(base: Program) -> None:
             call()
 
 
-def test_handshakes_that_cost_cycles_are_refused(base: Program) -> None:
-    message = "the cycle model knows the handshakes eager and address_first, not together"
-    with pytest.raises(ConfigError, match=message):
-        simulate(base, MemoryConfig(handshake="together"))
+def test_orders_of_handshakes_cost_cycles(base: Program) -> None:
+    eager = simulate(base, MemoryConfig()).cycles
+    cycles = {name: simulate(base, MemoryConfig(handshake=name)).cycles for name in HANDSHAKES}
+    # the NPU issues an address before its data
+    assert cycles["eager"] == cycles["address_first"] == eager
+    assert cycles["after_valid"] > eager
+    assert cycles["one_at_a_time"] > eager
 
 
 def test_simulator_gives_data_and_time() -> None:
