@@ -7,7 +7,7 @@ import random
 import time
 from collections.abc import Callable
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -16,7 +16,7 @@ from npu.inputs import load_inputs
 from npu.model.tflite_reader import read_model_bytes
 from rtl.config import NpuConfig
 from sim.functional import FunctionalSimulator
-from sim.memory import MemoryConfig
+from sim.memory import HANDSHAKES, MemoryConfig
 from sim.rtl_runner import RtlSimulator
 from tests.npu.compiler.random_mixtures import random_mixture
 from tests.npu.compiler.random_movements import random_moving_network
@@ -41,14 +41,13 @@ def program_on_rtl(seed: int) -> str:
     name = rng.choice(list(RTL))
     kinds = tuple(rng.choices(KINDS, k=rng.randint(1, 8)))
     program, inputs = random_program(RTL[name], seed, kinds, rng.choice([2, 4, 6, 9]))
-    latency = rng.choice(LATENCIES)
-    check_program(program, MemoryConfig(latency_cycles=latency))
-    memory = MemoryConfig(
-        latency_cycles=latency,
-        stall_probability=rng.choice(STALLS),
-        stall_seed=seed,
-        handshake=rng.choice(("eager", "after_valid", "address_first", "data_first", "together")),
-    )
+    timing: dict[str, Any] = {
+        "latency_cycles": rng.choice(LATENCIES),
+        "handshake": rng.choice(HANDSHAKES),
+    }
+    check_program(program, MemoryConfig(**timing))
+    stalls = rng.choice(STALLS)
+    memory = MemoryConfig(**timing, stall_probability=stalls, stall_seed=seed)
     expected = FunctionalSimulator(RTL[name]).run(program, inputs)
     assert_same(program, partial(RtlSimulator(RTL[name], memory).run, program, inputs), expected)
     return f"{name}, {len(kinds)} pieces, {memory}"
