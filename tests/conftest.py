@@ -4,6 +4,7 @@ import pytest
 
 from tests.support.browsers import NO_BROWSER
 from tests.support.shared_models import FOLDER, NETWORKS
+from tests.support.training import NO_TRAINING
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
@@ -25,3 +26,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.line(
             f"{pages} tests of pages did not run: {NO_BROWSER}", red=True, bold=True
         )
+    notebooks = sum(NO_TRAINING in str(report.longrepr) for report in skipped)
+    if notebooks:
+        terminalreporter.section("TensorFlow is missing", sep="!", red=True, bold=True)
+        terminalreporter.line(f"the notebook did not run: {NO_TRAINING}", red=True, bold=True)
