@@ -19,8 +19,9 @@ LUT_RAM_LANES = 4
 class WeightBuffer(wiring.Component):
     """Weight words of K x C bytes, written in units of C bytes: one block RAM per column.
 
-    Latency: `words` one cycle after `address` with `enable`. Throughput: a word read and a unit
-    written per cycle. Addresses must be in range; readers and writers check.
+    Latency: `columns` one cycle after `address` with `enable`. Throughput: a word read and a unit,
+    or two that are neighbours, written per cycle. Addresses must be in range; readers and writers
+    check.
 
     Members
     -------
@@ -46,8 +47,9 @@ class WeightBuffer(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        columns = self.config.channels
+        columns, ports = self.config.channels, self.config.weight_ports
         select = (columns - 1).bit_length()
+        own = ports.bit_length() - 1
         for k in range(columns):
             ram = Memory(self.config.lanes * 8, self.config.weight_words)
             m.submodules[f"column{k}"] = ram
@@ -56,8 +58,10 @@ class WeightBuffer(wiring.Component):
                 ram.read_enable.eq(self.enable),
                 self.columns[k].eq(ram.read_data),
                 ram.write_address.eq(self.write.address >> select),
-                ram.write_data.eq(self.write.data),
-                ram.write_enable.eq(self.write.valid & (self.write.address[:select] == k)),
+                ram.write_data.eq(self.write.data[k % ports]),
+                ram.write_enable.eq(
+                    self.write.enable[k % ports] & (self.write.address[own:select] == k >> own)
+                ),
             ]
         return m
 

@@ -25,7 +25,13 @@ TABLE_ENTRIES = 256
 ROUNDINGS = ("double", "single", "half_up")
 """How the requantizer may round, see `rtl/ARCHITECTURE.md`."""
 
-CONFIG_FORMAT = 3
+WEIGHT_FORMATS = ("clustered_weights", "int4_weights", "masked_weights")
+"""Parameters that say which encodings of weights the hardware decodes."""
+
+DECODER_LANES = 8
+"""The only `lanes` of hardware that decodes weights: its units are 8 bytes, its masks bytes."""
+
+CONFIG_FORMAT = 4
 """Version of command encoding and parameter meaning; part of the configuration id."""
 
 
@@ -52,6 +58,10 @@ class NpuConfig:
         and engines, 1 those of the run.
     rounding : of requantization, one of `ROUNDINGS`: "double" is TFLM's, twice, the second time
         half away from zero; "half_up" twice, half up; "single" once, half up.
+    clustered_weights : weights may arrive as codes of 1 to 4 bits with tables of what they stand
+        for.
+    int4_weights : weights may arrive as integers of 4 bits.
+    masked_weights : weights may arrive without those that are zero.
 
     Raises
     ------
@@ -72,11 +82,18 @@ class NpuConfig:
     queue_beats: int = 8
     counters: int = 16
     rounding: str = "double"
+    clustered_weights: bool = False
+    int4_weights: bool = False
+    masked_weights: bool = False
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
             if field.name == "rounding":
+                continue
+            if field.name in WEIGHT_FORMATS:
+                if not isinstance(value, bool):
+                    raise ConfigError(f"{field.name} must be true or false, got {value!r}")
                 continue
             if isinstance(value, bool) or not isinstance(value, int):
                 raise ConfigError(f"{field.name} must be an integer, got {value!r}")
@@ -115,6 +132,11 @@ class NpuConfig:
             raise ConfigError(
                 f"parameter_channels must be a multiple of lanes ({self.lanes}),"
                 f" got {self.parameter_channels}"
+            )
+        if self.decodes_weights and (self.lanes != DECODER_LANES or self.channels < 2):
+            raise ConfigError(
+                f"{' and '.join(self.weight_formats)} need lanes = {DECODER_LANES} and at least 2"
+                f" channels, got {self.lanes} and {self.channels}"
             )
 
     def _require_one_of(self, name: str, allowed: tuple[int, ...]) -> None:
@@ -198,6 +220,21 @@ class NpuConfig:
         """Units of `lanes` bytes that the lookup table holds."""
         return TABLE_ENTRIES // self.lanes
 
+    @property
+    def weight_formats(self) -> tuple[str, ...]:
+        """Those of `WEIGHT_FORMATS` that the hardware decodes."""
+        return tuple(name for name in WEIGHT_FORMATS if getattr(self, name))
+
+    @property
+    def decodes_weights(self) -> bool:
+        """Whether there is a decoder in front of the weight buffer."""
+        return bool(self.weight_formats)
+
+    @property
+    def weight_ports(self) -> int:
+        """Neighbouring units of a weight word that can be written at once."""
+        return 2 if self.decodes_weights else 1
+
     def taps_per_step(self, window_stride: int) -> int:
         """Depthwise kernel taps along x that one step covers (at most K).
 
@@ -255,7 +292,12 @@ PRESETS: dict[str, NpuConfig] = {
         bus_bytes=16,
     ),
 }
-"""Named configurations, 32 to 1024 MACs per cycle."""
+
+_DECODERS: dict[str, Any] = dict.fromkeys(WEIGHT_FORMATS, True)
+PRESETS |= {
+    f"{name}c": dataclasses.replace(PRESETS[name], **_DECODERS) for name in ("npu64", "npu256")
+}
+"""Named configurations, 32 to 1024 MACs per cycle; those with a c decode compressed weights."""
 
 DEFAULT_PRESET = "npu256"
 

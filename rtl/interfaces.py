@@ -116,11 +116,20 @@ class ScratchpadRead(wiring.Signature):
 
 
 class WeightWrite(wiring.Signature):
-    """One C-byte unit into the weight buffer, always accepted. `address` counts units."""
+    """Neighbouring C-byte units into the weight buffer, always accepted.
+
+    `address` counts units; of hardware that writes two at once it is the first one's, an even one
+    (its last bit means nothing). `enable` : which of them are written.
+    """
 
     def __init__(self, config: NpuConfig) -> None:
+        ports = config.weight_ports
         super().__init__(
-            {"valid": Out(1), "address": Out(ADDRESS_BITS), "data": Out(config.lanes * 8)}
+            {
+                "enable": Out(ports),
+                "address": Out(ADDRESS_BITS),
+                "data": Out(config.lanes * 8).array(ports),
+            }
         )
 
 

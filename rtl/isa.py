@@ -57,6 +57,16 @@ class Destination(enum.IntEnum, shape=3):
     PARAMETERS = 2
     TABLE = 3
     BIASES = 4
+    ENCODED = 5
+    """The weight buffer, through the decoder."""
+
+
+class Tables(enum.IntEnum, shape=2):
+    """What the codes of encoded weights stand for."""
+
+    NONE = 0
+    SHARED = 1
+    CHANNELS = 2
 
 
 class Function(enum.IntEnum, shape=3):
@@ -92,6 +102,9 @@ HEADER: Fields = {
     "wait_store": unsigned(WAIT_BITS),
 }
 
+ENCODING_FIELDS = ("tables", "masked", "code_bits")
+"""Fields of a LOAD that only destination ENCODED uses: 0 where a command does not set them."""
+
 _CONFIG: list[Fields] = [{"config_id": unsigned(32)}]
 
 _LOAD: list[Fields] = [
@@ -101,6 +114,7 @@ _LOAD: list[Fields] = [
         "destination": unsigned(3),
         "rows": unsigned(16),
         "pad_value": signed(8),
+        "tables": unsigned(2),
     },
     {
         "row_bytes": unsigned(24),
@@ -109,6 +123,7 @@ _LOAD: list[Fields] = [
         "fold": unsigned(1),
         "merge": unsigned(1),
         "lane_offset": unsigned(4),
+        "masked": unsigned(1),
     },
     {
         "pixels": unsigned(20),
@@ -116,7 +131,12 @@ _LOAD: list[Fields] = [
         "pixel_step": unsigned(16),
         "pixel_words": unsigned(12),
     },
-    {"base": _address(), "row_pitch": _address(), "plane_pitch": _address()},
+    {
+        "base": _address(),
+        "row_pitch": _address(),
+        "plane_pitch": _address(),
+        "code_bits": unsigned(4),
+    },
 ]
 
 _STORE: list[Fields] = [
@@ -261,7 +281,8 @@ MAX_BEATS = max(command.beats for command in COMMANDS.values())
 
 @dataclass(frozen=True)
 class Command:
-    """One command: an opcode and a value for every field of its format (waits default to 0)."""
+    """One command: an opcode and a value for every field of its format (waits and
+    `ENCODING_FIELDS` default to 0)."""
 
     opcode: Opcode
     fields: dict[str, int]
@@ -283,7 +304,7 @@ def encode(command: Command) -> NDArray[np.uint64]:
     if unknown:
         raise EncodingError(f"{command.opcode.name} has no field {', '.join(sorted(unknown))}")
     for name, (offset, low, high) in fmt.places.items():
-        if name not in command.fields and name not in HEADER:
+        if name not in command.fields and name not in (*HEADER, *ENCODING_FIELDS):
             raise EncodingError(f"{command.opcode.name} needs field {name}")
         value = command[name]
         if not low <= value <= high:

@@ -20,11 +20,12 @@ from rtl.interfaces import (
     TableWrite,
     WeightWrite,
 )
-from rtl.isa import BEAT_BITS, Destination, Engine, Opcode
+from rtl.isa import BEAT_BITS, Destination, Engine, Opcode, Region, Tables
 from rtl.load_walker import JOB_FIELDS, JobLayout, LoadWalker
 from rtl.read_manager import LOAD_TAG_BITS
 from rtl.registers import ErrorCode
 from rtl.unpacker import Unpacker
+from rtl.weight_decoder import DECODE_FIELDS, PITCH_BITS, DecodeLayout, WeightDecoder
 
 
 class LoadEngine(wiring.Component):
@@ -39,7 +40,7 @@ class LoadEngine(wiring.Component):
     is on the bus 4 cycles after the slot offers the command, the first word is written L + 2
     cycles later. Throughput: a beat in and a word out per cycle; between commands the output
     pauses for a cycle. Stalls: when the destination does, after 8 units of `max(bus_bytes, lanes)`
-    bytes are buffered.
+    bytes are buffered. Encoded weights: see `rtl.weight_decoder`.
 
     Parameters
     ----------
@@ -105,7 +106,7 @@ class LoadEngine(wiring.Component):
         # the command is there a cycle before it is offered, most of it two
         vector_bytes = Signal(len(command.pixel_bytes) + 1, reset_less=True)
         m.d.sync += vector_bytes.eq(command.pixel_bytes + command.lane_offset)
-        rules = _rules(command, vector_bytes, config.lanes)
+        rules = _rules(command, vector_bytes, config)
         broken = Signal(len(rules), reset_less=True)
         m.d.sync += broken.eq(rules)
         m.d.comb += [
@@ -124,7 +125,11 @@ class LoadEngine(wiring.Component):
             *(jobs.i.payload[name].eq(command[name]) for name in JOB_FIELDS),
         ]
         self._reads(m, front, unpacker)
-        self._writes(m, front, unpacker)
+        # a command is being decoded, and nothing of a later one may be written
+        decoding = Signal()
+        self._writes(m, front, unpacker, decoding)
+        if config.decodes_weights:
+            self._decode(m, front, unpacker, decoding)
         cleared: Elaboratable = ResetInserter(self.clear)(m)
         return cleared
 
@@ -149,11 +154,11 @@ class LoadEngine(wiring.Component):
         answered = beats.valid & beats.ready & beats.payload.last
         m.d.sync += outstanding.eq(outstanding + (request.valid & request.ready) - answered)
 
-    def _writes(self, m: Module, front: EngineFront, unpacker: Unpacker) -> None:
+    def _writes(self, m: Module, front: EngineFront, unpacker: Unpacker, decoding: Signal) -> None:
         """Connect the destinations, and report what goes wrong behind the front."""
         writes = unpacker.writes
         word, beat = writes.payload, self.read.beats
-        go = Signal()
+        offered, go, ready = Signal(), Signal(), Signal()
         # whether there is room for a beat is known late; its data is not written before the next
         bad = Signal()
         tag = Signal.like(beat.payload.tag, reset_less=True)
@@ -162,20 +167,22 @@ class LoadEngine(wiring.Component):
             tag.eq(beat.payload.tag),
         ]
         m.d.comb += [
-            go.eq(writes.valid & ~word.outside & ~front.stopped),
+            offered.eq(writes.valid & ~decoding & (word.destination != Destination.ENCODED)),
+            writes.ready.eq(ready & ~decoding),
+            go.eq(offered & ~word.outside & ~front.stopped),
             self.scratchpad.address.eq(word.address),
             self.scratchpad.data.eq(word.data),
             self.scratchpad.enable.eq(word.enable),
             self.weights.address.eq(word.address),
-            self.weights.data.eq(word.data),
+            *(data.eq(word.data) for data in self.weights.data),
             self.parameters.block.eq(word.address),
             self.parameters.plane.eq(word.plane),
             self.parameters.data.eq(word.data),
             self.table.row.eq(word.address),
             self.table.data.eq(word.data),
-            front.retired.eq(go & writes.ready & word.last),
+            front.retired.eq(go & ready & word.last),
         ]
-        with m.If(writes.valid & word.outside):
+        with m.If(offered & word.outside):
             in_scratchpad = word.destination == Destination.SCRATCHPAD
             m.d.comb += [
                 front.fault.valid.eq(1),
@@ -194,24 +201,62 @@ class LoadEngine(wiring.Component):
             with m.Case(Destination.SCRATCHPAD):
                 m.d.comb += [
                     self.scratchpad.valid.eq(go),
-                    writes.ready.eq(self.scratchpad.ready),
+                    ready.eq(self.scratchpad.ready),
                 ]
             with m.Case(Destination.WEIGHTS):
-                m.d.comb += [self.weights.valid.eq(go), writes.ready.eq(1)]
+                place = word.address[0] if self.config.weight_ports > 1 else 0
+                m.d.comb += [self.weights.enable.eq(go << place), ready.eq(1)]
             with m.Case(Destination.PARAMETERS, Destination.BIASES):
-                m.d.comb += [self.parameters.valid.eq(go), writes.ready.eq(1)]
+                m.d.comb += [self.parameters.valid.eq(go), ready.eq(1)]
             with m.Case(Destination.TABLE):
-                m.d.comb += [self.table.valid.eq(go), writes.ready.eq(1)]
+                m.d.comb += [self.table.valid.eq(go), ready.eq(1)]
+
+    def _decode(self, m: Module, front: EngineFront, unpacker: Unpacker, decoding: Signal) -> None:
+        """Encoded weights go through the decoder, whose commands end and fail with it."""
+        drop = ResetInserter(front.stopped)
+        decoder = WeightDecoder(self.config)
+        jobs = StreamFifo(DecodeLayout(), COMMANDS_IN_FLIGHT)
+        m.submodules.decoder = drop(decoder)
+        m.submodules.decoder_jobs = drop(jobs)
+        wiring.connect(m, jobs.o, decoder.jobs)
+        command, writes = front.command, unpacker.writes
+        encoded = writes.payload.destination == Destination.ENCODED
+        m.d.comb += [
+            jobs.i.valid.eq(front.accepted & (command.destination == Destination.ENCODED)),
+            *(jobs.i.payload[name].eq(command[name]) for name in DECODE_FIELDS),
+            decoder.units.valid.eq(writes.valid & encoded),
+            decoder.units.payload.data.eq(writes.payload.data),
+            decoder.units.payload.last.eq(writes.payload.last),
+            decoding.eq(decoder.busy),
+        ]
+        with m.If(encoded):
+            m.d.comb += writes.ready.eq(decoder.units.ready)
+        with m.If(decoding):
+            m.d.comb += [
+                front.retired.eq(decoder.done & ~front.stopped),
+                self.weights.enable.eq(Mux(front.stopped, 0, decoder.enable)),
+                self.weights.address.eq(decoder.address),
+                Cat(self.weights.data).eq(decoder.data),
+            ]
+        with m.If(decoder.outside):
+            m.d.comb += [
+                front.fault.valid.eq(1),
+                front.fault.command.eq(front.oldest),
+                front.fault.code.eq(ErrorCode.BUFFER_BOUNDS),
+            ]
 
 
-def _rules(command: Any, vector_bytes: Signal, lanes: int) -> Value:
+def _rules(command: Any, vector_bytes: Signal, config: NpuConfig) -> Value:
     """A bit for each rule of ARCHITECTURE.md that a field of the command breaks."""
+    lanes = config.lanes
     general = (Destination.SCRATCHPAD, Destination.WEIGHTS)
     addressed = Cat(command.destination == destination for destination in general).any()
     folds = (vector_bytes <= 4 * lanes) & (command.pixel_step <= 4 * lanes)
     merges = (command.destination == Destination.SCRATCHPAD) & (command.lane_offset < lanes)
     units = (command.rows == 1) & (command.pixel_bytes == lanes)
     pitches = Cat(command.row_pitch, command.plane_pitch)
+    encoding = Cat(command.code_bits, command.tables, command.masked)
+    encoded = command.destination == Destination.ENCODED
     return Cat(
         command.rows == 0,
         command.row_bytes == 0,
@@ -222,5 +267,37 @@ def _rules(command: Any, vector_bytes: Signal, lanes: int) -> Value:
         ~Mux(command.fold, folds, command.pixel_step == command.pixel_bytes),
         ~Mux(command.merge, merges, command.lane_offset == 0),
         command.destination > max(Destination),
-        ~addressed & (~units | pitches.any()),
+        Mux(
+            encoded,
+            _illegal_encoding(command, config),
+            encoding.any() | (~addressed & (~units | pitches.any())),
+        ),
     )
+
+
+def _illegal_encoding(command: Any, config: NpuConfig) -> Value:
+    """This hardware does not decode a LOAD of encoded weights."""
+    bits, tables, masked = command.code_bits, command.tables, command.masked
+    few, four, eight = (bits >= 1) & (bits <= 3), bits == 4, bits == 8
+    with_table = (tables == Tables.SHARED) | (tables == Tables.CHANNELS)
+    decoded = []
+    if config.clustered_weights:
+        decoded.append(with_table & (four | (few & ~masked)))
+    if config.int4_weights:
+        decoded.append((tables == Tables.NONE) & four)
+    known = Cat(decoded).any()
+    if config.masked_weights:
+        known = Mux(masked, known | ((tables == Tables.NONE) & eight), known)
+    else:
+        known = known & ~masked
+    pitch = command.row_pitch
+    return Cat(
+        ~known,
+        command.region != Region.CONSTANTS,
+        command.pixel_bytes != config.lanes,
+        command.base[0],
+        pitch[0],
+        pitch[PITCH_BITS:].any(),
+        pitch == 0,
+        command.plane_pitch == 0,
+    ).any()

@@ -203,6 +203,9 @@ class _Checker:
                 return self.scratchpad, plane_runs(c)
             case Destination.WEIGHTS:
                 return self.weights, plane_runs(c)
+            case Destination.ENCODED:
+                units = int(c["rows"] * c["row_pitch"] * c["plane_pitch"])
+                return self.weights, make_runs(c["base"], units)
             case Destination.TABLE:
                 return self.lookup, plane_runs(c)
         planes = BIAS_BYTES if c["destination"] == Destination.BIASES else PARAMETER_BYTES

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtl.config import NpuConfig
-from rtl.isa import MAX_LEFT_SHIFT, Destination, Function, Opcode
+from rtl.isa import MAX_LEFT_SHIFT, Destination, Function, Opcode, Region, Tables
 from sim.command_table import CommandTable, Records
 
 MAX_FOLD_WORDS = 4
@@ -17,6 +17,9 @@ MAX_FOLD_WORDS = 4
 
 MAX_STORE_ROW_BITS = 24
 """A STORE's rows are shorter than 2**24 bytes."""
+
+MAX_CODE_PITCH = 1022
+"""Units from one pair of a section of encoded weights to the next, at most."""
 
 Rule = Callable[[NpuConfig, Records], NDArray[np.bool_]]
 
@@ -74,8 +77,40 @@ def _buffer_units(config: NpuConfig, records: Records) -> NDArray[np.bool_]:
         & (records["row_pitch"] == 0)
         & (records["plane_pitch"] == 0)
     )
-    general = (Destination.SCRATCHPAD, Destination.WEIGHTS)
+    general = (Destination.SCRATCHPAD, Destination.WEIGHTS, Destination.ENCODED)
     return np.asarray(~np.isin(records["destination"], general) & ~units)
+
+
+def _codes(config: NpuConfig, records: Records) -> NDArray[np.bool_]:
+    """Nothing but ENCODED has codes; which ones depends on what the hardware decodes."""
+    bits, tables, masked = records["code_bits"], records["tables"], records["masked"] == 1
+    encoded = records["destination"] == Destination.ENCODED
+    clustered = np.isin(tables, (Tables.SHARED, Tables.CHANNELS))
+    own = tables == Tables.NONE
+    known = np.zeros(len(records), np.bool_)
+    if config.clustered_weights:
+        known |= clustered & np.isin(bits, (1, 2, 3, 4)) & (~masked | (bits == 4))
+    if config.int4_weights:
+        known |= own & (bits == 4)
+    if config.masked_weights:
+        known |= own & (bits == 8) & masked
+    else:
+        known &= ~masked
+    return np.asarray(np.where(encoded, ~known, (bits != 0) | (tables != 0) | masked))
+
+
+def _encoded(config: NpuConfig, records: Records) -> NDArray[np.bool_]:
+    pitch = records["row_pitch"]
+    whole = (
+        (records["region"] == Region.CONSTANTS)
+        & (records["pixel_bytes"] == config.lanes)
+        & (records["base"] % 2 == 0)
+        & (pitch % 2 == 0)
+        & (pitch > 0)
+        & (pitch <= MAX_CODE_PITCH)
+        & (records["plane_pitch"] > 0)
+    )
+    return np.asarray((records["destination"] == Destination.ENCODED) & ~whole)
 
 
 def _depth(config: NpuConfig, records: Records) -> NDArray[np.bool_]:
@@ -102,7 +137,7 @@ _SINGLE_WORD = "depth must be lanes / channels and channel_steps 1"
 _RULES: dict[Opcode, list[tuple[str, Rule]]] = {
     Opcode.LOAD: [
         (
-            "destination must be 0 to 4",
+            "destination must be 0 to 5",
             lambda _, r: np.asarray(r["destination"] > max(Destination)),
         ),
         ("pixel_words must be (lane_offset + pixel_bytes) / lanes, rounded up", _words),
@@ -119,6 +154,16 @@ _RULES: dict[Opcode, list[tuple[str, Rule]]] = {
             "parameters, biases and tables need rows = 1, pixel_words = 1, pixel_bytes = lanes,"
             " pitches 0",
             _buffer_units,
+        ),
+        (
+            "code_bits, tables and masked must be of weights that this hardware decodes, and 0"
+            " without destination 5",
+            _codes,
+        ),
+        (
+            "encoded weights need region 0, pixel_bytes = lanes, base and row_pitch even, pitches"
+            f" not 0, row_pitch at most {MAX_CODE_PITCH}",
+            _encoded,
         ),
     ],
     Opcode.STORE: [

@@ -34,6 +34,10 @@ def configs(
         table.add_row(record["name"], *cells)
     console.print(table)
     print_line(console, "grid: pixels x channels x lanes; default: " + DEFAULT_PRESET)
+    for record in records:
+        if record["weight_formats"]:
+            formats = ", ".join(record["weight_formats"])
+            print_line(console, f"{record['name']} decodes weights: {formats}")
 
 
 def config_record(name: str, config: NpuConfig) -> dict[str, Any]:
@@ -45,6 +49,7 @@ def config_record(name: str, config: NpuConfig) -> dict[str, Any]:
         "block_channels": config.block_channels,
         "weight_words": config.weight_words,
         "scratchpad_words": config.scratchpad_words,
+        "weight_formats": [name.removesuffix("_weights") for name in config.weight_formats],
         **config.to_dict(),
     }
 

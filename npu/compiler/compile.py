@@ -12,8 +12,9 @@ from npu.compiler.planning.schedule import schedule
 from npu.compiler.stream.command_stream import CommandStream, Stream
 from npu.compiler.stream.commands import grid
 from npu.compiler.stream.constants import ConstantItem, ConstantRegion, ConstantRing, TableSlot
+from npu.compiler.stream.encoding import encoded_piece
 from npu.compiler.terms.command import CommandDraft
-from npu.compiler.terms.layout import parameter_bytes, weight_bytes
+from npu.compiler.terms.layout import parameter_bytes
 from npu.compiler.terms.piece import PieceKey
 from npu.compiler.terms.segment import Segment
 from npu.compiler.terms.steps import CommandStep, GridStep, Step
@@ -131,8 +132,9 @@ def _assemble(
     for use in grid_steps:
         first, end = use.piece.first, use.piece.end(config)
         if use.task.weights is not None and use.key not in weights:
-            data = weight_bytes(use.task, first, end, use.piece.depth, config)
-            weights[use.key] = ConstantItem(Destination.WEIGHTS, data)
+            data, encoding = encoded_piece(use.task, use.piece, config)
+            destination = Destination.ENCODED if encoding else Destination.WEIGHTS
+            weights[use.key] = ConstantItem(destination, data, encoding)
         if use.task.parameters is not None and use.key not in parameters:
             data = parameter_bytes(use.task, first, end, config)
             parameters[use.key] = ConstantItem(use.task.parameters, data)

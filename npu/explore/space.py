@@ -153,6 +153,10 @@ def _value(name: str, text: str) -> Value:
         if not text:
             raise ExploreError(f"--vary: {name} has an empty value")
         return text
+    if isinstance(default, bool):
+        if text not in ("true", "false"):
+            raise ExploreError(f"--vary: {name} takes true and false, got {text!r}")
+        return text == "true"
     # more digits are no hardware, and no integer that a file of rows can hold
     if re.fullmatch(r"[+-]?[0-9]{1,18}", text) is None:
         raise ExploreError(f"--vary: {name} takes integers, got {text!r}")

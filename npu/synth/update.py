@@ -34,6 +34,8 @@ PLANS = {
     "npu256": Plan("ecp5-85k", 1),
     "npu512": Plan("ecp5-85k", 0),
     "npu1024": Plan("ecp5-85k", 0),
+    "npu64c": Plan("ecp5-85k", 0),
+    "npu256c": Plan("ecp5-85k", 0),
 }
 CORE_SEEDS = 3
 ALL_TARGETS = ("ecp5-85k", "xc7", "generic")

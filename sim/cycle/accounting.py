@@ -38,6 +38,7 @@ WAITS = ("load", "compute", "store")
 LOADED = {
     Destination.SCRATCHPAD: "activations",
     Destination.WEIGHTS: "weights",
+    Destination.ENCODED: "weights",
     Destination.PARAMETERS: "parameters",
     Destination.BIASES: "parameters",
     Destination.TABLE: "table",
@@ -232,7 +233,8 @@ class _Accountant:
 
     def _words(self, number: int) -> int:
         c = self._commands[self._own[number]]
-        return int((c["rows"] * c["pixels"] * c["pixel_words"]).sum())
+        words = c["rows"] * c["pixels"] * c["pixel_words"]
+        return int(np.where(c["operations"] != 0, c["operations"], words).sum())
 
     def _moved(self, number: int, first: int, end: int, progress: NDArray[np.int64]) -> Causes:
         """Causes of LOAD or STORE in the cycles `first <= t < end`."""

@@ -5,9 +5,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from rtl.isa import COMMANDS, Engine, Opcode
+from rtl.isa import COMMANDS, Destination, Engine, Opcode
 from sim.command_table import CommandTable
+from sim.cycle.decode import ENDS
 from sim.cycle.state import ENGINES
+from sim.functional.transfer import encoded_stream, encoding_of
+from sim.weight_stream import decode_weights
 
 _FIELDS = (
     *("wait_load", "wait_compute", "wait_store"),
@@ -27,20 +30,21 @@ _FIELDS = (
 )
 """The fields that matter for timing, all unsigned; a command without one has 0 there."""
 
-_DERIVED = ("opcode", "beats", "engine", "grid", "accumulates")
+_DERIVED = ("opcode", "beats", "engine", "grid", "accumulates", "operations")
 
 COMMAND: np.dtype[Any] = np.dtype([(name, np.int64) for name in (*_DERIVED, *_FIELDS)])
 """Fields as in `rtl.isa`. `grid` : 1 for commands that use the multipliers, `accumulates` : 1 when
-each window is used `depth` times."""
+each window is used `depth` times; `operations` : of the weight decoder."""
 
-Table = tuple[NDArray[Any], NDArray[np.int64], NDArray[np.int64]]
+Table = tuple[NDArray[Any], NDArray[np.int64], NDArray[np.int64], NDArray[np.uint8]]
 
 
-def gather_commands(table: CommandTable) -> Table:
-    """All commands of a stream, engine by engine.
+def gather_commands(table: CommandTable, constants: NDArray[np.uint8]) -> Table:
+    """All commands of a stream, engine by engine, whose encoded weights are in `constants`.
 
     Returns the commands (`COMMAND` `[n]`), the indices of each engine's commands in order (int64
-    `[3, n]`), and how many each engine has (int64 `[3]`).
+    `[3, n]`), how many each engine has (int64 `[3]`), and what the weight decoder does in each of
+    its cycles, of all LOADs one behind the other (`sim.cycle.decode`).
     """
     commands = np.zeros(len(table), dtype=COMMAND)
     commands["opcode"] = table.opcodes
@@ -60,4 +64,21 @@ def gather_commands(table: CommandTable) -> Table:
         own = np.flatnonzero(commands["engine"] == engine)
         order[engine, : len(own)] = own
         counts[engine] = len(own)
-    return commands, order, counts
+    return commands, order, counts, _operations(table, constants, commands)
+
+
+def _operations(
+    table: CommandTable, constants: NDArray[np.uint8], commands: NDArray[Any]
+) -> NDArray[np.uint8]:
+    found = [np.zeros(0, np.uint8)]
+    for index in np.flatnonzero(
+        (commands["opcode"] == Opcode.LOAD) & (commands["destination"] == Destination.ENCODED)
+    ):
+        records, row = table.records[Opcode.LOAD], int(table.rows[index])
+        # a stream that ends outside of the region is an error that the model does not look for
+        _, stream = encoded_stream(constants, records, row)
+        cycles = decode_weights(stream, encoding_of(records[row])).cycles
+        cycles[-1] |= int(ENDS)
+        commands["operations"][index] = len(cycles)
+        found.append(cycles)
+    return np.concatenate(found)

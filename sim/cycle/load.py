@@ -45,11 +45,14 @@ def _front(m: Any, commands: Any, order: Any, times: Any, t: int) -> int:
 
 
 @jit
-def step_load(m: Any, commands: Any, order: Any, times: Any, alone: bool, t: int) -> int:
+def step_load(
+    m: Any, commands: Any, operations: Any, order: Any, times: Any, alone: bool, t: int
+) -> int:
     """Evaluate cycle t and following ones; returns when to come back.
 
     Parameters
     ----------
+    operations : of the weight decoder, all commands' one behind the other.
     alone : no other unit remains to be evaluated in cycle t, so that what others will change next
         is known.
     """
@@ -60,4 +63,4 @@ def step_load(m: Any, commands: Any, order: Any, times: Any, alone: bool, t: int
     if engine.valid_from <= t:
         following = smaller(following, _front(m, commands, order, times, t))
     until = smaller(following, next_event(m)) if alone else t + 1
-    return smaller(following, unpack(m, commands, order, times, until, t))
+    return smaller(following, unpack(m, commands, operations, order, times, until, t))

@@ -80,13 +80,13 @@ def _start(m: Any) -> None:
 
 
 @entry
-def run(machine: Any, commands: Any, order: Any, times: Any) -> tuple[int, int]:
+def run(machine: Any, commands: Any, operations: Any, order: Any, times: Any) -> tuple[int, int]:
     """Run until the interrupt.
 
     Parameters
     ----------
     machine : `[1]`, after `sim.cycle.state.reset`; holds the counters afterwards.
-    commands, order : see `sim.cycle.commands`. times : is filled in.
+    commands, operations, order : see `sim.cycle.commands`. times : is filled in.
 
     Returns (DONE, cycles) or (DEADLOCK, the command that the dispatcher was at).
     """
@@ -110,7 +110,7 @@ def run(machine: Any, commands: Any, order: Any, times: Any) -> tuple[int, int]:
             wake(m, DISPATCH_UNIT, step_dispatch(m, commands, t))
         if due & 1 << LOAD_UNIT:
             alone = due & (1 << COMPUTE_UNIT | 1 << STORE_UNIT) == 0
-            wake(m, LOAD_UNIT, step_load(m, commands, order, times, alone, t))
+            wake(m, LOAD_UNIT, step_load(m, commands, operations, order, times, alone, t))
         if due & 1 << COMPUTE_UNIT:
             horizon = quiet_until(m, commands, order, t)
             following = step_compute(m, commands, order, times, granted, horizon, t)

@@ -16,6 +16,7 @@ from rtl.grid import Grid
 from rtl.isa import Destination, Engine
 from rtl.registers import ErrorCode, counted_events
 from rtl.requantizer import Requantizer
+from rtl.weight_decoder import WRITE_LATENCY
 from sim.command_table import CommandTable, decode_table
 from sim.cycle.commands import Table, gather_commands
 from sim.cycle.loop import DEADLOCK, run
@@ -62,7 +63,7 @@ class CycleResult:
     @property
     def engine_commands(self) -> list[NDArray[np.int64]]:
         """The indices of the commands of LOAD, COMPUTE and STORE, in order."""
-        _, order, counts = _prepared(self.program)
+        _, order, counts, _ = _prepared(self.program)
         return [own[:count] for own, count in zip(order, counts, strict=True)]
 
     @cached_property
@@ -85,7 +86,8 @@ class CycleResult:
 def simulate(program: Program, memory: MemoryConfig | None = None) -> CycleResult:
     """Time a program: cycles and counters equal those of the RTL.
 
-    Inputs do not matter: nothing that the hardware does in time depends on data.
+    Inputs do not matter: nothing that the hardware does in time depends on data, but for the
+    encoded weights among the constants.
 
     Raises
     ------
@@ -95,12 +97,12 @@ def simulate(program: Program, memory: MemoryConfig | None = None) -> CycleResul
     """
     memory = memory or MemoryConfig()
     require_regular(memory)
-    commands, order, _ = _prepared(program)
+    commands, order, _, operations = _prepared(program)
     machine = np.zeros(1, dtype=MACHINE)
     _describe(machine[0]["hardware"], program.config, memory)
     reset(machine[0], len(program.commands))
     times = np.zeros(len(commands), dtype=TIMES)
-    status, value = run(machine, commands, order, times)
+    status, value = run(machine, commands, operations, order, times)
     if status == DEADLOCK:
         raise CommandError(
             ErrorCode.DEADLOCK, value, disassemble(decode_table(program.commands).command(value))
@@ -125,7 +127,7 @@ def _prepared(program: Program) -> Table:
     if program not in _PREPARED:
         table = decode_table(program.commands)
         _check(program.config, table)
-        _PREPARED[program] = gather_commands(table)
+        _PREPARED[program] = gather_commands(table, program.constants)
     return _PREPARED[program]
 
 
@@ -175,6 +177,8 @@ def _describe(hardware: Any, config: NpuConfig, memory: MemoryConfig) -> None:
         "unpacker_beats": unpacker.UNITS * (unit_bytes // config.bus_bytes),
         "packer_units": packer.UNITS,
         "scratchpad": Destination.SCRATCHPAD,
+        "encoded": Destination.ENCODED,
+        "decoder_latency": WRITE_LATENCY,
         "accumulator_slots": 2 * config.block_words,
         "drain_latency": Grid.LATENCY - 1,
         "write_latency": Requantizer.LATENCY + 2,

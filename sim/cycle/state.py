@@ -69,7 +69,8 @@ HARDWARE = _record(
     *("outstanding", "queue_beats", "word_shift", "requant_words", "requant_parts"),
     *("bank_mask", "latency", "response_latency", "handshake"),
     *("fetch_burst_bytes", "fetch_item_words", "fetch_capacity"),
-    *("load_jobs", "store_jobs", "unpacker_beats", "packer_units", "scratchpad"),
+    *("load_jobs", "store_jobs", "unpacker_beats", "packer_units"),
+    *("scratchpad", "encoded", "decoder_latency"),
     *("accumulator_slots", "drain_latency", "write_latency", "elementwise_write_latency"),
 )
 """What the model needs to know of the hardware and the memory. Numbers of the RTL come this way,
@@ -77,10 +78,10 @@ not as constants, because Numba's cache does not notice when a constant of anoth
 
 `unit_*` are about the units of `max(bus_bytes, lanes)` bytes of unpacker and packer, `unit_slots`
 the beats in one; `word_shift` is log2 of the groups of K channels in a scratchpad word. *_jobs :
-commands in flight. `unpacker_beats` : beats that the unpacker holds. `scratchpad` : the
-`Destination`. `drain_latency` : from a group's last operation to
-when the drain takes it; `write_latency` : from asking for a word's parameters to writing it;
-`elementwise_write_latency` : from taking a word of two windows to writing the result.
+commands in flight. `unpacker_beats` : beats that the unpacker holds. `scratchpad`, `encoded` : the
+`Destination`. `decoder_latency` : from decoding to writing. `drain_latency` : from a group's last
+operation to when the drain takes it; `write_latency` : from asking for a word's parameters to
+writing it; `elementwise_write_latency` : from taking a word of two windows to writing the result.
 """
 
 ENGINE = _record(
@@ -126,13 +127,14 @@ LOAD_STATE = _record(
     *("spare_valid", "spare_needed", "spare_hold", "spare_row_end", "spare_address", "spare_last"),
     *("held_valid", "held_needed", "held_row_end", "held_address", "held_last"),
     *("out_valid", "out_address", "out_last"),
+    *("operation", "decoding", "ended", "decode_at", "decoded_at"),
     *("written", "released"),
     *("words", "write_stalls"),
     jobs_ring=JOBS,
 )
 """The load engine. `front` : bytes of the next word in front of its pixel. `*_address` is -1 for
-words that do not go to the scratchpad; `*_row_end` is -1 for words that are not the last of their
-row."""
+words that do not go to the scratchpad, -2 for encoded weights; `*_row_end` is -1 for words that
+are not the last of their row."""
 
 OUTPUT = _record("first", "end", "row_cycles", "pixels", "address", "pitch")
 """Words that a group writes in the cycles first <= t < end: `row_cycles` cycles for each channel
@@ -227,6 +229,7 @@ def reset(machine: Any, beats: int) -> None:
     for name in ("load", "store"):
         machine[name]["accept_at"] = NEVER
         machine[name]["job_pushed_at"] = -1
+    machine["load"]["decoded_at"] = NEVER
     machine["compute"]["attempt"] = machine["compute"]["done_at"] = NEVER
     machine["reads"]["last_beat_at"] = -1
     dispatch = machine["dispatch"]

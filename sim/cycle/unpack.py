@@ -1,13 +1,16 @@
-"""Models `rtl.load_walker.LoadWalker` and `rtl.unpacker.Unpacker`: from beats to words.
+"""Models `rtl.load_walker.LoadWalker`, `rtl.unpacker.Unpacker` and `rtl.weight_decoder`: from
+beats to words.
 
 A word passes three registers: the walker's output (`word_*`), the unpacker's first stage, where it
-waits for its bytes (`held_*`), and its output (`out_*`). Behind the walker's output there is a
-place for one more that waits (`spare_*`). In a cycle everything moves that can; the loop below
-keeps all of it in local variables as long as nothing happens that concerns other units.
+waits for its bytes (`held_*`), and its output (`out_*`), where encoded weights wait for the decoder,
+whose operations are known. Behind the walker's output there is a place for one more that waits
+(`spare_*`). In a cycle everything moves that can; the loop below keeps all of it in local variables
+as long as nothing happens that concerns other units.
 """
 
 from typing import Any
 
+from sim.cycle.decode import ENCODED, NEEDS, decode
 from sim.cycle.handshakes import end_read
 from sim.cycle.outputs import writes_bank
 from sim.cycle.slots import complete, rest, wake
@@ -92,7 +95,9 @@ def _start_job(m: Any, commands: Any) -> None:
 
 
 @jit
-def unpack(m: Any, commands: Any, order: Any, times: Any, until: int, t: int) -> int:
+def unpack(
+    m: Any, commands: Any, operations: Any, order: Any, times: Any, until: int, t: int
+) -> int:
     """Evaluate cycles from t to before `until`; returns when to come back.
 
     Parameters
@@ -103,7 +108,7 @@ def unpack(m: Any, commands: Any, order: Any, times: Any, until: int, t: int) ->
     while True:
         start_job = load.walking == 0 and load.jobs != 0
         job_visible = load.jobs > 1 or load.job_pushed_at != t
-        t, burst_ended, word_ended, row_ended = _move(m, commands, start_job, until, t)
+        t, burst_ended, word_ended, row_ended = _move(m, commands, operations, start_job, until, t)
         if burst_ended:
             _end_burst(m, t)
         if row_ended:
@@ -124,7 +129,9 @@ def unpack(m: Any, commands: Any, order: Any, times: Any, until: int, t: int) ->
 
 
 @part
-def _move(m: Any, commands: Any, once: bool, until: int, t: int) -> tuple[int, bool, bool, bool]:
+def _move(
+    m: Any, commands: Any, operations: Any, once: bool, until: int, t: int
+) -> tuple[int, bool, bool, bool]:
     """Move beats and words from cycle t on, with all that moves in local variables.
 
     Stops at `until`, after one cycle if `once`, or in a cycle in which something ends. Returns the
@@ -140,14 +147,25 @@ def _move(m: Any, commands: Any, once: bool, until: int, t: int) -> tuple[int, b
     spare_valid, spare = load.spare_valid, _read_spare(load)
     held_valid, held = load.held_valid, _read_held(load)
     out_valid, out_address, out_last = load.out_valid, load.out_address, load.out_last
+    decoder = load.operation, load.decoding, load.ended, load.decode_at, load.decoded_at
     beats_before, words, stalls = beats, 0, 0
     burst_ended = word_ended = row_ended = False
     while True:
         # registers decide whether a beat finds room, so before any of them changes
         arrives = beats != 0 and ready_at <= t and written - released < capacity
         room = True
+        held_back = decoder[1] != 0 or decoder[4] != NEVER
+        if held_back or (out_valid != 0 and out_address == ENCODED):
+            encoded = out_valid != 0 and out_address == ENCODED
+            decoder, done, worked, taken = decode(h, operations, decoder, encoded, out_last, t)
+            word_ended = done
+            words += worked
+            if taken:
+                out_valid = 0
         if out_valid != 0:
-            if out_address >= 0 and writes_bank(m, out_address, t):
+            if held_back or out_address == ENCODED:
+                room = False
+            elif out_address >= 0 and writes_bank(m, out_address, t):
                 room = False
                 stalls += 1
             else:
@@ -183,6 +201,8 @@ def _move(m: Any, commands: Any, once: bool, until: int, t: int) -> tuple[int, b
             or (held_valid != 0 and written >= held[0])
             or (held_valid == 0 and word_valid != 0)
             or (spare_valid == 0 and walking != 0)
+            or decoder[4] != NEVER
+            or (decoder[1] != 0 and (decoder[2] != 0 or operations[decoder[0]] & NEEDS == 0))
         )
         if not moves:
             if beats == 0:
@@ -199,6 +219,8 @@ def _move(m: Any, commands: Any, once: bool, until: int, t: int) -> tuple[int, b
     _write_spare(load, spare)
     _write_held(load, held)
     load.out_address, load.out_last = out_address, out_last
+    load.operation, load.decoding, load.ended = decoder[:3]
+    load.decode_at, load.decoded_at = decoder[3:]
     load.words += words
     load.write_stalls += stalls
     if beats != beats_before:
@@ -239,7 +261,7 @@ def _walk(row: _Row, walker: _Walker) -> tuple[_Walker, _Word, bool]:
     hold = end_slot
     if first < row_end:
         hold = row_slot + (larger(first, ZERO) >> unit_bits) * slots
-    word_address = address if addressed else -1
+    word_address = address if addressed == 1 else addressed
     front = 0
     words -= 1
     size -= lanes
@@ -265,7 +287,11 @@ def _walk(row: _Row, walker: _Walker) -> tuple[_Walker, _Word, bool]:
 def _read_row(load: Any, h: Any, commands: Any) -> _Row:
     c = commands[load.command]
     last_row = 1 if load.rows_left == 1 else 0
-    addressed = 1 if c.destination == h.scratchpad else 0
+    addressed = -1
+    if c.destination == h.scratchpad:
+        addressed = 1
+    elif c.destination == h.encoded:
+        addressed = ENCODED
     return (
         (load.lane, load.row_end, load.row_slot, load.end_slot, last_row),
         (

@@ -6,9 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtl.config import BIAS_BYTES, PARAMETER_BYTES
-from rtl.isa import ADDRESS_BITS, Destination
+from rtl.isa import ADDRESS_BITS, Destination, Tables
 from rtl.registers import ErrorCode
 from sim.jit import entry, smaller
+from sim.weight_stream import UNIT_BYTES, Encoding, decode_weights
 
 ADDRESS_MASK = (1 << ADDRESS_BITS) - 1
 
@@ -39,9 +40,48 @@ def execute_load(
         return int(_load(region, weights, commands, row, 1, 1, _BUFFER_BOUNDS))
     if destination == Destination.TABLE:
         return int(_load(region, table, commands, row, 1, 1, _BUFFER_BOUNDS))
+    if destination == Destination.ENCODED:
+        return _load_encoded(region, weights, commands, row)
     planes = BIAS_BYTES if destination == Destination.BIASES else PARAMETER_BYTES
     memory = parameters.reshape(-1, parameters.shape[2])
     return int(_load(region, memory, commands, row, planes, PARAMETER_BYTES, _BUFFER_BOUNDS))
+
+
+def encoding_of(record: Any) -> Encoding:
+    """How the weights of a LOAD to ENCODED are encoded."""
+    return Encoding(
+        code_bits=int(record["code_bits"]),
+        tables=Tables(int(record["tables"])),
+        masked=bool(record["masked"]),
+        pitch=int(record["row_pitch"]),
+        pairs=int(record["plane_pitch"]),
+        blocks=int(record["rows"]),
+    )
+
+
+def encoded_stream(
+    region: NDArray[np.uint8], commands: NDArray[Any], row: int
+) -> tuple[int, NDArray[np.uint8]]:
+    """The bytes that LOAD `commands[row]` brings to the decoder, and an ErrorCode."""
+    plain = commands[row : row + 1].copy()
+    pixels = int(plain["pixels"][0])
+    plain["base"] = plain["plane_pitch"] = 0
+    plain["row_pitch"] = pixels
+    units = np.zeros((int(plain["rows"][0]) * pixels, UNIT_BYTES), np.uint8)
+    return int(_load(region, units, plain, 0, 1, 1, _BUFFER_BOUNDS)), units.reshape(-1)
+
+
+def _load_encoded(
+    region: NDArray[np.uint8], weights: NDArray[np.uint8], commands: NDArray[Any], row: int
+) -> int:
+    encoding, base = encoding_of(commands[row]), int(commands["base"][row])
+    code, stream = encoded_stream(region, commands, row)
+    if code != _OK:
+        return code
+    if base + encoding.units > len(weights):
+        return _BUFFER_BOUNDS
+    weights[base : base + encoding.units] = decode_weights(stream, encoding).weights
+    return _OK
 
 
 @entry

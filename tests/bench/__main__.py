@@ -14,7 +14,15 @@ from rich.console import Console
 
 from rtl.errors import NpuError
 from tests.bench import compile as compile_table
-from tests.bench import cycle_model, cycles, delegate, kernels, readme, simulators
+from tests.bench import (
+    compression,
+    cycle_model,
+    cycles,
+    delegate,
+    kernels,
+    readme,
+    simulators,
+)
 from tests.bench.tables import console
 from tests.docs import MarkerError
 
@@ -25,6 +33,7 @@ TABLES: dict[str, Callable[..., Any]] = {
     "kernels": kernels.run,
     "compile": compile_table.run,
     "delegate": delegate.run,
+    "compression": compression.run,
 }
 SPECIAL: dict[str, Callable[[Console], Any]] = {"readme": readme.run}
 

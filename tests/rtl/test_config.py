@@ -31,6 +31,11 @@ pytestmark = pytest.mark.quick
         ({"counters": 8}, r"counters must be one of \[1, 4, 16\], got 8"),
         ({"rounding": "down"}, r"rounding must be one of \['double', 'single', .*got 'down'"),
         ({"rounding": 1}, "rounding must be one of .*got 1"),
+        ({"int4_weights": 1}, "int4_weights must be true or false, got 1"),
+        (
+            {"masked_weights": True, "int4_weights": True, "lanes": 16, "channels": 8},
+            "int4_weights and masked_weights need lanes = 8 and at least 2 channels, got 16 and 8",
+        ),
     ],
 )
 def test_illegal_values_are_refused(parameters: dict[str, Any], message: str) -> None:
@@ -50,7 +55,7 @@ def test_toml_reads_back_as_the_same_hardware(preset: str, tmp_path: Path) -> No
     loaded = load_config(str(path))
     assert loaded == PRESETS[preset] == load_config(preset)
     assert loaded.config_id == PRESETS[preset].config_id
-    assert preset == f"npu{loaded.macs_per_cycle}"
+    assert preset == f"npu{loaded.macs_per_cycle}{'c' if loaded.decodes_weights else ''}"
 
 
 def test_a_file_overrides_a_preset(tmp_path: Path) -> None:

@@ -81,5 +81,14 @@ SLIM = NpuConfig(
 )
 """One column, so that a word takes sixteen groups, and words wider than the bus."""
 
-RTL = {"small": SMALL, "deep": DEEP, "slim": SLIM}
+DECODING = dataclasses.replace(
+    SMALL,
+    lanes=8,
+    clustered_weights=True,
+    int4_weights=True,
+    masked_weights=True,
+)
+"""All encodings of weights, on a bus narrower than their units."""
+
+RTL = {"small": SMALL, "deep": DEEP, "slim": SLIM, "decoding": DECODING}
 """Built quickly; they differ in everything that shapes the hardware."""

@@ -37,6 +37,9 @@ class RandomProgram(RandomTransfers):
         data.reshape(words, lanes, channels)[:, :, taps:] = 0
         if self.rng.random() < 0.3 and taps == channels:
             self.load_activations(base * channels, words * channels)
+        elif self.config.decodes_weights and taps == channels and self.rng.random() < 0.8:
+            for first in range(0, words, part := self.rng.choice([words, -(-words // 2)])):
+                self.load_encoded((base + first) * channels, min(part, words - first) * channels)
         else:
             self.load_units(Destination.WEIGHTS, base * channels, data.tobytes())
         return base

@@ -3,8 +3,12 @@
 import random
 from dataclasses import dataclass
 
+import numpy as np
+
 from rtl.config import NpuConfig
-from rtl.isa import Command, Destination, Opcode, Region
+from rtl.isa import Command, Destination, Opcode, Region, Tables
+from sim.weight_stream import Encoding, encode_weights
+from tests.sim.weights import decodes, random_weights
 
 
 @dataclass(frozen=True)
@@ -156,6 +160,56 @@ class RandomTransfers:
                 "plane_pitch": 0,
             },
             **{**self.barrier, **waits},
+        )
+
+    def load_encoded(self, base: int, units: int) -> None:
+        """LOAD `units` weight units that are encoded in one of the ways that the hardware knows."""
+        rng, config = self.rng, self.config
+        forms = [
+            (bits, tables, masked)
+            for bits in (1, 2, 3, 4, 8)
+            for tables in Tables
+            for masked in (False, True)
+            if decodes(config, bits, tables, masked)
+        ]
+        pairs = units // 2
+        sections = rng.choice([n for n in (1, 1, 2, 4, 8) if pairs % n == 0])
+        blocks = rng.choice([n for n in (1, 1, 2, 3) if pairs // sections % n == 0])
+        pairs //= sections * blocks
+        encoding = Encoding(*rng.choice(forms), 2 * sections, pairs, blocks)
+        weights = random_weights(encoding, rng.random(), np.random.default_rng(rng.randrange(99)))
+        stream = encode_weights(weights, encoding)
+        if rng.random() < 0.2:
+            # of anything something is made
+            stream = np.frombuffer(rng.randbytes(8 * blocks * rng.randint(1, 30)), np.uint8)
+        row_bytes = len(stream) // blocks
+        self.emit(
+            "wait_load",
+            Opcode.LOAD,
+            {
+                "offset": self.place(self.constants, stream.tobytes()),
+                "region": Region.CONSTANTS,
+                "destination": Destination.ENCODED,
+                "rows": blocks,
+                "pad_value": 0,
+                "row_bytes": row_bytes,
+                "row_stride": row_bytes,
+                "pad_left": 0,
+                "fold": 0,
+                "merge": 0,
+                "lane_offset": 0,
+                "pixels": row_bytes // config.lanes,
+                "pixel_bytes": config.lanes,
+                "pixel_step": config.lanes,
+                "pixel_words": 1,
+                "base": base,
+                "row_pitch": encoding.pitch,
+                "plane_pitch": encoding.pairs,
+                "code_bits": encoding.code_bits,
+                "tables": encoding.tables,
+                "masked": int(encoding.masked),
+            },
+            **self.barrier,
         )
 
     def load_activations(self, base: int, units: int) -> None:

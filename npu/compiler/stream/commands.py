@@ -12,20 +12,42 @@ from npu.compiler.terms.tasks import GridTask
 from npu.compiler.terms.view import View
 from rtl.config import BIAS_BYTES, PARAMETER_BYTES, NpuConfig
 from rtl.isa import Destination, Opcode, Region
+from sim.weight_stream import Encoding
 
 MAX_FLAT_PIXELS = (1 << 16) - 1
 """The widest output row that a command can hold."""
 
 
 def load_constants(
-    destination: Destination, offset: int, base: int, size: int, config: NpuConfig
+    destination: Destination,
+    offset: int,
+    base: int,
+    size: int,
+    config: NpuConfig,
+    encoding: Encoding | None = None,
 ) -> CommandDraft:
-    """LOAD `size` bytes at `offset` of the constants to a buffer.
+    """LOAD `size` bytes at `offset` of the constants to a buffer; ENCODED with their `encoding`.
 
     `base` counts weight words, parameter blocks, or units of the table.
     """
     units = size // config.lanes
+    rows, codes, cycles = 1, {}, transfer_cycles(size, units, config)
     match destination:
+        case Destination.ENCODED:
+            assert encoding is not None
+            written = Access(Memory.WEIGHTS, base, encoding.units // config.channels)
+            base *= config.channels
+            rows = encoding.blocks
+            codes = {
+                "row_pitch": encoding.pitch,
+                "plane_pitch": encoding.pairs,
+                "code_bits": encoding.code_bits,
+                "tables": encoding.tables,
+                "masked": int(encoding.masked),
+            }
+            # two units are decoded at once without masks
+            decoded = encoding.units if encoding.masked else encoding.units // 2
+            cycles = max(cycles, decoded)
         case Destination.WEIGHTS:
             written = Access(Memory.WEIGHTS, base, units // config.channels)
             base *= config.channels
@@ -38,23 +60,23 @@ def load_constants(
         "offset": offset,
         "region": Region.CONSTANTS,
         "destination": destination,
-        "rows": 1,
+        "rows": rows,
         "pad_value": 0,
-        "row_bytes": size,
-        "row_stride": 0,
+        "row_bytes": size // rows,
+        "row_stride": size // rows if rows > 1 else 0,
         "pad_left": 0,
         "fold": 0,
         "merge": 0,
         "lane_offset": 0,
-        "pixels": units,
+        "pixels": units // rows,
         "pixel_bytes": config.lanes,
         "pixel_step": config.lanes,
         "pixel_words": 1,
         "base": base,
         "row_pitch": 0,
         "plane_pitch": 0,
+        **codes,
     }
-    cycles = transfer_cycles(size, units, config)
     return CommandDraft(Opcode.LOAD, fields, (), (written,), cycles)
 
 

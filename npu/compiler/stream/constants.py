@@ -19,6 +19,7 @@ from npu.compiler.terms.command import CommandDraft
 from npu.compiler.terms.piece import PieceKey
 from rtl.config import NpuConfig
 from rtl.isa import Destination
+from sim.weight_stream import Encoding
 
 ALIGNMENT = 64
 """Bytes to which groups of constants are aligned, so that bursts are."""
@@ -47,10 +48,12 @@ class ConstantRegion:
 
 
 class ConstantItem(NamedTuple):
-    """What a piece needs in a buffer, uint8, and how a LOAD brings it there."""
+    """What a piece needs in a buffer, uint8, and how a LOAD brings it there: ENCODED weights with
+    their `encoding`."""
 
     destination: Destination
     data: NDArray[np.uint8]
+    encoding: Encoding | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +89,7 @@ class ConstantRing:
         self._capacity = capacity
         self._uses = [key for key in uses if key in items]
         self._next_use = 0
-        self._sizes = {
-            key: len(item.data) // self._unit(item.destination) for key, item in items.items()
-        }
+        self._sizes = {key: self._size(item) for key, item in items.items()}
         offset = region.add([item.data for item in items.values()])
         ends = offset + np.cumsum([0, *(len(item.data) for item in items.values())])
         self._offsets = dict(zip(items, (int(end) for end in ends), strict=False))
@@ -124,7 +125,9 @@ class ConstantRing:
         for k in keys:
             self._slots.append(Slot(k, position, position + self._sizes[k]))
             position += self._sizes[k]
-        load = load_constants(destination, self._offsets[key], base, size * unit, self._config)
+        offset, encoding = self._offsets[key], self._items[key].encoding
+        bytes_ = size * unit if encoding is None else len(self._items[key].data)
+        load = load_constants(destination, offset, base, bytes_, self._config, encoding)
         return base, load
 
     def reserve(self, size: int) -> int:
@@ -137,6 +140,8 @@ class ConstantRing:
     def _chunk(self, key: PieceKey) -> list[PieceKey]:
         """`key` and small items behind it that one LOAD may bring along."""
         destination = self._items[key].destination
+        if destination == Destination.ENCODED:
+            return [key]
         unit = self._unit(destination)
         limit = min(CHUNK_BYTES // unit, self._capacity // BUFFER_SHARE)
         held = {slot.key for slot in self._slots}
@@ -157,9 +162,15 @@ class ConstantRing:
             end += self._sizes[following] * unit
         return keys
 
+    def _size(self, item: ConstantItem) -> int:
+        """Units of the buffer that an item takes."""
+        if item.encoding is not None:
+            return item.encoding.units // self._config.channels
+        return len(item.data) // self._unit(item.destination)
+
     def _unit(self, destination: Destination) -> int:
-        """Bytes of a unit of the buffer in external memory."""
-        if destination == Destination.WEIGHTS:
+        """Bytes of a unit of the buffer in external memory, where it is not encoded."""
+        if destination in (Destination.WEIGHTS, Destination.ENCODED):
             return self._config.lanes * self._config.channels
         return self._config.lanes * block_units(destination)
 

@@ -1,0 +1,80 @@
+"""Which of the encodings that the hardware decodes makes the weights of a piece smallest."""
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from npu.compiler.terms.layout import weight_bytes
+from npu.compiler.terms.piece import Piece
+from npu.compiler.terms.tasks import GridTask
+from rtl.config import DECODER_LANES, NpuConfig
+from rtl.errors import EncodingError
+from rtl.isa import Opcode, Tables
+from sim.weight_stream import Encoding, encode_weights
+
+LEAST_SAVED = 64
+"""Bytes that an encoding must save: its LOAD is a command of its own."""
+
+MAX_PAIRS = (1 << 20) - 1
+"""Pairs of units of a section at most (a limit of the command's encoding)."""
+
+
+def encoded(
+    weights: NDArray[np.uint8], task: GridTask, piece: Piece, config: NpuConfig
+) -> tuple[NDArray[np.uint8], Encoding] | None:
+    """The smallest stream for packed weights, flat bytes, and how it is encoded.
+
+    None where the weights as they are take about as little, or the hardware decodes nothing.
+    """
+    if not config.decodes_weights or len(weights) < LEAST_SAVED:
+        return None
+    units = weights.reshape(-1, DECODER_LANES)
+    best: tuple[NDArray[np.uint8], Encoding] | None = None
+    smallest = len(weights) - LEAST_SAVED
+    for encoding in _candidates(units, task, piece, config):
+        if encoding.pairs > MAX_PAIRS or _least_bytes(units, encoding) > smallest:
+            continue
+        try:
+            stream = encode_weights(units, encoding)
+        except EncodingError:
+            continue
+        if len(stream) <= smallest:
+            best, smallest = (stream, encoding), len(stream) - 1
+    return best
+
+
+def encoded_piece(
+    task: GridTask, piece: Piece, config: NpuConfig
+) -> tuple[NDArray[np.uint8], Encoding | None]:
+    """What the weights of a piece are in external memory, flat bytes, and how they are encoded."""
+    dense = weight_bytes(task, piece.first, piece.end(config), piece.depth, config)
+    return encoded(dense, task, piece, config) or (dense, None)
+
+
+def _candidates(
+    units: NDArray[np.uint8], task: GridTask, piece: Piece, config: NpuConfig
+) -> Iterator[Encoding]:
+    """Encodings that may hold the weights, those of fewer bits first."""
+    masks = (False, True) if config.masked_weights else (False,)
+    shapes = [(Tables.SHARED, 2, 1)]
+    if task.opcode == Opcode.CONV:
+        # units of K * depth channels in turn, for each step of each block
+        shapes.append((Tables.CHANNELS, config.channels * piece.depth, piece.blocks))
+    for masked in masks:
+        for tables, pitch, blocks in shapes if config.clustered_weights else ():
+            pairs = len(units) // (pitch * blocks)
+            for bits in (4,) if masked else (1, 2, 3, 4):
+                yield Encoding(bits, tables, masked, pitch, pairs, blocks)
+        if config.int4_weights:
+            yield Encoding(4, Tables.NONE, masked, 2, len(units) // 2)
+    if config.masked_weights:
+        yield Encoding(8, Tables.NONE, True, 2, len(units) // 2)
+
+
+def _least_bytes(units: NDArray[np.uint8], encoding: Encoding) -> int:
+    """What a stream takes at least, its tables left out."""
+    weights = units.size
+    if not encoding.masked:
+        return weights * encoding.code_bits // 8
+    return int(np.count_nonzero(units)) * encoding.code_bits // 8 + weights // 8

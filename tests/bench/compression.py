@@ -1,0 +1,160 @@
+"""What decoders of weights save: cycles and bytes, each network against itself dense."""
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from npu.model.tflite_reader import read_model_bytes
+from npu.offload.network import CompiledNetwork
+from rtl.config import PRESETS, NpuConfig
+from rtl.isa import Destination, Opcode
+from sim.cycle import simulate
+from tests.bench.measure import Machine
+from tests.bench.networks import Network
+from tests.bench.tables import NONE_SIGN, new_table, percent, thousands
+from tests.support.compressed_models import Change, changed, clustered, pruned, without_words
+from tests.support.shared_models import FOLDER
+
+DENSE, DECODING = "npu256", "npu256c"
+SEED = 1
+
+_GRID = PRESETS[DECODING].channels, PRESETS[DECODING].lanes
+
+
+@dataclass(frozen=True)
+class Case:
+    """A network made compressible, and what is asked of it: shares of the dense network's cycles
+    and weight bytes at most, cycles saved at least."""
+
+    network: str
+    what: str
+    change: Change | None
+    ends: bool = True
+    cycles: float | None = None
+    weight_bytes: float | None = None
+    saved: int | None = None
+
+    def model(self, folder: Path = FOLDER) -> bytes:
+        """The file's bytes."""
+        raw = (folder / f"{self.network}.tflite").read_bytes()
+        return raw if self.change is None else changed(raw, self.change, ends=self.ends)
+
+
+CASES = (
+    Case("mlperf_ad_toycar", "16 values a tensor", clustered, cycles=0.55),
+    Case("mlperf_vww_mbv1_96", "as published", None, weight_bytes=0.4, saved=6_000),
+    Case(
+        "mlperf_ic_resnet8",
+        f"75 % of words zero, seed {SEED}",
+        partial(without_words, share=0.75, channels=_GRID[0], lanes=_GRID[1], seed=SEED),
+        ends=False,
+        cycles=0.42,
+    ),
+    Case(
+        "mlperf_ic_resnet8",
+        "80 % of weights zero",
+        partial(pruned, share=0.8),
+        cycles=1.0,
+        weight_bytes=0.4,
+    ),
+    Case("tflm_mobilenet_v2_224", "16 values a tensor", clustered, weight_bytes=0.6, saved=70_000),
+)
+
+
+def weight_stream_bytes(model: bytes, config: NpuConfig) -> int:
+    """Bytes that LOADs bring for the weight buffer, whatever they are."""
+    network = CompiledNetwork(read_model_bytes(model, "network"), config)
+    return sum(
+        command["rows"] * command["row_bytes"]
+        for program in network.programs.values()
+        for command in program.decode()
+        if command.opcode == Opcode.LOAD
+        and command["destination"] in (Destination.WEIGHTS, Destination.ENCODED)
+    )
+
+
+def modelled_cycles(model: bytes, config: NpuConfig) -> int:
+    """Cycles of an inference by the cycle model."""
+    network = CompiledNetwork(read_model_bytes(model, "network"), config)
+    return sum(simulate(program).cycles for program in network.programs.values())
+
+
+def run(console: Console, *, quick: bool) -> list[dict[str, Any]]:
+    """Measure every case on the RTL, or with `quick` by the cycle model without comparing bits."""
+    table = new_table(
+        f"{DECODING} (decoders of weights) against the dense network on the same hardware",
+        *("network", "weights", "cycles, dense", "cycles", "of dense", "weight bytes", "of dense"),
+        *("asked", "met", "bit-exact"),
+    )
+    rtl: Callable[[str], Machine] = Machine
+    machine = None if quick else rtl(DECODING)
+    records = []
+    for case in CASES:
+        if not (FOLDER / f"{case.network}.tflite").is_file():
+            continue
+        record = _measure(case, machine)
+        records.append(record)
+        exact = record["bit_exact"]
+        table.add_row(
+            case.network,
+            case.what,
+            thousands(record["dense_cycles"]),
+            thousands(record["cycles"]),
+            percent(record["cycles"] / record["dense_cycles"]),
+            f"{record['weight_bytes']:,}",
+            percent(record["weight_bytes"] / record["dense_weight_bytes"]),
+            "; ".join(_asked(case)),
+            "yes" if record["met"] else "no",
+            NONE_SIGN if exact is None else "yes" if exact else "NO",
+        )
+    console.print(table)
+    return records
+
+
+def _measure(case: Case, machine: Machine | None) -> dict[str, Any]:
+    model, dense = case.model(), (FOLDER / f"{case.network}.tflite").read_bytes()
+    before = modelled_cycles(dense, PRESETS[DENSE])
+    exact = None
+    if machine is None:
+        cycles = modelled_cycles(model, PRESETS[DECODING])
+    else:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / f"{case.network}.tflite"
+            path.write_bytes(model)
+            measured = machine.measure(Network(case.network, path))
+        cycles, exact = measured.cycles, measured.bit_exact
+    sizes = [
+        weight_stream_bytes(model, PRESETS[DECODING]),
+        weight_stream_bytes(dense, PRESETS[DENSE]),
+    ]
+    met = [
+        case.cycles is None or cycles <= case.cycles * before,
+        case.weight_bytes is None or sizes[0] <= case.weight_bytes * sizes[1],
+        case.saved is None or before - cycles >= case.saved,
+    ]
+    return {
+        "network": case.network,
+        "weights": case.what,
+        "dense_cycles": before,
+        "cycles": cycles,
+        "weight_bytes": sizes[0],
+        "dense_weight_bytes": sizes[1],
+        "met": all(met),
+        "bit_exact": exact,
+    }
+
+
+def _asked(case: Case) -> list[str]:
+    found = []
+    if case.cycles is not None:
+        found.append(f"cycles at most {percent(case.cycles)}")
+    if case.weight_bytes is not None:
+        found.append(f"bytes at most {percent(case.weight_bytes)}")
+    if case.saved is not None:
+        found.append(f"{case.saved:,} cycles less")
+    return found
