@@ -4,7 +4,7 @@ import itertools
 import math
 from collections.abc import Collection, Iterator, Mapping
 
-from rtl.config import NpuConfig
+from rtl.config import WEIGHT_FORMATS, NpuConfig
 from rtl.errors import ConfigError
 
 Value = int | str
@@ -25,11 +25,22 @@ _TRIED = 400
 def settle(values: Mapping[str, Value], given: Collection[str]) -> dict[str, int]:
     """The fewest and smallest changes that make `values`, by name, legal hardware.
 
-    Only names of `CANDIDATES` that are not `given` are changed. Empty where nothing has to change,
-    or no change that is tried helps: the configuration then says what is wrong with it.
+    Only names of `CANDIDATES` that are not `given` are changed; where nothing else helps,
+    decoders of weights are left out. Empty where nothing has to change, or no change that is tried
+    helps: the configuration then says what is wrong with it.
     """
     if _legal(values):
         return {}
+    changes = _settle(values, given)
+    without: dict[str, int] = {name: False for name in WEIGHT_FORMATS if name not in given and values.get(name)}
+    if changes or not without:
+        return changes
+    values = {**values, **without}
+    return without if _legal(values) else {**without, **_settle(values, given)}
+
+
+def _settle(values: Mapping[str, Value], given: Collection[str]) -> dict[str, int]:
+    """`settle`, which nothing but a change can help."""
     free = [name for name in CANDIDATES if name not in given]
     for count in range(1, len(free) + 1):
         for names in itertools.combinations(free, count):

@@ -151,7 +151,12 @@ def _save_parquet(rows: Sequence[Row], path: Path) -> None:
     import pyarrow
     import pyarrow.parquet
 
-    types = {int: pyarrow.int64(), float: pyarrow.float64(), str: pyarrow.string()}
+    types = {
+        bool: pyarrow.bool_(),
+        int: pyarrow.int64(),
+        float: pyarrow.float64(),
+        str: pyarrow.string(),
+    }
     defaults: dict[str, int | str] = {**NpuConfig().to_dict()}
     columns: dict[str, type] = {
         "model": str,

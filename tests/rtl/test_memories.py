@@ -1,6 +1,7 @@
 """Scratchpad and buffers against arrays, with requests that come when they like."""
 
 import random
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from rtl.buffers import ParameterBuffer, WeightBuffer
 from rtl.config import BIAS_BYTES, PARAMETER_BYTES, NpuConfig
 from rtl.scratchpad import Scratchpad
-from tests.rtl.bench import simulate, small_config
+from tests.rtl.bench import SMALL, simulate, small_config
 
 
 def _config(requant_lanes: int) -> NpuConfig:
@@ -22,6 +23,9 @@ def _config(requant_lanes: int) -> NpuConfig:
         weight_buffer_kib=1,
         parameter_channels=32,
     )
+
+
+DECODING = replace(SMALL, masked_weights=True)
 
 
 @pytest.mark.parametrize("requant_lanes", [1, 4, 8])
@@ -116,19 +120,25 @@ def test_reads_of_words_and_windows_alternate() -> None:
     assert "".join(granted) == "sssfsfff"
 
 
-def test_weights() -> None:
-    config = _config(4)
+@pytest.mark.parametrize("config", [_config(4), DECODING], ids=["one unit", "two units"])
+def test_weights(config: NpuConfig) -> None:
     dut: Any = WeightBuffer(config)
     rng = random.Random(1)
+    ports = config.weight_ports
     units = [rng.randbytes(config.lanes) for _ in range(config.weight_words * config.channels)]
 
     async def main(ctx: Any) -> None:
-        ctx.set(dut.write.valid, 1)
         for address, unit in rng.sample(list(enumerate(units)), len(units)):
-            ctx.set(dut.write.address, address)
-            ctx.set(dut.write.data, int.from_bytes(unit, "little"))
+            place = address % ports
+            # the neighbour is written at the same time, or not at all
+            whole = rng.random() < 0.5
+            ctx.set(dut.write.enable, (1 << ports) - 1 if whole else 1 << place)
+            ctx.set(dut.write.address, address - place if whole else address)
+            for k, data in enumerate(dut.write.data):
+                written = units[address - place + k] if whole else unit
+                ctx.set(data, int.from_bytes(written, "little"))
             await ctx.tick()
-        ctx.set(dut.write.valid, 0)
+        ctx.set(dut.write.enable, 0)
         word = 0
         for _ in range(200):
             enable, address = rng.randrange(2), rng.randrange(config.weight_words)
@@ -142,7 +152,7 @@ def test_weights() -> None:
                 got = [ctx.get(column) for column in dut.columns]
                 assert got == [int.from_bytes(unit, "little") for unit in own]
 
-    simulate(dut, main, [], 1000)
+    simulate(dut, main, [], 2000)
 
 
 @pytest.mark.parametrize("requant_lanes", [1, 2, 4, 8])

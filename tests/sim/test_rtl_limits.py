@@ -137,15 +137,21 @@ def test_the_last_words_of_the_scratchpad() -> None:
 
 
 def _memory(command: Command) -> Destination | None:
-    """Where a LOAD writes; biases are parameters."""
+    """Where a LOAD writes; biases are parameters, encoded weights are weights."""
     if command.opcode != Opcode.LOAD:
         return None
     destination = Destination(command["destination"])
-    return Destination.PARAMETERS if destination == Destination.BIASES else destination
+    same = {
+        Destination.BIASES: Destination.PARAMETERS,
+        Destination.ENCODED: Destination.WEIGHTS,
+    }
+    return same.get(destination, destination)
 
 
 def _last_address(load: Command) -> int:
     """The highest unit or block that a LOAD into a buffer writes."""
+    if load["destination"] == Destination.ENCODED:
+        return load["base"] + load["rows"] * load["row_pitch"] * load["plane_pitch"] - 1
     planes = {Destination.PARAMETERS: PARAMETER_BYTES, Destination.BIASES: BIAS_BYTES}
     pixels = np.arange(load["pixels"]) // planes.get(Destination(load["destination"]), 1)
     words = np.arange(load["pixel_words"])[:, None] * load["plane_pitch"]
