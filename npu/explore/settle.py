@@ -32,7 +32,8 @@ def settle(values: Mapping[str, Value], given: Collection[str]) -> dict[str, int
     if _legal(values):
         return {}
     changes = _settle(values, given)
-    without: dict[str, int] = {name: False for name in WEIGHT_FORMATS if name not in given and values.get(name)}
+    decoders = [name for name in WEIGHT_FORMATS if name not in given and values.get(name)]
+    without: dict[str, int] = dict.fromkeys(decoders, False)
     if changes or not without:
         return changes
     values = {**values, **without}

@@ -2,10 +2,10 @@
 beats to words.
 
 A word passes three registers: the walker's output (`word_*`), the unpacker's first stage, where it
-waits for its bytes (`held_*`), and its output (`out_*`), where encoded weights wait for the decoder,
-whose operations are known. Behind the walker's output there is a place for one more that waits
-(`spare_*`). In a cycle everything moves that can; the loop below keeps all of it in local variables
-as long as nothing happens that concerns other units.
+waits for its bytes (`held_*`), and its output (`out_*`), where encoded weights wait for the
+decoder, whose operations are known. Behind the walker's output there is a place for one more that
+waits (`spare_*`). In a cycle everything moves that can; the loop below keeps all of it in local
+variables as long as nothing happens that concerns other units.
 """
 
 from typing import Any

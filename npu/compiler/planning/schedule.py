@@ -14,6 +14,7 @@ from npu.compiler.planning.stripes import (
     row_demand,
 )
 from npu.compiler.stream.elementwise import elementwise
+from npu.compiler.stream.encoding import estimated_bytes
 from npu.compiler.stream.estimate import COMPUTE_OVERHEAD
 from npu.compiler.stream.folded_loads import load_folded
 from npu.compiler.stream.map_transfers import load_rows, store_rows
@@ -82,7 +83,7 @@ class _Pace:
     def _count(self, member: Member, last: bool) -> tuple[int, bool]:
         """Into how many pieces to cut an operator's outputs, and whether to taper them."""
         config = self._config
-        constants = constant_size(member.op, config).bytes // config.bus_bytes
+        constants = _loaded_bytes(member, config) // config.bus_bytes
         load = constants + sum(
             o.external.size // config.bus_bytes for o in member.inputs if o.in_arena
         )
@@ -99,6 +100,17 @@ class _Pace:
         ahead = config.weight_buffer_kib * 1024 // config.bus_bytes
         self._loaded = max(self._loaded, self._computed - ahead)
         return count, taper
+
+
+def _loaded_bytes(member: Member, config: NpuConfig) -> int:
+    """Bytes of an operator's constants that are loaded, compressed where the hardware decodes."""
+    size = constant_size(member.op, config)
+    if not config.decodes_weights:
+        return size.bytes
+    tasks = [t for t in member.op.tasks if isinstance(t, GridTask) and t.weights is not None]
+    weights = sum(t.weights.size for t in tasks if t.weights is not None)
+    encoded = sum(estimated_bytes(t.weights, config) for t in tasks if t.weights is not None)
+    return size.parameter_bytes + size.weight_bytes * encoded // max(weights, 1)
 
 
 class _GroupSteps:

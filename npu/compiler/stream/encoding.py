@@ -1,4 +1,8 @@
-"""Which of the encodings that the hardware decodes makes the weights of a piece smallest."""
+"""Which of the encodings that the hardware decodes is best for the weights of a piece.
+
+That is the smallest stream, unless one that is little longer is decoded faster: a cycle of the
+decoder counts as much as a byte, of which several are transferred in one.
+"""
 
 from collections.abc import Iterator
 
@@ -11,7 +15,7 @@ from npu.compiler.terms.tasks import GridTask
 from rtl.config import DECODER_LANES, NpuConfig
 from rtl.errors import EncodingError
 from rtl.isa import Opcode, Tables
-from sim.weight_stream import Encoding, encode_weights
+from sim.weight_stream import TABLE_ENTRIES, Encoding, encode_weights
 
 LEAST_SAVED = 64
 """Bytes that an encoding must save: its LOAD is a command of its own."""
@@ -23,7 +27,7 @@ MAX_PAIRS = (1 << 20) - 1
 def encoded(
     weights: NDArray[np.uint8], task: GridTask, piece: Piece, config: NpuConfig
 ) -> tuple[NDArray[np.uint8], Encoding] | None:
-    """The smallest stream for packed weights, flat bytes, and how it is encoded.
+    """The best stream for packed weights, flat bytes, and how it is encoded.
 
     None where the weights as they are take about as little, or the hardware decodes nothing.
     """
@@ -31,16 +35,19 @@ def encoded(
         return None
     units = weights.reshape(-1, DECODER_LANES)
     best: tuple[NDArray[np.uint8], Encoding] | None = None
-    smallest = len(weights) - LEAST_SAVED
+    most = len(weights) - LEAST_SAVED
+    least = len(weights) + len(units)
     for encoding in _candidates(units, task, piece, config):
-        if encoding.pairs > MAX_PAIRS or _least_bytes(units, encoding) > smallest:
+        if encoding.pairs > MAX_PAIRS or _least_bytes(units, encoding) > most:
             continue
         try:
             stream = encode_weights(units, encoding)
         except EncodingError:
             continue
-        if len(stream) <= smallest:
-            best, smallest = (stream, encoding), len(stream) - 1
+        # two units are decoded at once without masks
+        cycles = encoding.units if encoding.masked else encoding.units // 2
+        if len(stream) <= most and len(stream) + cycles < least:
+            best, least = (stream, encoding), len(stream) + cycles
     return best
 
 
@@ -50,6 +57,24 @@ def encoded_piece(
     """What the weights of a piece are in external memory, flat bytes, and how they are encoded."""
     dense = weight_bytes(task, piece.first, piece.end(config), piece.depth, config)
     return encoded(dense, task, piece, config) or (dense, None)
+
+
+def estimated_bytes(weights: NDArray[np.int8] | NDArray[np.uint8], config: NpuConfig) -> int:
+    """About how few bytes weights take, with one table for all of them."""
+    counts = np.bincount(weights.reshape(-1).view(np.uint8), minlength=256)
+    size, zeros = weights.size, int(counts[0])
+    values = int(np.count_nonzero(counts))
+    small = config.int4_weights and not counts[8:-8].any()
+    codes = [
+        bits
+        for bits in (1, 2, 3, 4)
+        if (config.clustered_weights and values <= 1 << bits) or (small and bits == 4)
+    ]
+    found = [size * bits // 8 for bits in codes]
+    if config.masked_weights:
+        few = config.clustered_weights and values - (zeros > 0) <= TABLE_ENTRIES
+        found.append(size // 8 + (size - zeros) // (2 if few or small else 1))
+    return min([size, *(least + LEAST_SAVED for least in found)])
 
 
 def _candidates(
