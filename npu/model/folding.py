@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from kernels.data_movement import strided_slice
 from npu.errors import ModelError
 from npu.model.graph import ABSENT, Graph, Operator, Tensor
+from npu.model.lut_decode import TFLM_DECODE, decode_luts
 from npu.model.options import Activation, AxisOptions, ConcatenationOptions
 from npu.model.shape_rules.movement import operator_slices
 
@@ -131,6 +132,10 @@ def _filled(graph: Graph, op: Operator, values: Sequence[Array]) -> Array:
     return np.broadcast_to(data, graph.output_tensor(op).shape)
 
 
+def _looked_up(graph: Graph, op: Operator, values: Sequence[Array]) -> list[Array]:
+    return list(decode_luts(values, [graph.tensors[i] for i in op.outputs]))
+
+
 def _zeros(graph: Graph, op: Operator, values: Sequence[Array]) -> Array:
     return np.zeros_like(values[0])
 
@@ -180,8 +185,9 @@ MOVES: Mapping[str, Evaluate] = {
     "STRIDED_SLICE": _slice,
     "GATHER": _gather,
     "BROADCAST_TO": _filled,
+    TFLM_DECODE: _looked_up,
 }
-"""Operators that move data of any type."""
+"""Operators that move data of any type, or look it up."""
 ARITHMETIC: Mapping[str, Evaluate] = {
     "CONCATENATION": _concatenation,
     "FILL": _filled,
