@@ -129,7 +129,7 @@ def run(
     from npu.inputs import load_inputs
     from npu.model.tflite_reader import read_model
     from npu.report.record import STDOUT, RunSetting, check_output_path
-    from npu.report.savings import decoder_line
+    from npu.report.savings import decoder_lines
     from npu.report.tables import make_console, print_comparison, print_line, print_run
     from npu.synth.clocks import chosen_clock
     from rtl.config import load_config
@@ -192,9 +192,8 @@ def run(
         clock_mhz=clock.mhz,
         setting=_setting(config, backend, latency, stall_probability, clock.origin),
     )
-    saved = decoder_line((program for program, _ in result.runs), hardware)
-    if saved is not None:
-        print_line(console, saved)
+    for line in decoder_lines((program for program, _ in result.runs), hardware):
+        print_line(console, line)
     if comparison is not None:
         wrong = comparison.bit_exact is False
         print_comparison(make_console(stderr=True) if quiet and wrong else console, comparison)

@@ -13,11 +13,11 @@ LEAST_SHARE = 0.1
 """Of the weights' bytes: what is worth a line."""
 
 
-def decoder_line(programs: Iterable[Program], config: NpuConfig) -> str | None:
-    """One line about the bytes that decoders would save; None where it is little, or they are
+def decoder_lines(programs: Iterable[Program], config: NpuConfig) -> list[str]:
+    """A line about the bytes that decoders would save; none where it is little, or they are
     there."""
     if config.decodes_weights or config.lanes != DECODER_LANES or config.channels < 2:
-        return None
+        return []
     formats: dict[str, Any] = dict.fromkeys(WEIGHT_FORMATS, True)
     everything = replace(config, **formats)
     dense = encoded = 0
@@ -33,9 +33,9 @@ def decoder_line(programs: Iterable[Program], config: NpuConfig) -> str | None:
                 dense += len(weights)
                 encoded += estimated_bytes(weights, everything)
     if dense - encoded <= LEAST_SHARE * dense:
-        return None
+        return []
     names = " or ".join(name for name, preset in PRESETS.items() if preset.decodes_weights)
-    return (
+    return [
         f"weights: {dense:,} bytes loaded; hardware that decodes them ({names}) would load"
         f" {encoded:,}, {100 * (1 - encoded / dense):.0f} % less"
-    )
+    ]

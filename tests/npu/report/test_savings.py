@@ -4,7 +4,7 @@ from functools import partial
 
 import pytest
 
-from npu.report.savings import decoder_line
+from npu.report.savings import decoder_lines
 from rtl.config import PRESETS
 from tests.npu.compiler.stream.test_encoding import (
     DECODING,
@@ -26,8 +26,7 @@ from tests.support.compressed_models import Change, changed, clustered, pruned
 )
 def test_what_would_be_saved(change: Change) -> None:
     model = changed(network(), change)
-    line = decoder_line(compile_model(model, PLAIN)[2], PLAIN)
-    assert line is not None
+    (line,) = decoder_lines(compile_model(model, PLAIN)[2], PLAIN)
     words = line.replace(",", "").split()
     dense, encoded = [int(word) for word in words if word.isdigit()][:2]
     assert dense == loaded_bytes(weight_loads(model, PLAIN))
@@ -37,8 +36,8 @@ def test_what_would_be_saved(change: Change) -> None:
 
 def test_nothing_to_say() -> None:
     """Weights of many values, and hardware that decodes them."""
-    assert decoder_line(compile_model(network(), PLAIN)[2], PLAIN) is None
+    assert decoder_lines(compile_model(network(), PLAIN)[2], PLAIN) == []
     model = changed(network(), clustered)
-    assert decoder_line(compile_model(model, DECODING)[2], DECODING) is None
+    assert decoder_lines(compile_model(model, DECODING)[2], DECODING) == []
     single = PRESETS["npu1024"]
-    assert decoder_line(compile_model(model, single)[2], single) is not None
+    assert decoder_lines(compile_model(model, single)[2], single) != []
