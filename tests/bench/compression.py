@@ -1,7 +1,7 @@
 """What decoders of weights save: cycles and bytes, each network against itself dense."""
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -9,6 +9,8 @@ from typing import Any
 
 from rich.console import Console
 
+from npu.golden import compare, run_golden
+from npu.inference import infer
 from npu.model.tflite_reader import read_model_bytes
 from npu.offload.network import CompiledNetwork
 from rtl.config import PRESETS, NpuConfig
@@ -16,7 +18,7 @@ from rtl.isa import Destination, Opcode
 from sim.cycle import simulate
 from tests.bench.measure import Machine
 from tests.bench.networks import Network
-from tests.bench.tables import NONE_SIGN, new_table, percent, thousands
+from tests.bench.tables import new_table, percent, thousands
 from tests.support.compressed_models import Change, changed, clustered, pruned, without_words
 from tests.support.shared_models import FOLDER
 
@@ -85,49 +87,66 @@ def modelled_cycles(model: bytes, config: NpuConfig) -> int:
 
 
 def run(console: Console, *, quick: bool) -> list[dict[str, Any]]:
-    """Measure every case on the RTL, or with `quick` by the cycle model without comparing bits."""
+    """Measure every case on the RTL, or with `quick` by the cycle model and the functional one."""
     table = new_table(
         f"{DECODING} (decoders of weights) against the dense network on the same hardware",
         *("network", "weights", "cycles, dense", "cycles", "of dense", "weight bytes", "of dense"),
         *("asked", "met", "bit-exact"),
     )
-    rtl: Callable[[str], Machine] = Machine
-    machine = None if quick else rtl(DECODING)
-    records = []
-    for case in CASES:
-        if not (FOLDER / f"{case.network}.tflite").is_file():
-            continue
-        record = _measure(case, machine)
-        records.append(record)
-        exact = record["bit_exact"]
+    records = measure(quick=quick)
+    for record in records:
         table.add_row(
-            case.network,
-            case.what,
+            record["network"],
+            record["weights"],
             thousands(record["dense_cycles"]),
             thousands(record["cycles"]),
             percent(record["cycles"] / record["dense_cycles"]),
             f"{record['weight_bytes']:,}",
             percent(record["weight_bytes"] / record["dense_weight_bytes"]),
-            "; ".join(_asked(case)),
+            record["asked"],
             "yes" if record["met"] else "no",
-            NONE_SIGN if exact is None else "yes" if exact else "NO",
+            "yes" if record["bit_exact"] else "NO",
         )
     console.print(table)
     return records
 
 
+def measure(*, quick: bool) -> list[dict[str, Any]]:
+    """A record for every case whose network is there."""
+    machine = None if quick else Machine(DECODING)
+    present = [case for case in CASES if (FOLDER / f"{case.network}.tflite").is_file()]
+    return [_measure(case, machine) for case in present]
+
+
+def markdown(records: Sequence[Mapping[str, Any]]) -> str:
+    """The table in Markdown."""
+    heading = ("network", "weights", f"cycles, {DENSE}", f"cycles, {DECODING}", "of dense")
+    heading += ("weight bytes", "of dense", "bit-exact")
+    lines = [f"| {' | '.join(heading)} |", f"|---|---|{'---:|' * (len(heading) - 3)}---|"]
+    for r in records:
+        cells = (
+            *(r["network"], r["weights"], f"{r['dense_cycles']:,}", f"{r['cycles']:,}"),
+            percent(r["cycles"] / r["dense_cycles"]),
+            f"{r['weight_bytes']:,}",
+            percent(r["weight_bytes"] / r["dense_weight_bytes"]),
+            "yes" if r["bit_exact"] else "**no**",
+        )
+        lines.append(f"| {' | '.join(cells)} |")
+    return "\n".join(lines) + "\n"
+
+
 def _measure(case: Case, machine: Machine | None) -> dict[str, Any]:
     model, dense = case.model(), (FOLDER / f"{case.network}.tflite").read_bytes()
     before = modelled_cycles(dense, PRESETS[DENSE])
-    exact = None
-    if machine is None:
-        cycles = modelled_cycles(model, PRESETS[DECODING])
-    else:
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / f"{case.network}.tflite"
-            path.write_bytes(model)
-            measured = machine.measure(Network(case.network, path))
-        cycles, exact = measured.cycles, measured.bit_exact
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"{case.network}.tflite"
+        path.write_bytes(model)
+        network = Network(case.network, path)
+        if machine is None:
+            cycles, exact = modelled_cycles(model, PRESETS[DECODING]), _bit_exact(network)
+        else:
+            measured = machine.measure(network)
+            cycles, exact = measured.cycles, measured.bit_exact
     sizes = [
         weight_stream_bytes(model, PRESETS[DECODING]),
         weight_stream_bytes(dense, PRESETS[DENSE]),
@@ -144,9 +163,19 @@ def _measure(case: Case, machine: Machine | None) -> dict[str, Any]:
         "cycles": cycles,
         "weight_bytes": sizes[0],
         "dense_weight_bytes": sizes[1],
+        "asked": "; ".join(_asked(case)),
         "met": all(met),
         "bit_exact": exact,
     }
+
+
+def _bit_exact(network: Network) -> bool:
+    """Whether the functional simulator's outputs are TFLM's."""
+    config = PRESETS[DECODING]
+    result = infer(network.graph, network.inputs, config=config, backend="functional")
+    golden = run_golden(network.path.read_bytes(), network.graph, network.inputs)
+    known = {i: result.outputs[i] for i in network.graph.outputs}
+    return bool(compare(network.graph, golden, known).bit_exact)
 
 
 def _asked(case: Case) -> list[str]:

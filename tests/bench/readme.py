@@ -15,13 +15,17 @@ from npu.speedup.store import SHIPPED
 from npu.synth.clocks import npu_clock
 from rtl.config import PRESETS
 from rtl.errors import NpuError
+from tests.bench import compression
 from tests.bench.depths import depths_table
 from tests.bench.measure import Machine, Measurement
 from tests.bench.networks import networks
 from tests.docs import MarkerError, replace_section
 
 README = Path(__file__).resolve().parents[2] / "README.md"
-RESULTS, SPEEDUP, DEPTHS, OPERATORS = SECTIONS = ("results", "speedup", "depths", "operators")
+SECTIONS = RESULTS, SPEEDUP, DEPTHS, COMPRESSION, OPERATORS = (
+    *("results", "speedup", "depths"),
+    *("compression", "operators"),
+)
 CONFIGS = ("npu64", "npu128", "npu256")
 SHOWN = "npu256"
 
@@ -45,6 +49,9 @@ def run(console: Console, *, path: Path = README) -> None:
     text = replace_section(text, RESULTS, table(rows))
     text = replace_section(text, SPEEDUP, speedup_table(_speedups(console)))
     text = replace_section(text, DEPTHS, depths_table(networks()[0]))
+    text = replace_section(
+        text, COMPRESSION, compression.markdown(compression.measure(quick=False))
+    )
     text = replace_section(text, OPERATORS, markdown_table(grouped_coverage()))
     path.write_text(text, encoding="utf-8")
     print_line(console, f"{path}: {len(rows)} networks")
