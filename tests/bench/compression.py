@@ -120,8 +120,10 @@ def measure(*, quick: bool) -> list[dict[str, Any]]:
 
 def markdown(records: Sequence[Mapping[str, Any]]) -> str:
     """The table in Markdown."""
-    heading = ("network", "weights", f"cycles, {DENSE}", f"cycles, {DECODING}", "of dense")
-    heading += ("weight bytes", "of dense", "bit-exact")
+    heading = [
+        *("network", "weights", f"cycles, {DENSE}", f"cycles, {DECODING}", "of dense"),
+        *("weight bytes", "of dense", "bit-exact"),
+    ]
     lines = [f"| {' | '.join(heading)} |", f"|---|---|{'---:|' * (len(heading) - 3)}---|"]
     for r in records:
         cells = (

@@ -30,7 +30,7 @@ def test_what_would_be_saved(change: Change) -> None:
     words = line.replace(",", "").split()
     dense, encoded = [int(word) for word in words if word.isdigit()][:2]
     assert dense == loaded_bytes(weight_loads(model, PLAIN))
-    assert encoded == pytest.approx(loaded_bytes(weight_loads(model, DECODING)), rel=0.1)
+    assert encoded == pytest.approx(loaded_bytes(weight_loads(model, DECODING)), rel=0.2)
     assert "(npu64c or npu256c)" in line
 
 
