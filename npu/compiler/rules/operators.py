@@ -57,6 +57,11 @@ Rule = Callable[[Graph, Operator], bool]
 
 BEYOND = {
     "UNIDIRECTIONAL_SEQUENCE_LSTM": "gates and cell of an LSTM are int16, the grid takes int8",
+    "SQUARED_DIFFERENCE": "differences that are squared have 16 bits, a product on the NPU takes 8",
+    **dict.fromkeys(
+        ("VAR_HANDLE", "READ_VARIABLE", "ASSIGN_VARIABLE", "CALL_ONCE"),
+        "variables belong to the CPU: a program for the NPU begins and ends with its tensors",
+    ),
 }
 """Why the hardware cannot have a kind of operators."""
 

@@ -12,7 +12,7 @@ import pytest
 
 from npu.cli import main
 from npu.commands.ops import HEADINGS, NOTE
-from npu.compiler.rules.operators import RULES, byte_activations, int8_activations
+from npu.compiler.rules.operators import BEYOND, RULES, byte_activations, int8_activations
 from npu.model.graph import RESOURCE, Graph, Operator
 from npu.model.tflite_reader import read_model_bytes
 from npu.model.tflm_operators import REGISTERED
@@ -193,6 +193,10 @@ def test_what_the_npu_takes_the_kernels_take() -> None:
     assert {*RULES} <= {*EXECUTORS}
     assert {*EXECUTORS} <= {*REGISTERED}
     assert [one.kinds[0] for one in coverage()] == sorted(REGISTERED)
+
+
+def test_what_the_hardware_cannot_have_the_kernels_have() -> None:
+    assert {*BEYOND} <= {*EXECUTORS} - {*RULES}
 
 
 def test_everything_that_tflm_registers_runs_somewhere() -> None:
