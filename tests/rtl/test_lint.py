@@ -25,7 +25,7 @@ def _lint(text: str, folder: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("name", ["small", "npu64"])
+@pytest.mark.parametrize("name", ["small", "decoding", "npu64"])
 def test_the_design_is_clean(name: str, tmp_path: Path) -> None:
     _lint(design_text({**configs.RTL, "npu64": PRESETS["npu64"]}[name]), tmp_path)
 
