@@ -118,7 +118,7 @@ def test_json_to_standard_output_is_only_json(
 def test_memory_that_there_is_not(
     model: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def exhausted(*_: object) -> None:
+    def exhausted(*_: object, **__: object) -> None:
         raise MemoryError("Unable to allocate 2.00 TiB")
 
     monkeypatch.setattr("npu.inputs.load_inputs", exhausted)
