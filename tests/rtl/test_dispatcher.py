@@ -195,7 +195,7 @@ def faults() -> list[Any]:
         "zeros": ([0] * 8, ErrorCode.ILLEGAL_OPCODE, 0),
         "opcode": ([*good, 99], ErrorCode.ILLEGAL_OPCODE, 2),
         "flags": ([*good, beats[0] | 1 << 8, *beats[1:]], ErrorCode.ILLEGAL_FIELD, 2),
-        "reserved": ([*good, *beats[:4], beats[4] | 1 << 63], ErrorCode.ILLEGAL_FIELD, 2),
+        "reserved": ([*good, *beats[:2], beats[2] | 1 << 63], ErrorCode.ILLEGAL_FIELD, 2),
         "end_flags": ([*good, Opcode.END | 1 << 15], ErrorCode.ILLEGAL_FIELD, 2),
         "other_id": (words([wrong, END]), ErrorCode.CONFIG_MISMATCH, 0),
         "config_missing": (words([load, END]), ErrorCode.CONFIG_MISMATCH, 0),

@@ -81,8 +81,8 @@ def test_type_without_numpy_counterpart() -> None:
 def test_int8_without_scale() -> None:
     m = ModelFile()
     x = m.input((1, 4), name="raw")
-    m.operator("RELU", [x], [m.tensor((1, 4), scale=0.5)])
-    assert "operator 0 (RELU): tensor 'raw' is int8 without a scale" in refusal(m.build())
+    m.operator("LOGISTIC", [x], [m.tensor((1, 4), scale=0.5)])
+    assert "operator 0 (LOGISTIC): tensor 'raw' is int8 without a scale" in refusal(m.build())
 
 
 def test_a_scale_is_asked_for_where_it_is_needed() -> None:
