@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from npu.errors import OptimizeError
-from npu.optimize.choices import Quantization
+from npu.optimize.choices import Method, Quantization
 from npu.optimize.data import Dataset
 from npu.optimize.measure import Progress, StageResult, measure
 from npu.optimize.settings import Settings
@@ -36,8 +36,13 @@ def planned_stages(settings: Settings) -> list[tuple[str, Stage]]:
 
     Raises
     ------
-    OptimizeError : stages that exclude each other.
+    OptimizeError : stages that exclude each other, or a method that does not exist.
     """
+    if settings.prune is not None and settings.prune.method is Method.LASSO:
+        raise OptimizeError(
+            "--prune lasso, which removes channels, is not built yet: magnitude, multistage and"
+            " automata are, and zero whole channels with --granularity channel"
+        )
     small = settings.quantize in SMALL
     if small and settings.clusters is not None:
         raise OptimizeError(
