@@ -15,6 +15,7 @@ import typer
 
 from npu.commands.check import check
 from npu.commands.compare import compare
+from npu.commands.compile import compile
 from npu.commands.configs import configs
 from npu.commands.delegate_library import delegate_library
 from npu.commands.demo import demo
@@ -69,6 +70,7 @@ COMMANDS = (
     demo,
     check,
     compare,
+    compile,
     speedup,
     explore,
     optimize,

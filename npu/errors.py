@@ -41,3 +41,7 @@ class OptimizeError(NpuError):
 
 class DelegateError(NpuError):
     """What a delegate's segment cannot do within its interpreter."""
+
+
+class CompiledModelError(NpuError):
+    """A network that cannot become a compiled file, or a compiled file that does not fit."""

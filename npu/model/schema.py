@@ -5,7 +5,14 @@ from typing import Any
 
 from ai_edge_litert import schema_py_generated as schema
 
-__all__ = ["CORRUPTION_ERRORS", "OPERATOR_NAMES", "TYPE_NAMES", "schema", "text_field"]
+__all__ = [
+    "COMPILED_OPERATOR",
+    "CORRUPTION_ERRORS",
+    "OPERATOR_NAMES",
+    "TYPE_NAMES",
+    "schema",
+    "text_field",
+]
 
 CORRUPTION_ERRORS = (
     struct.error,
@@ -17,6 +24,10 @@ CORRUPTION_ERRORS = (
     MemoryError,
 )
 """What the generated classes and numpy raise on offsets and lengths that lead nowhere."""
+
+
+COMPILED_OPERATOR = "NPU"
+"""The custom operator into which `npu compile` makes what runs on the NPU."""
 
 
 def _names(enumeration: type) -> dict[int, str]:

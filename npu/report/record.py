@@ -208,3 +208,11 @@ def _layer_record(layer: LayerResult, macs_per_cycle: int, bus_bytes: int) -> di
         "utilization": utilization(layer.macs, layer.cycles, macs_per_cycle),
         **_account_record(layer.account, macs_per_cycle, bus_bytes),
     }
+
+
+def write_bytes(data: bytes, path: Path) -> None:
+    """Write `data` to the file at `path`; raises `OutputError` when that cannot be written."""
+    try:
+        path.write_bytes(data)
+    except OSError as error:
+        raise OutputError(f"cannot write '{path}': {error.strerror or error}") from None

@@ -1,8 +1,8 @@
 """A segment that an interpreter has handed over: the kernel behind one of its nodes."""
 
 from collections.abc import Callable, Collection
-from ctypes import addressof, c_int8, c_void_p
-from math import prod
+from ctypes import addressof, c_uint8, c_void_p
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,8 +56,8 @@ class ClaimedSegment:
         self._table: int | None = None
         self._cells: list[c_void_p] = []
         self._addresses: list[int | None] = []
-        self._inputs: dict[int, NDArray[np.int8]] = {}
-        self._outputs: dict[int, NDArray[np.int8]] = {}
+        self._inputs: dict[int, NDArray[Any]] = {}
+        self._outputs: dict[int, NDArray[Any]] = {}
 
     def _prepared(self) -> Execution:
         made = self._make(self._graph)
@@ -118,8 +118,9 @@ class ClaimedSegment:
             tensor = self._graph.tensors[index]
             if address is None:
                 raise DelegateError(f"tensor {tensor.name!r} has no memory")
-            memory = (c_int8 * prod(tensor.shape)).from_address(address)
-            views[index] = np.frombuffer(memoryview(memory), np.int8).reshape(tensor.shape)
+            memory = (c_uint8 * (tensor.size * tensor.dtype.itemsize)).from_address(address)
+            view = np.frombuffer(memoryview(memory), np.uint8).view(tensor.dtype)
+            views[index] = view.reshape(tensor.shape)
         self._inputs = {i: views[i] for i in self._graph.inputs}
         self._outputs = {i: views[i] for i in self._graph.outputs}
         self._addresses = addresses

@@ -35,6 +35,7 @@ from npu.tflite_delegate.abi import (
 from npu.tflite_delegate.abi_check import AbiError
 from npu.tflite_delegate.callbacks import CALLBACKS, CORES, message, registration
 from npu.tflite_delegate.claimed import ClaimedSegment
+from npu.tflite_delegate.compiled import compiled_programs
 from npu.tflite_delegate.execution import Execution, Hardware, execution
 from npu.tflite_delegate.graph_reader import LiveGraph, read_graph
 from npu.tflite_delegate.report import (
@@ -132,8 +133,9 @@ class _Core:
                 f"this interpreter is none that the delegate knows, it takes nothing: {error}"
             )
             return OK
+        compiled = compiled_programs(live.graph, self.hardware)
         try:
-            subgraph = self._divide(live)
+            subgraph = self._divide(live, compiled)
         except NpuError as error:
             self._warn(f"{message(error)}; the delegate takes nothing")
             return OK
@@ -142,7 +144,7 @@ class _Core:
             context = TfLiteContext.from_address(context_address)
             for segment in subgraph.segments:
                 # one by one, so that the interpreter divides them no further
-                nodes = make_int_array(segment.operators)
+                nodes = make_int_array(segment)
                 status = int(
                     context.ReplaceNodeSubsetsWithDelegateKernels(
                         context_address, registration(), addressof(nodes), delegate_address
@@ -159,7 +161,7 @@ class _Core:
             self._warned = True
             log.warning("%s", text)
 
-    def _divide(self, live: LiveGraph) -> "_Subgraph":
+    def _divide(self, live: LiveGraph, compiled: Mapping[int, Program]) -> "_Subgraph":
         graph, config = live.graph, self.hardware.config
         programs: Mapping[Segment, Program] = {}
         if self.hardware.backend == "reference":
@@ -167,21 +169,27 @@ class _Core:
         else:
             division = divide(graph, config, CompilerOptions(), live.refused)
             parts, programs = division.partition, division.programs
-        taken = [op for op in graph.operators if op.index not in parts.reasons]
+        reasons = {i: reason for i, reason in parts.reasons.items() if i not in compiled}
+        taken = [op for op in graph.operators if op.index not in reasons]
+        inside = sum(program.macs for program in compiled.values())
         report = InterpreterReport(
             interpreter=self._count,
             operators=len(graph.operators),
             npu_operators=len(taken),
-            macs=graph.total_macs,
-            npu_macs=sum(graph.macs(op) for op in taken),
-            reasons=dict(parts.reasons),
+            macs=graph.total_macs + inside,
+            npu_macs=sum(graph.macs(op) for op in taken) + inside,
+            reasons=reasons,
         )
+        segments = [segment.operators for segment in parts.segments]
+        segments += [(index,) for index in compiled]
+        order = {op.index: place for place, op in enumerate(graph.operators)}
+        segments.sort(key=lambda operators: order[operators[0]])
         ended = [one for one in self.logs if one not in self._owners.values()]
         for old in ended[: max(0, len(ended) - KEPT_INTERPRETERS)]:
             self.logs.remove(old)
         self.logs.append(InterpreterLog(self._count, report))
         self._count += 1
-        return _Subgraph(live, parts.segments, programs, self.logs[-1])
+        return _Subgraph(live, tuple(segments), programs, compiled, self.logs[-1])
 
     def make_segment(self, context_address: int, params: TfLiteDelegateParams) -> ClaimedSegment:
         subgraph = self._live[context_address]
@@ -193,16 +201,20 @@ class _Core:
             if i >= 0 and tensor_at(context, i).allocation_type != CONSTANT
         ]
         graph = subgraph.cut(operators, inputs, read_int_array(params.output_tensors))
-        known = Segment(operators, graph.inputs, graph.outputs)
-        program = subgraph.program(known)
+        program = subgraph.program(operators, graph)
 
         def make(resized: Graph) -> Execution:
             given = program if resized is graph else None
             return execution(resized, self.hardware, self._simulate, given)
 
-        kinds = tuple(op.kind for op in graph.operators)
-        record = SegmentRecord(subgraph.log, operators, kinds)
-        made = ClaimedSegment(graph, make, record, computed=subgraph.computed)
+        record = SegmentRecord(subgraph.log, operators, tuple(op.kind for op in graph.operators))
+        made = ClaimedSegment(
+            graph,
+            make,
+            record,
+            computed=subgraph.computed,
+            fixed=operators[0] in subgraph.compiled,
+        )
         self._owners[made] = subgraph.log
         return made
 
@@ -227,12 +239,13 @@ class _Subgraph:
     def __init__(
         self,
         live: LiveGraph,
-        segments: tuple[Segment, ...],
+        segments: tuple[tuple[int, ...], ...],
         programs: Mapping[Segment, Program],
+        compiled: Mapping[int, Program],
         log: InterpreterLog,
     ) -> None:
         self.graph, self.computed = live.graph, live.computed
-        self.segments, self.log = segments, log
+        self.segments, self.compiled, self.log = segments, compiled, log
         self._programs = programs
 
     def cut(self, operators: tuple[int, ...], given: list[int], outputs: tuple[int, ...]) -> Graph:
@@ -241,17 +254,19 @@ class _Subgraph:
         `given` and `outputs` are what the interpreter says crosses its border, in no order that
         matters; of `given`, what the reader has evaluated is a constant here.
         """
-        order = {index: place for place, index in enumerate(operators)}
-        chosen = sorted(
-            (op for op in self.graph.operators if op.index in order), key=lambda op: order[op.index]
-        )
+        chosen = [op for op in self.graph.operators if op.index in operators]
         read = dict.fromkeys(t for op in chosen for t in op.present_inputs)
         inputs = [t for t in read if t in given and not self.graph.tensors[t].is_constant]
         made = [t for op in chosen for t in op.outputs if t in outputs]
+        if operators[0] in self.compiled:
+            # its arena belongs to nobody else
+            made = [t for t in made if t != chosen[0].outputs[-1]]
         return replace(
             self.graph, operators=tuple(chosen), inputs=tuple(inputs), outputs=tuple(made)
         )
 
-    def program(self, segment: Segment) -> Program | None:
-        """The program of exactly this segment, if it is compiled."""
-        return self._programs.get(segment)
+    def program(self, operators: tuple[int, ...], graph: Graph) -> Program | None:
+        """The program of exactly the segment that was `cut`, if it is compiled."""
+        if operators[0] in self.compiled:
+            return self.compiled[operators[0]]
+        return self._programs.get(Segment(operators, graph.inputs, graph.outputs))

@@ -10,6 +10,7 @@ from kernels.requantize import Rounding
 from npu.errors import UnsupportedOperatorError
 from npu.model.graph import Graph, Operator, Tensor
 from npu.model.quant_params import blamed_on
+from npu.model.schema import COMPILED_OPERATOR
 from npu.model.tflm_only import only_tflm
 from npu.reference.executors import (
     elementwise,
@@ -91,6 +92,11 @@ def require_executor(
     kernel = find_executor(graph, op)
     if kernel is not None:
         return kernel
+    if op.kind == f"CUSTOM:{COMPILED_OPERATOR}":
+        raise UnsupportedOperatorError(
+            f"operator {op.index} is compiled for an NPU: run the file in an interpreter with "
+            "npu.delegate, or take the network that it was compiled from"
+        )
     against = reason_against_tflm(graph, op, rounding)
     if not against:
         return TFLM
