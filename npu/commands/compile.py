@@ -37,7 +37,7 @@ def compile(
     ] = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Compile a network to a .tflite file for firmware and interpreters with the NPU.
+    """Compile a network for firmware and interpreters.
 
     Each run of operators for the NPU becomes one operator NPU with commands and weights; the
     others stay. The file runs in TFLM with our operator (see rtl/driver), and in tf.lite and LiteRT
