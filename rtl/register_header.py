@@ -39,22 +39,22 @@ CODE_TEXTS = {
 
 def register_header() -> str:
     """The text of `npu_registers.h`: offsets, bits, error codes and counters."""
-    lines = _constants("", {"NPU_ID_VALUE": ID_VALUE, "NPU_REGIONS": REGIONS})
-    lines += _constants("byte offsets of registers", _named("NPU", Register))
+    lines = constants("", {"NPU_ID_VALUE": ID_VALUE, "NPU_REGIONS": REGIONS})
+    lines += constants("byte offsets of registers", named("NPU", Register))
     regions = {
         f"NPU_REGION_{kind}_{region.name}": offset(region)
         for region in Region
         for kind, offset in (("BASE", region_base), ("SIZE", region_size))
     }
-    lines += _constants("of the regions that programs use, and their numbers", regions)
-    lines += _constants("", _named("NPU_REGION", Region))
+    lines += constants("of the regions that programs use, and their numbers", regions)
+    lines += constants("", named("NPU_REGION", Region))
     counters = {f"NPU_EVENT_{event.name}": event_counter(event) for event in Event}
-    lines += _constants("of the counters", counters)
-    lines += _constants("bits", {**_named("NPU_CONTROL", Control), **_named("NPU_STATUS", Status)})
-    lines += _constants("lowest bits of fields", _named("NPU_BUS_ATTRIBUTES", BusAttribute))
+    lines += constants("of the counters", counters)
+    lines += constants("bits", {**named("NPU_CONTROL", Control), **named("NPU_STATUS", Status)})
+    lines += constants("lowest bits of fields", named("NPU_BUS_ATTRIBUTES", BusAttribute))
     timeout = {"NPU_TIMEOUT_UNIT": TIMEOUT_UNIT, "NPU_TIMEOUT_DEFAULT": DEFAULT_TIMEOUT}
-    lines += _constants("cycles of a unit of BUS_TIMEOUT, and its units after a reset", timeout)
-    lines += _constants("values of ERROR_CODE", _named("NPU_CODE", ErrorCode))
+    lines += constants("cycles of a unit of BUS_TIMEOUT, and its units after a reset", timeout)
+    lines += constants("values of ERROR_CODE", named("NPU_CODE", ErrorCode))
     texts = ", \\\n     ".join(f'"{CODE_TEXTS[code]}"' for code in ErrorCode)
     lines += ["", "/* by ERROR_CODE */", f"#define NPU_CODE_TEXTS \\\n    {{{texts}}}"]
     return guarded("npu_registers.h", "rtl/register_header.py", lines)
@@ -67,10 +67,12 @@ def guarded(name: str, generator: str, lines: Iterable[str]) -> str:
     return "\n".join([*head, *lines, "", f"#endif /* {guard} */", ""])
 
 
-def _named(prefix: str, values: Iterable[IntEnum | IntFlag]) -> dict[str, int]:
+def named(prefix: str, values: Iterable[IntEnum | IntFlag]) -> dict[str, int]:
+    """The values of an enumeration by their names in C."""
     return {f"{prefix}_{value.name}": int(value) for value in values}
 
 
-def _constants(comment: str, values: dict[str, int]) -> list[str]:
+def constants(comment: str, values: dict[str, int]) -> list[str]:
+    """Lines that define unsigned constants, below a comment unless it is empty."""
     lines = ["", f"/* {comment} */"] if comment else []
     return lines + [f"#define {name} {value:#x}u" for name, value in values.items()]
