@@ -7,16 +7,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from npu import cli, golden, survey
+from npu import golden, survey
 from tests.npu.small_model import classifier
 from tests.npu.test_survey import float_model, tiled
-
-
-def npu(*arguments: object) -> int:
-    with pytest.raises(SystemExit) as caught:
-        cli.main([str(a) for a in arguments])
-    assert isinstance(caught.value.code, int)
-    return caught.value.code
+from tests.support.command_line import npu
 
 
 @pytest.fixture(name="folder")

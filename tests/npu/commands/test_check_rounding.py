@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.npu.commands.test_cli import npu, refusal
 from tests.npu.small_model import classifier
+from tests.support.command_line import npu, refusal
 
 
 @pytest.fixture(name="arguments")

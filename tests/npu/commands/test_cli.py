@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from npu import cli, golden
+from npu import golden
 from npu.commands import run as run_command
 from npu.model.tflite_reader import read_model_bytes
 from rtl.config import PRESETS
 from tests.npu.small_model import classifier
+from tests.support.command_line import npu, refusal
 from tests.support.random_layers import random_conv2d
 from tests.support.shared_models import MLPERF, shared_inputs, shared_model
 from tests.support.tflite_builder import ModelBuilder
@@ -29,25 +30,6 @@ def model_fixture(tmp_path: Path) -> Path:
     path = tmp_path / "classifier.tflite"
     path.write_bytes(classifier())
     return path
-
-
-def npu(*arguments: object) -> int:
-    """The exit code of `npu ARGUMENTS`, run in this process."""
-    with pytest.raises(SystemExit) as caught:
-        cli.main([str(a) for a in arguments])
-    code = caught.value.code
-    assert isinstance(code, int)
-    return code
-
-
-def refusal(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:
-    """The one line with which `npu ARGUMENTS` refuses bad input."""
-    assert npu(*arguments) == 2
-    captured = capsys.readouterr()
-    assert captured.out == ""
-    (line,) = captured.err.splitlines()
-    assert line.startswith("npu: error: ")
-    return line.removeprefix("npu: error: ")
 
 
 def test_run_prints_a_table(model: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from npu import cli
 from npu.synth import cores, design, flow, shipped, update
 from npu.synth.blocks import Block
 from npu.synth.errors import DoesNotFitError, RoutingError
@@ -20,17 +19,14 @@ from npu.synth.routing import Routed
 from npu.synth.shipped import load_shipped
 from rtl.config import PRESETS
 from tests.npu.synth.tiny import LIBERTY, TINY
+from tests.support import command_line
 
 PATH = CriticalPath("npu.a", "npu.b", (Segment("load", 3, 2.0, 3.5), Segment("", 1, 0.5, 4.0)))
 
 
 def npu(*arguments: object) -> int:
     """The exit code of `npu synth ARGUMENTS`, run in this process."""
-    with pytest.raises(SystemExit) as caught:
-        cli.main(["synth", *map(str, arguments)])
-    code = caught.value.code
-    assert isinstance(code, int)
-    return code
+    return command_line.npu("synth", *arguments)
 
 
 def refusal(capsys: pytest.CaptureFixture[str], *arguments: object) -> str:

@@ -17,6 +17,7 @@ from rtl.config import PRESETS, NpuConfig
 from rtl.verilog import verilog_text
 from tests.npu.small_model import classifier
 from tests.sim import configs
+from tests.support.command_line import npu
 
 NARROW, USUAL = 60, 80
 
@@ -26,15 +27,6 @@ def model_fixture(tmp_path: Path) -> Path:
     path = tmp_path / "classifier.tflite"
     path.write_bytes(classifier())
     return path
-
-
-def npu(*arguments: object) -> int:
-    """The exit code of `npu ARGUMENTS`, run in this process."""
-    with pytest.raises(SystemExit) as caught:
-        cli.main([str(a) for a in arguments])
-    code = caught.value.code
-    assert isinstance(code, int)
-    return code
 
 
 def process(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from npu import cli
 from npu.errors import ExploreError
 from npu.explore import sweep as sweep_module
 from npu.explore.evaluate import evaluate
@@ -22,6 +21,7 @@ from npu.offload.runner import run_network
 from rtl.config import NpuConfig
 from sim.cache import CACHE_VARIABLE
 from tests.npu.small_model import classifier
+from tests.support.command_line import npu
 from tests.support.random_layers import random_conv2d
 from tests.support.tflite_builder import ModelBuilder
 
@@ -100,13 +100,6 @@ def test_a_torn_line_is_not_a_result(tmp_path: Path) -> None:
     assert Journal(b"network").get(points[0]) == {"status": "ok"}
     assert Journal(b"network").get(points[1]) is None
     assert Journal(b"another").get(points[0]) is None
-
-
-def npu(*arguments: object) -> int:
-    with pytest.raises(SystemExit) as caught:
-        cli.main([str(a) for a in arguments])
-    assert isinstance(caught.value.code, int)
-    return caught.value.code
 
 
 def test_command(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

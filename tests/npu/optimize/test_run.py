@@ -20,8 +20,8 @@ from npu.optimize.report import Report, markdown_table
 from npu.optimize.settings import Pruning, Settings
 from npu.optimize.weights import find_weights
 from rtl.config import PRESETS
-from tests.npu.commands.test_cli import npu, refusal
 from tests.npu.optimize.networks import random_split, two_convolutions
+from tests.support.command_line import npu, refusal
 from tests.support.shared_models import shared_model
 from tests.support.tflite_builder import ModelBuilder
 from tests.support.tflm import run_tflm

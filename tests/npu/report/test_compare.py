@@ -8,21 +8,14 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from npu import cli
 from npu.errors import OutputError
 from npu.report.compare import compare_runs, read_run
 from npu.report.compare_tables import print_compared
 from tests.npu.small_model import classifier
+from tests.support.command_line import npu
 from tests.support.tflite_builder import ModelBuilder
 
 pytestmark = pytest.mark.quick
-
-
-def npu(*arguments: object) -> int:
-    with pytest.raises(SystemExit) as caught:
-        cli.main([str(a) for a in arguments])
-    assert isinstance(caught.value.code, int)
-    return caught.value.code
 
 
 def run(folder: Path, name: str, model: bytes, *options: object) -> Path:

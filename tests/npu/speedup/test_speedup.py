@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from npu import cli
 from npu.errors import ModelError, OutputError, SpeedupError
 from npu.inputs import load_inputs
 from npu.model.tflite_reader import read_model, read_model_bytes
@@ -27,6 +26,7 @@ from sim.soc.cores import CORES
 from sim.soc.memory_map import ExitCode
 from tests.npu.small_model import classifier
 from tests.sim import configs
+from tests.support.command_line import npu
 from tests.support.random_layers import random_conv2d
 from tests.support.tflite_builder import ModelBuilder
 
@@ -82,15 +82,6 @@ def no_tools_fixture(monkeypatch: pytest.MonkeyPatch) -> None:
         importlib.util, "find_spec", lambda name, *rest: None if name in missing else real(name)
     )
     monkeypatch.setenv("PATH", "")
-
-
-def npu(*arguments: object) -> int:
-    """The exit code of `npu ARGUMENTS`, run in this process."""
-    with pytest.raises(SystemExit) as caught:
-        cli.main([str(a) for a in arguments])
-    code = caught.value.code
-    assert isinstance(code, int)
-    return code
 
 
 def measured(name: str, *, cached: bool = False, **changes: Any) -> Entry:

@@ -21,8 +21,8 @@ from npu.optimize.training.pipeline import planned_stages
 from npu.optimize.weights import LayerWeights, find_weights
 from npu.reference.network import PreparedNetwork
 from rtl.config import PRESETS
-from tests.npu.commands.test_cli import npu, refusal
 from tests.npu.optimize.training.small_network import BATCH, digits
+from tests.support.command_line import npu, refusal
 from tests.support.tflm import run_tflm
 
 CONFIG = PRESETS["npu256"]
