@@ -46,7 +46,8 @@ Prune = Annotated[
     typer.Option(
         metavar="METHOD:RATIO",
         help="magnitude, multistage or automata, with the share that becomes zero, such as "
-        "magnitude:0.75. They train, but for a .tflite, which is pruned by magnitude.",
+        "magnitude:0.75; or lasso, with the share of MACs that goes with its channels. They train, "
+        "but for a .tflite, which is pruned by magnitude.",
         show_default=False,
     ),
 ]

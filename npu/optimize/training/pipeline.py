@@ -16,6 +16,7 @@ from npu.optimize.training.stages import (
     Session,
     cluster_weights,
     prunable_layers,
+    prune_channels,
     prune_weights,
     small_weights,
     train_rounded,
@@ -50,7 +51,9 @@ def planned_stages(settings: Settings) -> list[tuple[str, Stage]]:
             " values already"
         )
     planned: list[tuple[str, Stage]] = []
-    if settings.prune is not None:
+    if removes_channels(settings):
+        planned.append(("channels removed", prune_channels))
+    elif settings.prune is not None:
         planned.append(("pruned", prune_weights))
     if settings.clusters is not None:
         planned.append(("clustered", cluster_weights))
@@ -59,6 +62,11 @@ def planned_stages(settings: Settings) -> list[tuple[str, Stage]]:
     elif settings.qat:
         planned.append(("quantization-aware", train_rounded))
     return planned
+
+
+def removes_channels(settings: Settings) -> bool:
+    """Whether pruning makes the network smaller, instead of weights zero."""
+    return settings.prune is not None and settings.prune.method is Method.LASSO
 
 
 def optimize_keras(
@@ -89,7 +97,8 @@ def optimize_keras(
     data.check(shape, int(model.outputs[0].shape[-1]))
     planned = planned_stages(settings)
     # a mistake is told before anything is trained
-    if settings.prune is not None or settings.quantize in SMALL:
+    zeros = settings.prune is not None and not removes_channels(settings)
+    if zeros or settings.quantize in SMALL:
         prunable_layers(model, settings)
     checkpoints = out / "checkpoints"
     checkpoints.mkdir(exist_ok=True)

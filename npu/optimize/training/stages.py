@@ -17,6 +17,7 @@ from npu.optimize.granularity import Groups
 from npu.optimize.measure import weight_stream_bytes
 from npu.optimize.settings import Settings
 from npu.optimize.training.automata import AutomataPruner
+from npu.optimize.training.channels import shrink
 from npu.optimize.training.clustering import Codes, clustered_codes, share_values
 from npu.optimize.training.constraints import Mask, arm
 from npu.optimize.training.convert import convert, put_codes
@@ -141,6 +142,21 @@ def prune_weights(model: Any, session: Session) -> Any:
     fit(model, session.data, plan, callbacks=[pruner], log=session.log)
     hold_zeros(model)
     return model
+
+
+def prune_channels(model: Any, session: Session) -> Any:
+    """Take channels out of the model by LASSO and least squares, and train what is left."""
+    settings = session.settings
+    assert settings.prune is not None
+    ratio = settings.prune.ratio
+    shrunk = shrink(model, session.data.train.x, ratio, seed=settings.seed)
+    wanted = 1 / (1 - ratio)
+    told = f"channels removed: {shrunk.factor:.2f}x fewer MACs, {wanted:.2f}x asked"
+    if shrunk.factor < wanted:
+        told += "; that is as far as it goes: every set of channels keeps one"
+    session.notes.append(told)
+    fit(shrunk.model, session.data, session.plan("remove channels"), log=session.log)
+    return shrunk.model
 
 
 def make_pruner(
