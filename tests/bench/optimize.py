@@ -26,8 +26,9 @@ SEEDS = {"lenet5": (1, 2, 3), "dscnn": (1,)}
 CONFIG = "npu256c"
 RATIO = 0.75
 CLUSTERS = 16
-EPOCHS = {"lenet5": 16, "dscnn": 16}
+EPOCHS = {"lenet5": 16, "dscnn": 40}
 BATCH = {"lenet5": 128, "dscnn": 64}
+RATE = {"lenet5": 1e-3, "dscnn": 2e-3}
 
 PRUNED = {
     "magnitude": Pruning(Method.MAGNITUDE, RATIO),
@@ -80,7 +81,9 @@ def train_and_optimize(name: str, seed: int, out: Path, source: str | None, thre
     for each in WANTED[name]:
         if (folder / each / run.REPORT).is_file():
             continue
-        settings = Settings(**RUNS[each], seed=seed, epochs=EPOCHS[name], batch=BATCH[name])
+        settings = Settings(
+            **RUNS[each], seed=seed, epochs=EPOCHS[name], batch=BATCH[name], rate=RATE[name]
+        )
         task = run.Task(
             model=model,
             out=folder / each,
@@ -150,7 +153,8 @@ def table(rows: Sequence[tuple[str, list[Stage]]]) -> str:
         part = average["cycles"] / mean(s["cycles"] for s in dense)
         lines.append(
             f"| {label} | {percent(average['float_accuracy'])}"
-            f" | {percent(average['int8_accuracy'])} | {lost:.2f} | {average['file_bytes']:,.0f} | {average['compressed_bytes']:,.0f}"
+            f" | {percent(average['int8_accuracy'])} | {lost:.2f}"
+            f" | {average['file_bytes']:,.0f} | {average['compressed_bytes']:,.0f}"
             f" | {average['stream_bytes']:,.0f} | {percent(average['sparsity'])}"
             f" | {percent(average['word_sparsity'])} | {average['values']:.0f}"
             f" | {average['macs']:,.0f} | {average['cycles']:,.0f} | {percent(part)} |"
