@@ -37,13 +37,8 @@ def planned_stages(settings: Settings) -> list[tuple[str, Stage]]:
 
     Raises
     ------
-    OptimizeError : stages that exclude each other, or a method that does not exist.
+    OptimizeError : stages that exclude each other.
     """
-    if settings.prune is not None and settings.prune.method is Method.LASSO:
-        raise OptimizeError(
-            "--prune lasso, which removes channels, is not built yet: magnitude, multistage and"
-            " automata are, and zero whole channels with --granularity channel"
-        )
     small = settings.quantize in SMALL
     if small and settings.clusters is not None:
         raise OptimizeError(

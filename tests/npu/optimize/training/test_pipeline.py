@@ -191,8 +191,8 @@ def test_stages_are_in_order() -> None:
     assert [name for name, _ in planned_stages(settings)] == ["pruned", "clustered"]
     with pytest.raises(OptimizeError, match="four bits are 15 values already"):
         planned_stages(Settings(clusters=4, quantize=Quantization.MIXED))
-    with pytest.raises(OptimizeError, match=r"--prune lasso, .*, is not built yet"):
-        planned_stages(Settings(prune=Pruning(Method.LASSO, 0.5)))
+    lasso = Settings(prune=Pruning(Method.LASSO, 0.5), clusters=4)
+    assert [name for name, _ in planned_stages(lasso)] == ["channels removed", "clustered"]
 
 
 def test_code_inside_a_file_is_not_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
