@@ -25,7 +25,12 @@ def optimize(
     epochs: options.Epochs = 6,
     batch: options.Batch = 128,
     rate: options.Rate = 1e-3,
+    distill: options.Distill = 0.0,
+    augment: options.Augment = None,
     max_loss: options.MaxLoss = None,
+    sweep: options.Sweep = None,
+    sensitivity: options.Sensitivity = False,
+    measure_cpu: options.MeasureCpu = False,
     seed: options.Seed = 0,
     threads: options.Threads = 2,
 ) -> None:
@@ -36,10 +41,14 @@ def optimize(
     Stages are optional, and each keeps what those before it did. FOLDER gets a .tflite for each,
     report.json, and report.html with plots. An interrupted run goes on when it is started again.
     """
+    from npu.optimize.augment import Augmentation
     from npu.optimize.data import load_dataset
-    from npu.optimize.report import stage_table
+    from npu.optimize.report import pareto_front, stage_table
     from npu.optimize.run import Task, optimize
+    from npu.optimize.sensitivity import sensitivity_table
     from npu.optimize.settings import Pruning, Settings
+    from npu.optimize.sweep import parse_sweep
+    from npu.optimize.sweep import sweep as run_all
     from npu.report.tables import make_console, print_line
     from rtl.config import load_config
 
@@ -55,9 +64,12 @@ def optimize(
         epochs=epochs,
         batch=batch,
         rate=rate,
+        distill=distill,
+        augment=None if augment is None else Augmentation.parse(augment),
         max_loss=max_loss,
         seed=seed,
     )
+    varied = parse_sweep(sweep or [])
     dataset = None
     if data is not None:
         dataset = load_dataset(data, validation=validation, test=test, seed=seed)
@@ -70,12 +82,19 @@ def optimize(
             data=dataset,
             format=format,
             threads=threads,
+            sensitivity=sensitivity,
+            measure_cpu=measure_cpu,
             log=step_log(model.stem),
             progress=lambda _: bar,
         )
-        report = optimize(task, settings)
+        report = run_all(task, settings, varied) if varied else optimize(task, settings)
     console = make_console()
     console.print(stage_table(report.stages))
+    if report.sensitivity:
+        console.print(sensitivity_table(report.sensitivity))
+    front = [stage.stage for stage in pareto_front(report.stages)]
+    if varied and front:
+        print_line(console, f"nothing has more accuracy in fewer cycles: {'; '.join(front)}")
     for note in report.notes:
         print_line(console, note)
     print_line(console, f"written to {out}: {', '.join(s.file for s in report.stages)}, report")

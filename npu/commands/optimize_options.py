@@ -82,6 +82,22 @@ Aware = Annotated[
     bool, typer.Option("--qat", help="Train with the rounding of the quantized network.")
 ]
 Epochs = Annotated[int, typer.Option(metavar="N", help="Of each stage that trains.")]
+Distill = Annotated[
+    float,
+    typer.Option(
+        metavar="SHARE",
+        help="How much of what is learnt is what the network said at first, in place of the "
+        "labels: 0 to 1.",
+    ),
+]
+Augment = Annotated[
+    str | None,
+    typer.Option(
+        metavar="mirror,shift:N",
+        help="Mirror half of the images, and move each by up to N pixels, while training.",
+        show_default=False,
+    ),
+]
 Batch = Annotated[int, typer.Option(metavar="N", help="Samples in a training step.")]
 Rate = Annotated[float, typer.Option(metavar="RATE", help="The learning rate, which decays to 0.")]
 MaxLoss = Annotated[
@@ -90,6 +106,30 @@ MaxLoss = Annotated[
         metavar="POINTS",
         help="Points of validation accuracy that may be lost; the report says if more are.",
         show_default=False,
+    ),
+]
+Sweep = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="NAME=VALUE,...",
+        help="Every combination of these settings, each in a folder of its own, and the Pareto "
+        "front of accuracy against cycles: prune, granularity, cluster, quantize; none leaves a "
+        "stage out. Can be given several times. What is finished is not run again.",
+        show_default=False,
+    ),
+]
+Sensitivity = Annotated[
+    bool,
+    typer.Option(
+        "--sensitivity", help="First prune each layer alone, and show what accuracy is left."
+    ),
+]
+MeasureCpu = Annotated[
+    bool,
+    typer.Option(
+        "--measure-cpu",
+        help="Simulate a CPU without an NPU for the speedup over it, which is estimated from MACs "
+        "otherwise; needs the extra soc.",
     ),
 ]
 Threads = Annotated[

@@ -83,6 +83,10 @@ class Dataset:
     validation: Split
     test: Split
 
+    def arrays(self) -> list[NDArray[Any]]:
+        """All samples and labels."""
+        return [a for s in (self.train, self.validation, self.test) for a in (s.x, s.y)]
+
     def check(self, shape: tuple[int, ...], classes: int) -> None:
         """Raises `OptimizeError` unless all samples have `shape` and all labels are classes."""
         for split in (self.train, self.validation, self.test):

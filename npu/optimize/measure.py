@@ -51,7 +51,8 @@ class StageResult:
     cycles : of the NPU, by the cycle model; of operators on the CPU there is nothing in it. None
         where the NPU runs nothing.
     on_npu, operators : how many operators the NPU runs, of how many.
-    cpu_cycles : of the fastest CPU without an NPU; None where it was not measured.
+    cpu_cycles : of the fastest CPU without an NPU; see `npu.optimize.cpu`. cpu_measured : whether
+        they were measured, not estimated.
     seconds : that the stage took.
     """
 
@@ -70,6 +71,7 @@ class StageResult:
     on_npu: int
     operators: int
     cpu_cycles: int | None = None
+    cpu_measured: bool = False
     seconds: float = 0.0
 
 

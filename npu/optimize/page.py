@@ -7,7 +7,7 @@ from typing import Any
 
 from npu.errors import OutputError
 from npu.optimize.measure import StageResult
-from npu.optimize.report import Report, markdown_table, percent
+from npu.optimize.report import Report, markdown_table, pareto_front, percent
 
 STYLE = (
     "body{font:15px/1.5 sans-serif;margin:2em auto;max-width:70em;padding:0 1em}"
@@ -41,16 +41,6 @@ def write_page(report: Report, path: Path) -> None:
         path.write_text(page, encoding="utf-8")
     except OSError as error:
         raise OutputError(f"cannot write '{path}': {error.strerror or error}") from None
-
-
-def pareto_front(stages: Sequence[StageResult]) -> list[StageResult]:
-    """Stages with an accuracy than which none has fewer cycles and as much of it, by cycles."""
-    front: list[StageResult] = []
-    known = [s for s in stages if s.int8_accuracy is not None and s.cycles is not None]
-    for stage in sorted(known, key=lambda s: (s.cycles or 0, -(s.int8_accuracy or 0))):
-        if not front or (stage.int8_accuracy or 0) > (front[-1].int8_accuracy or 0):
-            front.append(stage)
-    return front
 
 
 def _html_table(stages: Sequence[StageResult]) -> str:

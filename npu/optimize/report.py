@@ -12,9 +12,21 @@ from npu.optimize.measure import StageResult
 NONE_SIGN = "-"
 
 
+@dataclass(frozen=True)
+class Outcome:
+    """What a run's stages leave: their results, lines for the user, the last file, `sensitivity` as
+    in `Report`.
+    """
+
+    stages: Sequence[StageResult]
+    notes: Sequence[str]
+    last: bytes
+    sensitivity: Sequence[Mapping[str, Any]] = ()
+
+
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """A run.
+    """A run, or several settings side by side.
 
     Attributes
     ----------
@@ -22,6 +34,7 @@ class Report:
     stages : in order; the first one is the network as it came.
     notes : lines that the user should read.
     sensitivity : by layer, the validation accuracy with that layer alone pruned by some ratio.
+    key : identifies the run.
     """
 
     model: str
@@ -30,11 +43,17 @@ class Report:
     stages: Sequence[StageResult]
     notes: Sequence[str] = ()
     sensitivity: Sequence[Mapping[str, Any]] = ()
+    key: str = ""
 
     def record(self) -> dict[str, Any]:
-        """The report as JSON takes it; `speedup` is that of cycles over the first stage."""
+        """The report as JSON takes it; `speedup` is that of cycles over the first stage.
+
+        `speedup_over_cpu` is that over the first stage on the CPU; `pareto` names the stages of
+        `pareto_front`.
+        """
         first = self.stages[0]
         return {
+            "key": self.key,
             "model": self.model,
             "config": self.config,
             "settings": dict(self.settings),
@@ -46,9 +65,20 @@ class Report:
                 }
                 for stage in self.stages
             ],
+            "pareto": [stage.stage for stage in pareto_front(self.stages)],
             "sensitivity": [dict(row) for row in self.sensitivity],
             "notes": list(self.notes),
         }
+
+
+def pareto_front(stages: Sequence[StageResult]) -> list[StageResult]:
+    """Stages with an accuracy than which none has fewer cycles and as much of it, by cycles."""
+    front: list[StageResult] = []
+    known = [s for s in stages if s.int8_accuracy is not None and s.cycles is not None]
+    for stage in sorted(known, key=lambda s: (s.cycles or 0, -(s.int8_accuracy or 0))):
+        if not front or (stage.int8_accuracy or 0) > (front[-1].int8_accuracy or 0):
+            front.append(stage)
+    return front
 
 
 def stage_table(stages: Sequence[StageResult]) -> Table:
@@ -77,8 +107,7 @@ def stage_table(stages: Sequence[StageResult]) -> Table:
             percent(_ratio(stage.cycles, first.cycles)),
         ]
         if first.cpu_cycles:
-            over = _ratio(first.cpu_cycles, stage.cycles)
-            cells.append(NONE_SIGN if over is None else f"{over:.1f}x")
+            cells.append(_over_cpu(first, stage))
         table.add_row(*cells)
     return table
 
@@ -88,8 +117,8 @@ def markdown_table(stages: Sequence[StageResult]) -> str:
     first = stages[0]
     lines = [
         "| stage | float | int8 | file | zlib | weights read | zeros | zero words | codes | MACs"
-        " | cycles | of dense |",
-        "|---|" + "---:|" * 11,
+        " | cycles | of dense | over CPU |",
+        "|---|" + "---:|" * 12,
     ]
     for stage in stages:
         lines.append(
@@ -97,9 +126,15 @@ def markdown_table(stages: Sequence[StageResult]) -> str:
             f" | {stage.file_bytes:,} | {stage.compressed_bytes:,} | {count(stage.stream_bytes)}"
             f" | {percent(stage.sparsity)} | {percent(stage.word_sparsity)} | {stage.values}"
             f" | {stage.macs:,} | {count(stage.cycles)}"
-            f" | {percent(_ratio(stage.cycles, first.cycles))} |"
+            f" | {percent(_ratio(stage.cycles, first.cycles))} | {_over_cpu(first, stage)} |"
         )
     return "\n".join(lines) + "\n"
+
+
+def _over_cpu(first: StageResult, stage: StageResult) -> str:
+    """How many times fewer cycles than the first stage on the CPU; `~` where that is estimated."""
+    over = _ratio(first.cpu_cycles, stage.cycles)
+    return NONE_SIGN if over is None else f"{'' if first.cpu_measured else '~'}{over:.1f}x"
 
 
 def percent(share: float | None) -> str:

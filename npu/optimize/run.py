@@ -7,15 +7,19 @@ from pathlib import Path
 
 from npu.errors import ModelError, OptimizeError, OutputError
 from npu.optimize.choices import Format
+from npu.optimize.cpu import with_cpu_cycles
 from npu.optimize.data import Dataset
+from npu.optimize.granularity import Groups
 from npu.optimize.lut_file import write_lut_file
-from npu.optimize.measure import Progress, StageResult
+from npu.optimize.measure import Progress
 from npu.optimize.page import write_page
 from npu.optimize.ready import measure_stages, optimize_ready
-from npu.optimize.report import Report
+from npu.optimize.report import Outcome, Report
+from npu.optimize.sensitivity import scan_ready
 from npu.optimize.settings import Settings
 from npu.optimize.training.environment import THREADS, prepare
 from rtl.config import NpuConfig
+from sim.cache import content_key
 
 REPORT = "report.json"
 PAGE = "report.html"
@@ -33,6 +37,8 @@ class Task:
     config : the hardware. config_name : what the user calls it.
     data : None for a ready network whose accuracy is not asked for.
     format : of the last stage's file. threads : of training.
+    sensitivity : whether each layer is pruned alone first. measure_cpu : whether a CPU without an
+        NPU is simulated, where it was not before.
     log : called with one line about each step. progress : gives what moves the bar of a step.
     """
 
@@ -43,6 +49,8 @@ class Task:
     data: Dataset | None = None
     format: Format = Format.TFLITE
     threads: int = THREADS
+    sensitivity: bool = False
+    measure_cpu: bool = False
     log: Callable[[str], None] | None = None
     progress: Callable[[str], Progress] | None = None
 
@@ -61,27 +69,50 @@ def optimize(task: Task, settings: Settings) -> Report:
     content = read_file(task.model)
     make_folder(task.out)
     if task.model.suffix == ".keras":
-        results, notes, last = _train(task, settings, content)
+        done = _train(task, settings, content)
     else:
-        stages, notes = optimize_ready(content, settings, task.config)
-        held_out = None if task.data is None else task.data.test
-        results = measure_stages(stages, task.config, task.out, held_out, task.progress)
-        last = stages[-1][1]
+        done = _rewrite(task, settings, content)
+    notes = list(done.notes)
     if task.format is Format.TFLM_LUT:
-        notes.append(save_lut_file(last, task.out))
+        notes.append(save_lut_file(done.last, task.out))
+    stages, told = with_cpu_cycles(
+        done.stages, task.out, task.config, measure=task.measure_cpu, log=task.log
+    )
     report = Report(
         model=task.model.name,
         config=task.config_name,
         settings=settings.to_dict(),
-        stages=results,
-        notes=notes,
+        stages=stages,
+        notes=[*notes, told],
+        sensitivity=done.sensitivity,
+        key=run_key(task, settings, content),
     )
     return save_report(report, task.out)
 
 
-def _train(
-    task: Task, settings: Settings, content: bytes
-) -> tuple[list[StageResult], list[str], bytes]:
+def run_key(task: Task, settings: Settings, content: bytes) -> str:
+    """Identifies a run by all that its report depends on; `content` is that of the model's file."""
+    data = [] if task.data is None else task.data.arrays()
+    asked = [str(task.format), str(task.sensitivity), str(task.measure_cpu), repr(settings)]
+    return content_key(content, repr(task.config), asked, *(array.tobytes() for array in data))
+
+
+def _rewrite(task: Task, settings: Settings, content: bytes) -> Outcome:
+    """All stages of a ready network."""
+    stages, notes = optimize_ready(content, settings, task.config)
+    rows = []
+    if task.sensitivity:
+        if task.data is None:
+            raise OptimizeError("--sensitivity needs --data: accuracies are what it shows")
+        groups = Groups.of(settings.granularity, task.config)
+        rows = scan_ready(content, groups, task.data.validation, task.log)
+    held_out = None if task.data is None else task.data.test
+    results = measure_stages(stages, task.config, task.out, held_out, task.progress)
+    return Outcome(results, notes, stages[-1][1], rows)
+
+
+def _train(task: Task, settings: Settings, content: bytes) -> Outcome:
+    """All stages of a Keras model."""
     if task.data is None:
         raise OptimizeError("a Keras model needs --data: to train, to calibrate, to measure")
     prepare(settings.seed, task.threads)
@@ -96,6 +127,7 @@ def _train(
         task.config,
         out=task.out,
         identity=content,
+        sensitivity=task.sensitivity,
         log=task.log,
         progress=task.progress,
     )

@@ -4,6 +4,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from npu.errors import OptimizeError
+from npu.optimize.augment import Augmentation
 from npu.optimize.choices import Granularity, Method, Quantization, Start
 
 DENSE_DEFAULT = "first,last"
@@ -53,6 +54,9 @@ class Settings:
     qat : train with the rounding of the quantized network, instead of quantizing afterwards only.
     dense : operators that are not pruned: `first`, `last`, and layers by name or operator index.
     epochs : of each stage that trains. batch, rate : samples in a step, and the learning rate.
+    distill : how much of what is learnt is the answer of the network as it came, in place of the
+        label: 0 to 1.
+    augment : what is done to images while training.
     max_loss : points of validation accuracy that may be lost; None asks for nothing.
     seed : of everything random.
     """
@@ -67,6 +71,8 @@ class Settings:
     epochs: int = 6
     batch: int = 128
     rate: float = 1e-3
+    distill: float = 0.0
+    augment: Augmentation | None = None
     max_loss: float | None = None
     seed: int = 0
 
@@ -80,6 +86,8 @@ class Settings:
                 raise OptimizeError(f"--{name} must be at least 1, got {getattr(self, name)}")
         if not 0 < self.rate < 1:
             raise OptimizeError(f"--rate must be between 0 and 1, got {self.rate}")
+        if not 0 <= self.distill <= 1:
+            raise OptimizeError(f"--distill must be from 0 to 1, got {self.distill}")
         if self.max_loss is not None and self.max_loss < 0:
             raise OptimizeError(f"--max-loss must be 0 or more points, got {self.max_loss}")
         if self.seed < 0:

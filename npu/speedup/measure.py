@@ -98,6 +98,30 @@ def measure_all(
     return [known[rung] or session.measure(rung, images[rung]) for rung in RUNGS]
 
 
+def measure_rung(
+    graph: Graph,
+    inputs: Inputs,
+    rung: Rung,
+    setting: Setting,
+    *,
+    only_known: bool = False,
+    log: Log | None = None,
+) -> Entry | None:
+    """Measure a network on one rung, or look it up; with `only_known`, None when it is not known.
+
+    Raises
+    ------
+    NpuError : see `measure_all`.
+    """
+    session = _Session(graph, inputs, setting, log, None)
+    image = session.image(rung)
+    known = session.find(rung, image)
+    if known is not None or only_known:
+        return known
+    session.expect()
+    return session.measure(rung, image)
+
+
 class _Session:
     def __init__(
         self,

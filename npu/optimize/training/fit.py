@@ -17,6 +17,7 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
+from npu.optimize.augment import Augmentation
 from npu.optimize.data import Dataset, Split
 from npu.optimize.training.models import gives_logits
 
@@ -37,6 +38,8 @@ class FitPlan:
     checkpoint : where the state after each epoch goes; None keeps none.
     key : what identifies the stage and all that comes before it: a checkpoint of another is stale.
     choose_from : the first epoch (from 0) whose weights may be chosen by validation accuracy.
+    targets : probabilities `[samples, classes]` that are learnt in place of the labels.
+    augment : what is done to images in each epoch.
     """
 
     stage: str
@@ -47,6 +50,8 @@ class FitPlan:
     checkpoint: Path | None = None
     key: str = ""
     choose_from: int = 0
+    targets: NDArray[np.float32] | None = None
+    augment: Augmentation | None = None
 
 
 def fit(
@@ -70,10 +75,12 @@ def fit(
     """
     steps = steps_in_epoch(len(data.train), plan.batch)
     rate = keras.optimizers.schedules.CosineDecay(plan.rate, plan.epochs * steps)
+    soft = plan.targets is not None
+    loss = "CategoricalCrossentropy" if soft else "SparseCategoricalCrossentropy"
     model.compile(
-        keras.optimizers.Adam(rate),
-        keras.losses.SparseCategoricalCrossentropy(from_logits=gives_logits(model)),
+        keras.optimizers.Adam(rate), getattr(keras.losses, loss)(from_logits=gives_logits(model))
     )
+    y = data.train.y if plan.targets is None else plan.targets
     model.optimizer.build(model.trainable_variables)
     state = [v for callback in callbacks for v in getattr(callback, "state", lambda: [])()]
     best = _Best()
@@ -82,12 +89,14 @@ def fit(
         log(f"{plan.stage}: goes on behind epoch {first} of {plan.epochs}")
     x = data.train.x.reshape(-1, *model.inputs[0].shape[1:])
     for epoch in range(first, plan.epochs):
-        order = np.random.default_rng([plan.seed, epoch]).permutation(len(x))
+        generator = np.random.default_rng([plan.seed, epoch])
+        order = generator.permutation(len(x))
+        shown = x[order] if plan.augment is None else plan.augment.apply(x[order], generator)
         # dropout draws from Keras' own generators
         keras.utils.set_random_seed(plan.seed * 1000 + epoch)
         model.fit(
-            x[order],
-            data.train.y[order],
+            shown,
+            y[order],
             batch_size=plan.batch,
             initial_epoch=epoch,
             epochs=epoch + 1,
@@ -122,6 +131,19 @@ def scores(model: Any, data: Split) -> NDArray[np.float32]:
         for i in range(0, len(x), EVALUATION_BATCH)
     ]
     return np.concatenate(parts)
+
+
+def soft_targets(model: Any, data: Split, share: float) -> NDArray[np.float32]:
+    """Of each sample, `share` of the model's probabilities and the rest of its label.
+
+    Knowledge distillation (Hinton et al. 2015) at temperature 1: float32 `[n, classes]`.
+    """
+    said = scores(model, data)
+    if gives_logits(model):
+        said = np.asarray(keras.ops.softmax(said))
+    labels = np.eye(said.shape[1], dtype=np.float32)[data.y]
+    targets: NDArray[np.float32] = (share * said + (1 - share) * labels).astype(np.float32)
+    return targets
 
 
 def evaluate(model: Any, data: Split) -> float:

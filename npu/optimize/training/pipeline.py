@@ -8,10 +8,13 @@ from typing import Any
 from npu.errors import OptimizeError
 from npu.optimize.choices import Method, Quantization
 from npu.optimize.data import Dataset
+from npu.optimize.granularity import Groups
 from npu.optimize.measure import Progress, StageResult, measure
+from npu.optimize.report import Outcome
 from npu.optimize.settings import Settings
-from npu.optimize.training.fit import evaluate
+from npu.optimize.training.fit import evaluate, soft_targets
 from npu.optimize.training.models import skipped_layers
+from npu.optimize.training.sensitivity import scan_model
 from npu.optimize.training.stages import (
     Session,
     cluster_weights,
@@ -72,17 +75,19 @@ def optimize_keras(
     *,
     out: Path,
     identity: bytes = b"",
+    sensitivity: bool = False,
     log: Callable[[str], None] | None = None,
     progress: Callable[[str], Progress] | None = None,
-) -> tuple[list[StageResult], list[str], bytes]:
+) -> Outcome:
     """Run all stages, write a `.tflite` for each to `out`, and measure them on the test data.
 
     Parameters
     ----------
     model : a functional classifier; it is changed.
     identity : what tells this model from others: a checkpoint of another one is not taken up.
+    sensitivity : whether each layer is pruned alone first.
 
-    Returns the results, the first of the model as it came; notes for the user; the last file.
+    Of the results, the first is that of the model as it came.
 
     Raises
     ------
@@ -105,9 +110,15 @@ def optimize_keras(
         key=content_key(identity, data.train.x.tobytes(), data.train.y.tobytes(), repr(settings)),
         log=log,
     )
+    if settings.distill:
+        session.targets = soft_targets(model, data.train, settings.distill)
     left = skipped_layers(model)
     if left:
         session.notes.append(f"neither pruned nor clustered: {', '.join(left)}")
+    rows = []
+    if sensitivity:
+        groups = Groups.of(settings.granularity, config)
+        rows = scan_model(model, groups, data.validation, log)
     before = evaluate(model, data.validation)
     results: list[StageResult] = []
     content = _result(model, "dense", session, results, out, time.monotonic(), progress)
@@ -118,7 +129,7 @@ def optimize_keras(
         names.append(name)
         content = _result(model, " + ".join(names), session, results, out, begin, progress)
     _judge(before, evaluate(model, data.validation), session)
-    return results, session.notes, content
+    return Outcome(results, session.notes, content, rows)
 
 
 def _result(

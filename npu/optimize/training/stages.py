@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from npu.errors import OptimizeError
 from npu.model.tflite_reader import read_model_bytes
@@ -52,6 +53,7 @@ class Session:
     checkpoints : the folder of checkpoints; None keeps none.
     key : what identifies all that has been done so far.
     log : called with one line about each epoch.
+    targets : what training learns in place of the labels; see `FitPlan`.
     codes : by layer, the codes that are fixed for the file. packed : those of them in four bits.
     notes : lines for the user.
     """
@@ -62,6 +64,7 @@ class Session:
     checkpoints: Path | None = None
     key: str = ""
     log: Log | None = None
+    targets: NDArray[np.float32] | None = None
     codes: dict[str, Codes] = field(default_factory=dict)
     packed: tuple[str, ...] = ()
     notes: list[str] = field(default_factory=list)
@@ -82,6 +85,8 @@ class Session:
             checkpoint=place,
             key=self.key,
             choose_from=min(choose_from, settings.epochs - 1),
+            targets=self.targets,
+            augment=settings.augment,
         )
 
     def to_file(self, model: Any) -> bytes:

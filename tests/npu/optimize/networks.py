@@ -9,8 +9,13 @@ from tests.support.tflite_builder import ModelBuilder
 CLASSES = 10
 
 
-def two_convolutions(seed: int = 3, *, channels: int = 16, per_channel: bool = True) -> bytes:
-    """CONV, CONV, pool, FULLY_CONNECTED; between the first and the last, one that is pruned."""
+def two_convolutions(
+    seed: int = 3, *, channels: int = 16, per_channel: bool = True, real: bool = False
+) -> bytes:
+    """CONV, CONV, pool, FULLY_CONNECTED; between the first and the last, one that is pruned.
+
+    With `real`, scores leave the network in floating point.
+    """
     rng = np.random.default_rng(seed)
     m = ModelBuilder()
     x = m.input((1, 8, 8, 3), scale=1 / 255, zero_point=-128)
@@ -20,7 +25,7 @@ def two_convolutions(seed: int = 3, *, channels: int = 16, per_channel: bool = T
     weights = rng.integers(-127, 128, (CLASSES, channels)).astype(np.int8)
     bias = rng.integers(-200, 200, CLASSES).astype(np.int32)
     out = m.fully_connected(p, weights, bias, weight_scales=0.01, scale=0.2, zero_point=5)
-    return m.build([out])
+    return m.build([m.dequantize(out) if real else out])
 
 
 def random_split(count: int = 40, seed: int = 4) -> Split:

@@ -14,9 +14,8 @@ from npu.optimize import page, run
 from npu.optimize.choices import Granularity, Method
 from npu.optimize.lut_file import write_lut_file
 from npu.optimize.measure import accuracy, measure, quantized_samples
-from npu.optimize.page import pareto_front
 from npu.optimize.ready import NOT_RECOVERED, optimize_ready
-from npu.optimize.report import Report, markdown_table
+from npu.optimize.report import Report, markdown_table, pareto_front
 from npu.optimize.settings import Pruning, Settings
 from npu.optimize.weights import find_weights
 from rtl.config import PRESETS
@@ -186,6 +185,7 @@ def test_places_that_cannot_be_used(model: Path, tmp_path: Path) -> None:
         ({"epochs": 0}, "--epochs must be at least 1, got 0"),
         ({"batch": 0}, "--batch must be at least 1, got 0"),
         ({"rate": 0.0}, "--rate must be between 0 and 1, got 0.0"),
+        ({"distill": 1.5}, "--distill must be from 0 to 1, got 1.5"),
         ({"max_loss": -1.0}, "--max-loss must be 0 or more points"),
     ],
 )

