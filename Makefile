@@ -18,7 +18,7 @@ INSTALL := -m pip --disable-pip-version-check --no-input install -qq
 export PIP_ROOT_USER_ACTION := ignore
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-converter quick soak lint docs bench synth-table compiler clean
+.PHONY: help setup demo test test-converter quick soak lint docs bench synth-table cost-samples compiler clean
 
 help:
 	@echo "make demo    set everything up and run the shipped network on the RTL"
@@ -31,6 +31,7 @@ help:
 	@echo "make docs    write the tables that follow from the code, and the site in build/site"
 	@echo "make bench   speed and cycles, beside the numbers to beat"
 	@echo "make synth-table   area and clock of all presets anew, hours; LIBERTY=FILE adds NAND2"
+	@echo "make cost-samples  blocks that the area model of npu explore is fitted to, half an hour of CPU"
 	@echo "make clean   remove $(VENV); compiled simulators stay in the cache"
 	@echo "PYTHON=...   the Python of $(VENV); by default the newest of 3.11 to 3.$(LAST)"
 
@@ -108,6 +109,10 @@ bench: $(VENV)/test.stamp
 synth-table: $(VENV)/test.stamp
 	$(BIN)/npu synth --all-presets --pnr --update $(if $(LIBERTY),--liberty $(LIBERTY))
 	$(BIN)/python -m tests.docs
+
+# WHOLES=1: the whole configurations that it is checked against too, minutes each
+cost-samples: $(VENV)/test.stamp
+	$(BIN)/python -m npu.cost.sampling --jobs $(JOBS) $(if $(WHOLES),--wholes)
 
 clean:
 	rm -rf $(VENV) $(PEERS) .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

@@ -76,6 +76,17 @@ def verilog_text(config: NpuConfig, target: Target | None = None, *, flat: bool 
     return _share_modules(_ATTRIBUTE.sub("", str(text)))
 
 
+def block_rtlil(block: Any, target: Target | None = None) -> str:
+    """RTLIL of one block as the module `block`, for synthesis of it alone.
+
+    Parameters
+    ----------
+    block : an `amaranth.lib.wiring.Component`. target : as for `verilog_text`.
+    """
+    text = rtlil.convert(block, name="block", platform=target, emit_src=False)
+    return _MEMORY_INIT.sub("", text)
+
+
 def _keep_memories(design: str) -> str:
     """Mark the modules of memories, so that flattening leaves them."""
 

@@ -93,6 +93,18 @@ def synthesize(
     return Synthesis(total, tree, folders[0] if family is Family.ECP5 else None, seconds)
 
 
+def flat_figures(design: Design, family: Family, tools: Tools, listener: Listener) -> Figures:
+    """Resources of a flattened design, without those of each block, or from the cache.
+
+    Raises
+    ------
+    SynthesisError : as `synthesize`.
+    """
+    folder = _run(design, family, tools, listener, None, flat=True)
+    record = json.loads((folder / _RECORD).read_text(encoding="utf-8"))
+    return figures(family, record["modules"][design.top])
+
+
 def _tree(design: Design, family: Family, record: dict[str, Any], liberty: Liberty | None) -> Block:
     modules: dict[str, Cells] = record["modules"]
     if liberty is not None:

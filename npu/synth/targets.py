@@ -1,5 +1,6 @@
 """What a design can be synthesized for."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -44,7 +45,7 @@ class Part:
             "block RAM": self.block_rams,
         }
 
-    def overflow(self, needed: dict[str, float]) -> list[str]:
+    def overflow(self, needed: Mapping[str, float]) -> list[str]:
         """What `needed` exceeds, as `DSP 160 of 156`; empty when it fits."""
         return [
             f"{name} {needed[name]:,.0f} of {available:,}"
