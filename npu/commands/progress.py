@@ -4,13 +4,17 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Lock
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
 
-Progress = Callable[[int, int], None]
-"""Called with commands done and commands in total."""
+
+class Progress(Protocol):
+    """Called with what is done, what there is in total, and perhaps another title."""
+
+    def __call__(self, done: int, total: int, said: str | None = None, /) -> None: ...
+
 
 QUIET_SECONDS = 30
 """Without a terminal, a step in other programs says so often that it is alive."""
@@ -30,19 +34,26 @@ def progress_bar(title: str, *, quiet: bool = False, silent: bool = False) -> It
     shows nothing at all.
     """
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
     from rich.progress import Progress as Bar
 
     console = Console(stderr=True)
     text = TextColumn("{task.description}", markup=False)
-    columns = (text, BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    left = TimeRemainingColumn()
+    columns = (text, BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), left)
     told = quiet or silent or console.is_terminal
     hidden = silent or not console.is_terminal
     with Bar(*columns, console=console, transient=True, disable=hidden) as bar:
         task = bar.add_task(title, total=None)
 
-        def move(done: int, total: int) -> None:
-            bar.update(task, completed=done, total=total)
+        def move(done: int, total: int, said: str | None = None, /) -> None:
+            bar.update(task, completed=done, total=total, description=said)
 
         def compiling(now: bool) -> None:
             nonlocal told

@@ -12,6 +12,8 @@ from sim.cycle import simulate
 
 TABLE_BYTES = 256
 
+_COUNTED = ("READ_BEATS", "WRITE_BEATS", "MAC_ACTIVE", "FETCH_ACTIVE", "OUTPUT_ACTIVE")
+
 
 def on_chip_bytes(config: NpuConfig) -> int:
     """Bytes of memory on chip: activations, weights, parameters and the table of functions."""
@@ -27,7 +29,8 @@ def evaluate(graph: Graph, point: Point) -> dict[str, Any]:
 
     `ok`
         `cycles` of the NPU, its useful `macs`, `utilization` (0 to 1), `read_bytes` and
-        `write_bytes` of the bus, `bytes_per_cycle`.
+        `write_bytes` of the bus, `bytes_per_cycle`, and in how many cycles the grid multiplied,
+        windows were fetched and outputs written (`mac_cycles`, `fetch_cycles`, `output_cycles`).
     `cpu`
         No operator runs on the NPU, and `reason` says why of the first one; the fields above are 0
         or None.
@@ -61,11 +64,8 @@ def _measure(graph: Graph, point: Point) -> dict[str, Any]:
         return {"status": "cpu", "reason": _nothing_on_the_npu(graph, on_cpu), **placed}
     results = [simulate(program, memory) for program in programs]
     cycles = sum(result.cycles for result in results)
-    beats = {
-        name: sum(result.totals[name] for result in results)
-        for name in ("READ_BEATS", "WRITE_BEATS")
-    }
-    read, written = (beats[name] * config.bus_bytes for name in ("READ_BEATS", "WRITE_BEATS"))
+    totals = {name: sum(result.totals[name] for result in results) for name in _COUNTED}
+    read, written = (totals[name] * config.bus_bytes for name in ("READ_BEATS", "WRITE_BEATS"))
     return {
         "status": "ok",
         "reason": "",
@@ -75,6 +75,9 @@ def _measure(graph: Graph, point: Point) -> dict[str, Any]:
         "read_bytes": read,
         "write_bytes": written,
         "bytes_per_cycle": (read + written) / cycles,
+        "mac_cycles": totals["MAC_ACTIVE"],
+        "fetch_cycles": totals["FETCH_ACTIVE"],
+        "output_cycles": totals["OUTPUT_ACTIVE"],
     }
 
 

@@ -1,28 +1,40 @@
-"""Runs the points of a sweep in parallel processes."""
+"""Runs the points of a sweep, and keeps each result as it comes."""
 
-import itertools
-import multiprocessing
-import signal
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from npu.errors import ExploreError
-from npu.explore.evaluate import evaluate
-from npu.explore.journal import Journal
 from npu.explore.space import Point
-from npu.model.graph import Graph
-from npu.model.tflite_reader import read_model
-
-WAITING_PER_WORKER = 4
-"""Points handed to the pool ahead of time: enough to keep it busy, few to cancel."""
+from npu.explore.store import Store, network_key
+from npu.explore.workers import InProcess, Pool, Workers
 
 Progress = Callable[[int, int], None]
 Results = list[dict[str, Any]]
 
-_graphs: list[Graph] = []
+
+@contextmanager
+def open_workers(
+    models: Sequence[Path], jobs: int, scheduler: str | None = None
+) -> Iterator[Workers]:
+    """Those of the cluster whose scheduler has that address, or `jobs` processes of this machine,
+    where 1 is this one; ended with the block.
+
+    Raises
+    ------
+    ExploreError : the scheduler cannot be reached, or Dask is not installed.
+    """
+    workers: Workers
+    if scheduler is not None:
+        from npu.explore.cluster import Cluster
+
+        workers = Cluster(models, scheduler)
+    else:
+        workers = InProcess(models) if jobs == 1 else Pool(models, jobs)
+    try:
+        yield workers
+    finally:
+        workers.close()
 
 
 def sweep(
@@ -32,6 +44,7 @@ def sweep(
     jobs: int,
     progress: Progress,
     resume: bool = True,
+    store: Store | None = None,
 ) -> Results:
     """Evaluate `points`; returns their results in the same order.
 
@@ -43,73 +56,75 @@ def sweep(
     models : files of the networks that the points refer to.
     jobs : parallel processes; 1 runs in this process.
     progress : called with points done and points in total.
+    store : where results are kept; None is the cache folder.
 
     Raises
     ------
-    ExploreError : a process died, for example because memory ran out.
+    ExploreError : a process died, for example because memory ran out, or the store fails.
     """
-    journals = [Journal(model.read_bytes()) for model in models]
-    results: list[dict[str, Any] | None] = [None] * len(points)
-    if resume:
-        results = [journals[point.model].get(point) for point in points]
-    todo = [(index, points[index]) for index, result in enumerate(results) if result is None]
-    done = len(points) - len(todo)
-    progress(done, len(points))
-    for index, result in _evaluate_all(models, todo, min(jobs, max(len(todo), 1))):
-        results[index] = result
-        journals[points[index].model].add(points[index], result)
-        done += 1
-        progress(done, len(points))
-    return [result for result in results if result is not None]
+    if store is None:
+        with Store() as store:
+            return sweep(models, points, jobs=jobs, progress=progress, resume=resume, store=store)
+    with open_workers(models, min(jobs, max(len(points), 1))) as workers:
+        return Evaluation(models, workers, store, resume=resume).results(points, progress)
 
 
-def _evaluate_all(
-    models: Sequence[Path], todo: Sequence[tuple[int, Point]], jobs: int
-) -> Iterator[tuple[int, dict[str, Any]]]:
-    graphs = [read_model(model) for model in models]
-    if jobs == 1:
-        for index, point in todo:
-            yield index, evaluate(graphs[point.model], point)
-        return
-    # what Numba compiles at its first use is compiled once, here, and found in its cache by workers
-    remaining = iter(todo)
-    for index, point in remaining:
-        result = evaluate(graphs[point.model], point)
-        yield index, result
-        if result["status"] == "ok":
-            break
-    else:
-        return
-    # a fresh interpreter: a forked one inherits locks of threads that it does not have; it gets
-    # little when it starts, since whoever writes more than a pipe holds to one that died hangs
-    context = multiprocessing.get_context("spawn")
-    pool = ProcessPoolExecutor(jobs, context, initializer=_start_worker, initargs=(tuple(models),))
-    try:
-        waiting: dict[Future[dict[str, Any]], int] = {}
-        while True:
-            for index, point in itertools.islice(
-                remaining, jobs * WAITING_PER_WORKER - len(waiting)
-            ):
-                waiting[pool.submit(_evaluate_in_worker, point)] = index
-            if not waiting:
-                return
-            finished, _ = wait(waiting, return_when=FIRST_COMPLETED)
-            for future in finished:
-                yield waiting.pop(future), future.result()
-    except BrokenProcessPool:
-        raise ExploreError(
-            "a worker process died (out of memory?); finished points are kept, run the same"
-            " command again to go on, with fewer --jobs"
-        ) from None
-    finally:
-        pool.shutdown(wait=True, cancel_futures=True)
+class Evaluation:
+    """Points to results, through a store: what it has is not computed again.
 
+    Parameters
+    ----------
+    models : files of the networks that points refer to. workers : compute. store : keeps.
+    resume : whether to take what the store has from before.
 
-def _start_worker(models: Sequence[Path]) -> None:
-    # an interrupt goes to the whole process group; the parent decides what it means
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _graphs.extend(read_model(model) for model in models)
+    Attributes
+    ----------
+    computed : points that were computed here. networks : keys of the models.
+    """
 
+    def __init__(
+        self, models: Sequence[Path], workers: Workers, store: Store, *, resume: bool = True
+    ) -> None:
+        self.networks = [network_key(model.read_bytes()) for model in models]
+        self.computed = 0
+        self._workers = workers
+        self._store = store
+        self._resume = resume
 
-def _evaluate_in_worker(point: Point) -> dict[str, Any]:
-    return evaluate(_graphs[point.model], point)
+    def results(self, points: Sequence[Point], progress: Progress | None = None) -> Results:
+        """The results of `points`, in order; equal points are computed once."""
+        results: list[dict[str, Any] | None] = [None] * len(points)
+        if self._resume:
+            results = self._known(points)
+        first: dict[tuple[int, tuple[Any, ...]], int] = {}
+        twins: dict[int, list[int]] = {}
+        for index, point in enumerate(points):
+            if results[index] is None:
+                key = (point.model, tuple(point.values.items()))
+                twins.setdefault(first.setdefault(key, index), []).append(index)
+        done = len(points) - sum(map(len, twins.values()))
+        if progress:
+            progress(done, len(points))
+        for batch in self._workers.run((index, points[index]) for index in twins):
+            by_network: dict[str, list[tuple[Point, dict[str, Any]]]] = {}
+            for index, result in batch:
+                point = points[index]
+                by_network.setdefault(self.networks[point.model], []).append((point, result))
+                for twin in twins[index]:
+                    results[twin] = result
+                done += len(twins[index])
+                self.computed += 1
+            for network, found in by_network.items():
+                self._store.add(network, found)
+            if progress:
+                progress(done, len(points))
+        return [result for result in results if result is not None]
+
+    def _known(self, points: Sequence[Point]) -> list[dict[str, Any] | None]:
+        results: list[dict[str, Any] | None] = [None] * len(points)
+        for model, network in enumerate(self.networks):
+            own = [index for index, point in enumerate(points) if point.model == model]
+            found = self._store.get(network, [points[index] for index in own])
+            for index, result in zip(own, found, strict=True):
+                results[index] = result
+        return results

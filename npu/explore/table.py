@@ -2,7 +2,7 @@
 
 import csv
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +26,26 @@ RESULTS: dict[str, type] = {
     "read_bytes": int,
     "write_bytes": int,
     "bytes_per_cycle": float,
+    "mac_cycles": int,
+    "fetch_cycles": int,
+    "output_cycles": int,
     "npu_operators": int,
     "cpu_operators": int,
 }
 """Columns of a result, with their types, as `evaluate` describes them."""
 
-COLUMNS = ("model", PRESET, *PARAMETERS, *RESULTS, "pareto")
+PARAMETER_TYPES: dict[str, type] = {
+    name: type({**NpuConfig().to_dict()}.get(name, 0)) for name in PARAMETERS
+}
+"""Columns of a point, with their types."""
+
+COLUMN_TYPES: dict[str, type] = {
+    "model": str,
+    PRESET: str,
+    **PARAMETER_TYPES,
+    **RESULTS,
+    "pareto": bool,
+}
 """Columns of the saved files. `preset` is empty where none was varied; `pareto` is true on the
 front of its network."""
 
@@ -128,8 +142,12 @@ def _holds_a_sweep(path: Path) -> bool:
     return {"model", "status", "cycles", "pareto"} <= set(columns)
 
 
-def save_rows(rows: Sequence[Row], path: Path) -> None:
+def save_rows(rows: Sequence[Row], path: Path, types: Mapping[str, type] | None = None) -> None:
     """Write rows to a file that `check_target` allows.
+
+    Parameters
+    ----------
+    types : of the columns, in order; those of a sweep by default.
 
     Raises
     ------
@@ -138,34 +156,26 @@ def save_rows(rows: Sequence[Row], path: Path) -> None:
     try:
         if path.suffix == ".csv":
             with open(path, "w", newline="", encoding="utf-8") as file:
-                writer = csv.DictWriter(file, COLUMNS)
+                writer = csv.DictWriter(file, list(types or COLUMN_TYPES))
                 writer.writeheader()
                 writer.writerows(rows)
         else:
-            _save_parquet(rows, path)
+            _save_parquet(rows, path, types or COLUMN_TYPES)
     except OSError as error:
         raise OutputError(f"cannot write '{path}': {error.strerror or error}") from None
 
 
-def _save_parquet(rows: Sequence[Row], path: Path) -> None:
+def _save_parquet(rows: Sequence[Row], path: Path, types: Mapping[str, type]) -> None:
     import pyarrow
     import pyarrow.parquet
 
-    types = {
+    known = {
         bool: pyarrow.bool_(),
         int: pyarrow.int64(),
         float: pyarrow.float64(),
         str: pyarrow.string(),
     }
-    defaults: dict[str, int | str] = {**NpuConfig().to_dict()}
-    columns: dict[str, type] = {
-        "model": str,
-        PRESET: str,
-        **{name: type(defaults.get(name, 0)) for name in PARAMETERS},
-        **RESULTS,
-    }
-    fields = [pyarrow.field(name, types[kind]) for name, kind in columns.items()]
-    schema = pyarrow.schema([*fields, pyarrow.field("pareto", pyarrow.bool_())])
+    schema = pyarrow.schema([pyarrow.field(name, known[kind]) for name, kind in types.items()])
     pyarrow.parquet.write_table(pyarrow.Table.from_pylist(list(rows), schema=schema), path)
 
 

@@ -1,7 +1,7 @@
 """Writes a page: one HTML file that opens without a network."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +19,21 @@ TEMPLATE = Path(__file__).with_name("page.html")
 
 @dataclass(frozen=True)
 class Section:
-    """A part of the page: a heading, a figure, tables."""
+    """A part of the page: a heading, a figure, tables.
+
+    Attributes
+    ----------
+    choices : of a list from which the page's own script shows one.
+    codes : titles by id of texts that can be copied, which such a script fills.
+    """
 
     id: str
     title: str
     text: str = ""
     figure: dict[str, Any] | None = None
     tables: tuple[PageTable, ...] = ()
+    choices: tuple[str, ...] = ()
+    codes: Mapping[str, str] = field(default_factory=dict)
 
 
 def write_page(record: Record, path: Path) -> None:
@@ -51,14 +59,8 @@ def page_text(record: Record) -> str:
         `npu.report.picture.picture_record` adds, whatever there is: a figure without its data is
         left out.
     """
-    # both take their time to import
-    from jinja2 import Environment
-    from markupsafe import Markup
-    from plotly.offline import get_plotlyjs
-
     speedup = record["schema"] == "npu-speedup"
-    template = Environment(autoescape=True).from_string(TEMPLATE.read_text(encoding="utf-8"))
-    return template.render(
+    return render_page(
         title=Path(record["model"]).stem + f" on {record['config']}",
         lines=[_setting(record)],
         tiles=_speedup_tiles(record) if speedup else tables.run_tiles(record),
@@ -66,8 +68,36 @@ def page_text(record: Record) -> str:
         footer=f"{record['tool']} {record['tool_version']}; {record['model']},"
         f" SHA-256 {record['model_sha256']}",
         record={**record, "outputs": [_without_data(o) for o in record.get("outputs", ())]},
-        # the library's own file, which is no text to be escaped
+    )
+
+
+def render_page(
+    *,
+    title: str,
+    lines: Sequence[str],
+    tiles: Sequence[Tile],
+    sections: Sequence[Section],
+    footer: str,
+    record: Record,
+    script: str = "",
+) -> str:
+    """A page of these parts, with `record` in it as JSON; `script` runs when figures are drawn."""
+    # both take their time to import
+    from jinja2 import Environment
+    from markupsafe import Markup
+    from plotly.offline import get_plotlyjs
+
+    template = Environment(autoescape=True).from_string(TEMPLATE.read_text(encoding="utf-8"))
+    return template.render(
+        title=title,
+        lines=lines,
+        tiles=tiles,
+        sections=sections,
+        footer=footer,
+        record=record,
+        # the library's own file and ours, which are no text to be escaped
         plotly=Markup(get_plotlyjs()),
+        script=Markup(script),
     )
 
 

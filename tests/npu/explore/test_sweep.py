@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from npu.errors import ExploreError
-from npu.explore import sweep as sweep_module
+from npu.explore import workers as workers_module
 from npu.explore.evaluate import evaluate
-from npu.explore.journal import Journal
 from npu.explore.space import Point, Space, parse_vary
+from npu.explore.store import Store, network_key
 from npu.explore.sweep import sweep
 from npu.inputs import load_inputs
 from npu.model.tflite_reader import read_model_bytes
@@ -80,26 +80,15 @@ def test_an_interrupted_sweep_goes_on(model: Path, monkeypatch: pytest.MonkeyPat
         evaluated.append(point)
         return evaluate(graph, point)
 
-    monkeypatch.setattr(sweep_module, "evaluate", counting)
+    monkeypatch.setattr(workers_module, "evaluate", counting)
     with pytest.raises(KeyboardInterrupt):
         sweep([model], points, jobs=1, progress=ignore)
-    monkeypatch.setattr(sweep_module, "evaluate", evaluate)
+    monkeypatch.setattr(workers_module, "evaluate", evaluate)
     seen: list[tuple[int, int]] = []
     resumed = sweep([model], points, jobs=1, progress=lambda *at: seen.append(at))
     assert seen[0] == (2, len(points))
     assert seen[-1] == (len(points), len(points))
     assert resumed == sweep([model], points, jobs=1, progress=ignore, resume=False)
-
-
-def test_a_torn_line_is_not_a_result(tmp_path: Path) -> None:
-    points = make_points()
-    Journal(b"network").add(points[0], {"status": "ok"})
-    (file,) = (tmp_path / "cache" / "explore").glob("*.jsonl")
-    whole = file.read_text()
-    file.write_text(whole + whole[: len(whole) // 2])
-    assert Journal(b"network").get(points[0]) == {"status": "ok"}
-    assert Journal(b"network").get(points[1]) is None
-    assert Journal(b"another").get(points[0]) is None
 
 
 def test_command(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -146,7 +135,7 @@ def test_workers_begin_warm(model: Path, monkeypatch: pytest.MonkeyPatch) -> Non
         here.append(point)
         return evaluate(graph, point)
 
-    monkeypatch.setattr(sweep_module, "evaluate", noting)
+    monkeypatch.setattr(workers_module, "evaluate", noting)
     results = sweep([model], points, jobs=2, progress=ignore)
     assert here == points[:3]
     assert [result["status"] for result in results] == ["failed"] * 2 + ["ok"] * 4
@@ -181,7 +170,8 @@ def test_a_worker_that_dies_ends_the_sweep(model: Path, monkeypatch: pytest.Monk
     """What was found until then is kept; nothing hangs."""
     points = make_points()
     kept = sweep([model], points[:1], jobs=1, progress=ignore)
-    monkeypatch.setattr(sweep_module, "_start_worker", os.abort)
+    monkeypatch.setattr(workers_module, "_start_worker", os.abort)
     with pytest.raises(ExploreError, match="finished points are kept"):
         sweep([model], points, jobs=2, progress=ignore)
-    assert Journal(model.read_bytes()).get(points[0]) == kept[0]
+    with Store() as store:
+        assert store.get(network_key(model.read_bytes()), points[:1]) == kept

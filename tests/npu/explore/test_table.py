@@ -13,7 +13,7 @@ from rich.console import Console
 from npu.errors import OutputError
 from npu.explore.space import Point, Space
 from npu.explore.table import (
-    COLUMNS,
+    COLUMN_TYPES,
     OBJECTIVES,
     check_target,
     make_rows,
@@ -134,11 +134,11 @@ def test_both_files_hold_the_same_rows(tmp_path: Path) -> None:
     for suffix in ("csv", "parquet"):
         save_rows(rows, tmp_path / f"rows.{suffix}")
     table = pyarrow.parquet.read_table(tmp_path / "rows.parquet")
-    assert tuple(table.column_names) == COLUMNS
+    assert tuple(table.column_names) == tuple(COLUMN_TYPES)
     assert table.to_pylist() == rows
     with open(tmp_path / "rows.csv", newline="", encoding="utf-8") as file:
         texts = list(csv.DictReader(file))
-    assert [tuple(text) for text in texts] == [COLUMNS] * 2
+    assert [tuple(text) for text in texts] == [tuple(COLUMN_TYPES)] * 2
     expected = [{k: "" if v is None else str(v) for k, v in row.items()} for row in rows]
     assert texts == expected
 
