@@ -43,7 +43,7 @@ def optimize(
     """
     from npu.optimize.augment import Augmentation
     from npu.optimize.data import load_dataset
-    from npu.optimize.report import pareto_front, stage_table
+    from npu.optimize.report import pareto_front, stage_tables
     from npu.optimize.run import Task, optimize
     from npu.optimize.sensitivity import sensitivity_table
     from npu.optimize.settings import Pruning, Settings
@@ -89,7 +89,8 @@ def optimize(
         )
         report = run_all(task, settings, varied) if varied else optimize(task, settings)
     console = make_console()
-    console.print(stage_table(report.stages))
+    for table in stage_tables(report.stages, console.width):
+        console.print(table)
     if report.sensitivity:
         console.print(sensitivity_table(report.sensitivity))
     front = [stage.stage for stage in pareto_front(report.stages)]

@@ -8,6 +8,7 @@ from rich.box import SIMPLE
 from rich.table import Table
 
 from npu.optimize.measure import StageResult
+from npu.report.tables import NARROW_COLUMNS, PIPE_COLUMNS
 
 NONE_SIGN = "-"
 
@@ -81,34 +82,44 @@ def pareto_front(stages: Sequence[StageResult]) -> list[StageResult]:
     return front
 
 
-def stage_table(stages: Sequence[StageResult]) -> Table:
-    """One row for each stage; cycles also relative to the first."""
+def stage_tables(stages: Sequence[StageResult], width: int = PIPE_COLUMNS) -> tuple[Table, Table]:
+    """What stages reach and how long they take; then how large they are, and what is in them.
+
+    Cycles are also relative to the first stage. Names are folded, figures never cut; narrow tables
+    leave out MACs and zlib.
+    """
     first = stages[0]
-    table = Table(box=SIMPLE, pad_edge=False)
-    table.add_column("stage", overflow="fold")
-    for heading in (
-        *("float", "int8", "file", "zlib", "weights read", "zeros", "zero words", "codes"),
-        *("MACs", "cycles", "of dense", *(("over CPU",) if first.cpu_cycles else ())),
-    ):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for stage in stages:
-        cells = [
-            stage.stage,
-            percent(stage.float_accuracy),
-            percent(stage.int8_accuracy),
-            f"{stage.file_bytes:,}",
-            f"{stage.compressed_bytes:,}",
-            count(stage.stream_bytes),
-            percent(stage.sparsity),
-            percent(stage.word_sparsity),
-            str(stage.values),
-            f"{stage.macs:,}",
-            count(stage.cycles),
-            percent(_ratio(stage.cycles, first.cycles)),
-        ]
-        if first.cpu_cycles:
-            cells.append(_over_cpu(first, stage))
-        table.add_row(*cells)
+    names = [stage.stage for stage in stages]
+    speed = {
+        "float": [percent(stage.float_accuracy) for stage in stages],
+        "int8": [percent(stage.int8_accuracy) for stage in stages],
+        "MACs": [f"{stage.macs:,}" for stage in stages],
+        "cycles": [count(stage.cycles) for stage in stages],
+        "of dense": [percent(_ratio(stage.cycles, first.cycles)) for stage in stages],
+        "over CPU": [_over_cpu(first, stage) for stage in stages],
+    }
+    size = {
+        "file": [f"{stage.file_bytes:,}" for stage in stages],
+        "zlib": [f"{stage.compressed_bytes:,}" for stage in stages],
+        "weights read": [count(stage.stream_bytes) for stage in stages],
+        "zeros": [percent(stage.sparsity) for stage in stages],
+        "zero words": [percent(stage.word_sparsity) for stage in stages],
+        "codes": [str(stage.values) for stage in stages],
+    }
+    if width < NARROW_COLUMNS:
+        del speed["MACs"], size["zlib"]
+    return _table(names, speed), _table(names, size)
+
+
+def _table(names: Sequence[str], columns: Mapping[str, Sequence[str]]) -> Table:
+    table = Table(box=SIMPLE, pad_edge=False, collapse_padding=True)
+    table.add_column("stage", overflow="fold", min_width=8)
+    for heading, cells in columns.items():
+        # a heading may wrap, figures must not
+        widest = max(map(len, [*heading.split(), *cells]))
+        table.add_column(heading, justify="right", min_width=widest)
+    for name, *cells in zip(names, *columns.values(), strict=True):
+        table.add_row(name, *cells)
     return table
 
 

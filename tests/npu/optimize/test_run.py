@@ -1,12 +1,15 @@
 """`npu optimize` on a ready network: its files, its report, and what it refuses."""
 
+import io
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from npu.errors import ModelError, OptimizeError, OutputError
 from npu.model.tflite_reader import read_model_bytes
@@ -15,7 +18,7 @@ from npu.optimize.choices import Granularity, Method
 from npu.optimize.lut_file import write_lut_file
 from npu.optimize.measure import accuracy, measure, quantized_samples
 from npu.optimize.ready import NOT_RECOVERED, optimize_ready
-from npu.optimize.report import Report, markdown_table, pareto_front
+from npu.optimize.report import Report, markdown_table, pareto_front, stage_tables
 from npu.optimize.settings import Pruning, Settings
 from npu.optimize.weights import find_weights
 from rtl.config import PRESETS
@@ -125,6 +128,29 @@ def test_without_the_compressor(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "tflite_micro.tensorflow.lite.micro.compression", None)
     with pytest.raises(OptimizeError, match="tflm-lut needs the compressor in the tflite-micro"):
         write_lut_file(two_convolutions())
+
+
+@pytest.mark.parametrize("width", [60, 80, 120])
+def test_figures_are_never_cut(width: int) -> None:
+    names = ("dense", "prune=magnitude:0.75 cluster=none")
+    stages = [
+        replace(
+            measure(two_convolutions(), CONFIG, stage=name, file="f", float_accuracy=0.97),
+            int8_accuracy=1.0,
+            cpu_cycles=10**7,
+        )
+        for name in names
+    ]
+    console = Console(width=width, record=True, file=io.StringIO())
+    for table in stage_tables(stages, width):
+        console.print(table)
+    text = console.export_text()
+    assert max(map(len, text.splitlines())) <= width
+    (first, _) = stages
+    shown = ["97.00 %", "100.00 %", f"{first.cycles:,}", f"{first.stream_bytes:,}", "~"]
+    shown += [f"{first.file_bytes:,}"] + ([f"{first.macs:,}"] if width > 60 else [])
+    for figure in shown:
+        assert text.count(figure) >= 2, figure
 
 
 def test_front_and_document() -> None:
