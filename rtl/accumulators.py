@@ -19,18 +19,26 @@ class PixelAccumulators(wiring.Component):
 
     Members
     -------
-    enables : which of the word's n parts are updated. slot, first, is_conv, is_max : how.
+    take : there is an update. slot, is_conv : which one. fresh : nothing is added to the old value.
+    forward : the update before has the same slot, and these of the word's n parts.
     sums, columns : the pixel's results from the grid.
+    add : the update before is carried out. add_slot, add_parts : of it, which of the n parts.
+    add_first, add_max : it replaces the old value; if it is larger, else.
     read_slot, values : combinational read, int32 [C].
     """
 
-    enables: Signal
+    take: Signal
     slot: Signal
-    first: Signal
     is_conv: Signal
-    is_max: Signal
+    fresh: Signal
+    forward: Signal
     sums: list[Signal]
     columns: list[Signal]
+    add: Signal
+    add_slot: Signal
+    add_parts: Signal
+    add_first: Signal
+    add_max: Signal
     read_slot: Signal
     values: list[Signal]
 
@@ -39,13 +47,18 @@ class PixelAccumulators(wiring.Component):
         slots = range(2 * config.block_words)
         super().__init__(
             {
-                "enables": In(config.groups_per_word),
+                "take": In(1),
                 "slot": In(slots),
-                "first": In(1),
                 "is_conv": In(1),
-                "is_max": In(1),
+                "fresh": In(1),
+                "forward": In(config.groups_per_word),
                 "sums": In(signed(sum_bits(config))).array(config.channels),
                 "columns": In(signed(column_bits(config))).array(config.lanes),
+                "add": In(1),
+                "add_slot": In(slots),
+                "add_parts": In(config.groups_per_word),
+                "add_first": In(1),
+                "add_max": In(1),
                 "read_slot": In(slots),
                 "values": Out(signed(32)).array(config.lanes),
             }
@@ -54,6 +67,7 @@ class PixelAccumulators(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         config = self.config
+        term_bits = max(sum_bits(config), column_bits(config))
         for c in range(config.lanes):
             ram = memory.Memory(shape=unsigned(32), depth=2 * config.block_words, init=[])
             m.submodules[f"accumulator{c}"] = ram
@@ -61,38 +75,43 @@ class PixelAccumulators(wiring.Component):
             drained = ram.read_port(domain="comb")
             write = ram.write_port()
 
-            term = Signal(signed(32), name=f"term{c}")
-            old = Signal(signed(32), name=f"old{c}")
-            base = Signal(signed(32), name=f"base{c}")
-            less = Signal(name=f"less{c}")
-            # a maximum is of int8 values; it replaces the old one or is not written
-            replaces = self.first | self.is_max
-            column = self.columns[c]
+            part = c // config.channels
+            term = Signal(signed(term_bits), name=f"term{c}", reset_less=True)
+            base = Signal(signed(32), name=f"base{c}", reset_less=True)
+            total = Signal(signed(32), name=f"total{c}")
+            # the updates of a maximum follow one another
+            largest = Signal(signed(8), name=f"largest{c}", reset_less=True)
+            larger = Signal(name=f"larger{c}")
             m.d.comb += [
                 current.addr.eq(self.slot),
-                term.eq(Mux(self.is_conv, self.sums[c % config.channels], column)),
-                old.eq(current.data.as_signed()),
-                base.eq(Mux(replaces, 0, old)),
-                less.eq(column[:8].as_signed() <= old[:8].as_signed()),
-                write.addr.eq(self.slot),
-                write.data.eq(base + term),
-                write.en.eq(
-                    self.enables[c // config.channels] & ~(self.is_max & ~self.first & less)
-                ),
+                total.eq(base + term),
+                larger.eq(self.add_first | (term[:8].as_signed() > largest)),
+                write.addr.eq(self.add_slot),
+                write.data.eq(total),
+                write.en.eq(self.add_parts[part] & (~self.add_max | larger)),
                 drained.addr.eq(self.read_slot),
                 self.values[c].eq(drained.data),
             ]
+            with m.If(self.take):
+                sums = self.sums[c % config.channels]
+                former = Mux(self.forward[part], total, current.data.as_signed())
+                m.d.sync += [
+                    term.eq(Mux(self.is_conv, sums, self.columns[c])),
+                    base.eq(Mux(self.fresh, 0, former)),
+                ]
+            with m.If(self.add & larger):
+                m.d.sync += largest.eq(term)
         return m
 
 
 class Accumulators(wiring.Component):
-    """P x C accumulators per slot, each updated in one cycle.
+    """P x C accumulators per slot: two steps, one that reads and one that adds and writes.
 
     A slot holds one channel word per pixel; a buffer has `block_words` slots. CONV updates the K
     channels of the word that `part` names, the other modes all C. An update with `first` replaces
-    the old value.
+    the old value. The updates of a maximum follow one another, the first of them has `first`.
 
-    Latency: an update is visible to reads of the following cycle; reads are combinational.
+    Latency: an update is visible to reads, which are combinational, `LATENCY` cycles later.
     Throughput: one update and one read of R values per cycle.
 
     Parameters
@@ -104,6 +123,8 @@ class Accumulators(wiring.Component):
     valid, tag, sums, columns : result of the grid.
     read_slot, choice : which slot, and which R of its P * C values. values : int32 [R].
     """
+
+    LATENCY = 2
 
     valid: Signal
     tag: data.View
@@ -132,10 +153,30 @@ class Accumulators(wiring.Component):
         m = Module()
         config = self.config
         is_conv = Signal()
-        enables = Signal(config.groups_per_word)
-        m.d.comb += is_conv.eq(self.tag.mode == GridMode.CONV)
-        for part in range(config.groups_per_word):
-            m.d.comb += enables[part].eq(self.valid & (~is_conv | (self.tag.part == part)))
+        is_max = Signal()
+        parts = Signal(config.groups_per_word)
+        add = Signal()
+        add_parts = Signal(config.groups_per_word)
+        add_slot = Signal.like(self.tag.slot, reset_less=True)
+        add_first = Signal(reset_less=True)
+        add_max = Signal(reset_less=True)
+        forward = Signal(config.groups_per_word)
+        m.d.comb += [
+            is_conv.eq(self.tag.mode == GridMode.CONV),
+            is_max.eq(self.tag.mode == GridMode.MAX_POOL),
+            *(
+                parts[part].eq(self.valid & (~is_conv | (self.tag.part == part)))
+                for part in range(config.groups_per_word)
+            ),
+            forward.eq(Mux(self.tag.slot == add_slot, add_parts, 0)),
+        ]
+        m.d.sync += [add.eq(self.valid), add_parts.eq(parts)]
+        with m.If(self.valid):
+            m.d.sync += [
+                add_slot.eq(self.tag.slot),
+                add_first.eq(self.tag.first),
+                add_max.eq(is_max),
+            ]
 
         reads = []
         for p in range(config.pixels):
@@ -143,11 +184,17 @@ class Accumulators(wiring.Component):
             m.submodules[f"pixel{p}"] = pixel
             reads.append(pixel.values)
             m.d.comb += [
-                pixel.enables.eq(enables),
+                pixel.take.eq(self.valid),
                 pixel.slot.eq(self.tag.slot),
-                pixel.first.eq(self.tag.first),
                 pixel.is_conv.eq(is_conv),
-                pixel.is_max.eq(self.tag.mode == GridMode.MAX_POOL),
+                # a maximum is of int8 values; it replaces the old one or is not written
+                pixel.fresh.eq(self.tag.first | is_max),
+                pixel.forward.eq(forward),
+                pixel.add.eq(add),
+                pixel.add_slot.eq(add_slot),
+                pixel.add_parts.eq(add_parts),
+                pixel.add_first.eq(add_first),
+                pixel.add_max.eq(add_max),
                 pixel.read_slot.eq(self.read_slot),
             ]
             for k in range(config.channels):

@@ -187,7 +187,8 @@ class ParameterBuffer(wiring.Component):
 
 
 class TableRead(wiring.Signature):
-    """R lookups at once; `entries` are present in the cycle after `enable`, and stay."""
+    """R lookups at once; `entries` are present `LookupTable.LATENCY` cycles after `enable`, and
+    stay."""
 
     def __init__(self, config: NpuConfig) -> None:
         super().__init__(
@@ -205,13 +206,15 @@ class LookupTable(wiring.Component):
     Up to `LUT_RAM_LANES` copies are in LUT RAM where the target has it: small hardware goes into
     small parts, which have fewer block RAMs than they have room for its logic.
 
-    Latency: `entries` one cycle after `enable`. Throughput: R lookups and C entries written per
-    cycle.
+    Latency: `entries` are present `LATENCY` cycles after `enable`. Throughput: R lookups and C
+    entries written per cycle.
 
     Members
     -------
     write : rows from the load engine. read : lookups; an index is an int8 value's byte.
     """
+
+    LATENCY = 2
 
     write: wiring.PureInterface
     read: wiring.PureInterface
@@ -225,21 +228,26 @@ class LookupTable(wiring.Component):
         lanes = self.config.lanes
         place_bits = (lanes - 1).bit_length()
         small = self.config.requant_lanes <= LUT_RAM_LANES
+        arrived = Signal()
+        m.d.sync += arrived.eq(self.read.enable)
         for c in range(self.config.requant_lanes):
             # a program that looks up what is being written is wrong
             ram = Memory(lanes * 8, self.config.table_rows, single_port=True, small=small)
             m.submodules[f"lane{c}"] = ram
-            # a register for each byte of the row: memories are slow
+            # a register for each byte of the row, and one behind: memories are slow
             place = Signal(lanes, name=f"place{c}", reset_less=True)
+            entry = Signal(8, name=f"entry{c}", reset_less=True)
             chosen = [place[k].replicate(8) & ram.read_data.word_select(k, 8) for k in range(lanes)]
             m.d.comb += [
                 ram.read_address.eq(self.read.indices[c][place_bits:]),
                 ram.read_enable.eq(self.read.enable),
-                self.read.entries[c].eq(reduce(or_, chosen)),
+                self.read.entries[c].eq(entry),
                 ram.write_address.eq(self.write.row),
                 ram.write_data.eq(self.write.data),
                 ram.write_enable.eq(self.write.valid),
             ]
+            with m.If(arrived):
+                m.d.sync += entry.eq(reduce(or_, chosen))
             with m.If(self.read.enable):
                 m.d.sync += place.eq(1 << self.read.indices[c][:place_bits])
         return m

@@ -19,7 +19,7 @@ from rtl.isa import (
 )
 from rtl.registers import ErrorCode
 
-ABORT_CYCLES = 20
+ABORT_CYCLES = 26
 """Cycles after a fault until nothing of the aborted command is under way."""
 
 

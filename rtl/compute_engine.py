@@ -35,7 +35,7 @@ class ComputeEngine(wiring.Component):
 
     Latency: the first grid operation is issued `START_LATENCY + words per block` cycles after
     `status.start`. The last word is written after the last operation by the drain of the last group
-    and `Grid.LATENCY + Requantizer.LATENCY + 1` cycles. A fault aborts the command within
+    and `Grid.LATENCY + Accumulators.LATENCY + Requantizer.LATENCY` cycles. A fault aborts the command within
     `rtl.compute_control.ABORT_CYCLES`; its remaining results are dropped.
 
     Parameters

@@ -6,12 +6,16 @@ from amaranth.hdl import Array, C, Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, wiring
 from amaranth.lib.wiring import In, Out
 
-from rtl.buffers import TableRead
+from rtl.buffers import LookupTable, TableRead
 from rtl.config import NpuConfig
 from rtl.isa import ADDRESS_BITS, COMMANDS, Function, Opcode
 from rtl.operand_scaler import OperandScaler
 from rtl.output_stage import OutputPlace
 from rtl.sequencer import StepLayout
+
+
+_ENTRY_STAGE = LookupTable.LATENCY - 1
+"""Behind the operands, where what was looked up for them is there."""
 
 
 class LaneSettings(data.StructLayout):
@@ -62,7 +66,7 @@ class ElementwiseLane(wiring.Component):
     Members
     -------
     stages : which pipeline stages hold an element to be processed in this cycle.
-    first, second : int8 operands. entry : what the table holds for the first, a cycle later.
+    first, second : int8 operands. entry : what the table holds for the first, two cycles later.
     settings : of the command.
     value, bias : twice what is to be added up, and one to round the half that remains.
     """
@@ -124,9 +128,11 @@ class ElementwiseLane(wiring.Component):
             scaler.complement.eq(settings.complement),
             self.value.eq(scaler.output),
         ]
-        # memories are slow: what comes from the table is not multiplied
-        delayed: Value = Mux(settings.table, self.entry, difference)
+        delayed: Value = difference
         for i in range(OperandScaler.LATENCY):
+            if i == _ENTRY_STAGE:
+                # what comes from the table is not multiplied
+                delayed = Mux(settings.table, self.entry, delayed)
             following = Signal(signed(9), name=f"difference{i}", reset_less=True)
             with m.If(self.stages[1 + i]):
                 m.d.sync += following.eq(delayed)

@@ -169,8 +169,8 @@ class Grid(wiring.Component):
     MAX_POOL: `columns[p*C + c]` = `window[p*s][c]`: the weight of tap 0 counts as 1, others as 0.
 
     Latency: `LATENCY` cycles from `issue` to `valid`. Weights are read from `weight_columns`, which
-    must arrive one cycle after `issue`; then mode and stride, which are the command's, are used,
-    too. Throughput: one per cycle.
+    must arrive one cycle after `issue`; the stride, which is the command's, is used later.
+    Throughput: one per cycle.
 
     Parameters
     ----------
@@ -183,7 +183,7 @@ class Grid(wiring.Component):
     valid, result_tag, sums, columns : the result.
     """
 
-    LATENCY = 1 + PixelRow.LATENCY
+    LATENCY = 2 + PixelRow.LATENCY
 
     issue: Signal
     window: list[Signal]
@@ -225,32 +225,35 @@ class Grid(wiring.Component):
                 m.d.sync += tags[i + 1].eq(tags[i])
         m.d.comb += [self.valid.eq(valids[-1]), self.result_tag.eq(tags[-1])]
 
-        window = [
-            Signal(config.lanes * 8, name=f"held{j}", reset_less=True) for j in range(config.banks)
+        # weights come from memories, which are slow
+        window = list(self.window)
+        for stage in range(2):
+            held = [
+                Signal(config.lanes * 8, name=f"held{stage}_{j}", reset_less=True)
+                for j in range(config.banks)
+            ]
+            with m.If(valids[stage]):
+                m.d.sync += [target.eq(word) for target, word in zip(held, window, strict=True)]
+            window = held
+        weights = [
+            Signal(config.lanes * 8, name=f"weights{k}", reset_less=True)
+            for k in range(config.channels)
         ]
-        with m.If(self.issue):
-            m.d.sync += [held.eq(word) for held, word in zip(window, self.window, strict=True)]
-        mode = tags[1].mode
-        weights = [Signal(config.lanes * 8, name=f"weights{k}") for k in range(config.channels)]
-        for k, i in product(range(config.channels), range(config.lanes)):
-            neutral = int(i % config.channels == 0)
-            m.d.comb += (
-                weights[k]
-                .word_select(i, 8)
-                .eq(
-                    Mux(
-                        mode == GridMode.MAX_POOL, neutral, self.weight_columns[k].word_select(i, 8)
-                    )
-                )
-            )
+        is_max = tags[1].mode == GridMode.MAX_POOL
+        with m.If(valids[1]):
+            for k, i in product(range(config.channels), range(config.lanes)):
+                arrived = self.weight_columns[k].word_select(i, 8)
+                neutral = int(i % config.channels == 0)
+                m.d.sync += weights[k].word_select(i, 8).eq(Mux(is_max, neutral, arrived))
+        mode = tags[2].mode
         for p in range(config.pixels):
             row = PixelRow(config)
             m.submodules[f"row{p}"] = row
             m.d.comb += [
-                row.take.eq(valids[1]),
-                row.multiply.eq(valids[2]),
-                row.add_pairs.eq(valids[3]),
-                row.add.eq(valids[4]),
+                row.take.eq(valids[2]),
+                row.multiply.eq(valids[3]),
+                row.add_pairs.eq(valids[4]),
+                row.add.eq(valids[5]),
             ]
             for k in range(config.channels):
                 m.d.comb += [

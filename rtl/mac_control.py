@@ -6,6 +6,7 @@ from amaranth.hdl import Module, Mux, ResetInserter, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from rtl.accumulators import Accumulators
 from rtl.config import NpuConfig
 from rtl.fifo import StreamFifo
 from rtl.grid import Grid, GridMode, GridTag
@@ -131,9 +132,8 @@ class MacControl(wiring.Component):
         with m.If(self.release & ~hand_over):
             m.d.sync += full.eq(0)
 
-        # the accumulators hold a group's last sums `Grid.LATENCY` cycles after their issue, and are
-        # read two cycles after a group was taken
-        arriving = Signal(Grid.LATENCY - 2)
+        # when a group's last sums can be read; they are read two cycles after a group was taken
+        arriving = Signal(Grid.LATENCY + Accumulators.LATENCY - 3)
         ready = Signal(range(slots + 1))
         taken = self.groups.valid & self.groups.ready
         m.d.sync += [

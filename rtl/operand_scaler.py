@@ -36,7 +36,7 @@ class OperandScaler(wiring.Component):
     output : twice the value.
     """
 
-    LATENCY = 6
+    LATENCY = 7
 
     stages: Signal
     operand: Signal
@@ -68,18 +68,21 @@ class OperandScaler(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        difference = Signal(signed(9))
+        difference = Signal(signed(9), reset_less=True)
+        other = Signal(signed(9), reset_less=True)
         factor = Signal(signed(32))
-        m.d.comb += [
-            difference.eq(self.operand - self.zero_point),
-            factor.eq(
-                Mux(
-                    self.use_factor,
-                    Cat(self.multiplier[:11], self.factor).as_signed(),
-                    self.multiplier[:31],
-                )
-            ),
-        ]
+        with m.If(self.stages[0]):
+            m.d.sync += [
+                difference.eq(self.operand - self.zero_point),
+                other.eq(self.factor),
+            ]
+        m.d.comb += factor.eq(
+            Mux(
+                self.use_factor,
+                Cat(self.multiplier[:11], other).as_signed(),
+                self.multiplier[:31],
+            )
+        )
         parts = []
         for name, part in (
             ("low", factor[:LOW_BITS]),
@@ -90,14 +93,14 @@ class OperandScaler(wiring.Component):
             m.d.comb += [
                 multiplier.a.eq(difference),
                 multiplier.b.eq(part),
-                multiplier.take.eq(self.stages[0]),
-                multiplier.multiply.eq(self.stages[1]),
+                multiplier.take.eq(self.stages[1]),
+                multiplier.multiply.eq(self.stages[2]),
             ]
             parts.append(multiplier.product)
         low, high = parts
         # from place 10 on; places below never carry
         product = Signal(signed(31), reset_less=True)
-        with m.If(self.stages[2]):
+        with m.If(self.stages[3]):
             upper = low[LOW_BITS:].as_signed() + high
             m.d.sync += product.eq(Cat(low[10:LOW_BITS], upper))
 
@@ -107,17 +110,17 @@ class OperandScaler(wiring.Component):
         if self.rounding != "single":
             downwards = product[-1] if self.rounding == "double" else C(0, 1)
             m.d.comb += half.eq(Mux(self.twice, Cat(C(1, 1), downwards).as_signed(), 0))
-        with m.If(self.stages[3]):
+        with m.If(self.stages[4]):
             m.d.sync += rounded.eq(product + half)
 
         coarse = Signal(signed(31), reset_less=True)
-        with m.If(self.stages[4]), m.Switch(self.right_shift[3:]):
+        with m.If(self.stages[5]), m.Switch(self.right_shift[3:]):
             for step in range(4):
                 with m.Case(step):
                     m.d.sync += coarse.eq(rounded >> 8 * step)
         level: Value = coarse
         for bit in (2, 1, 0):
             level = Mux(self.right_shift[bit], level >> (1 << bit), level)
-        with m.If(self.stages[5]):
+        with m.If(self.stages[6]):
             m.d.sync += self.output.eq(Mux(self.complement, ~level, level))
         return m

@@ -280,8 +280,9 @@ class Requantize(wiring.Component):
     def _lanes(self, m: Module, stages: Value) -> list[Signal]:
         """The requantizers; returns their outputs."""
         config = self.config
-        own_scale = Signal()
-        m.d.comb += own_scale.eq(self.is_elementwise | self.shared_scale)
+        # they follow from the command
+        own_scale = Signal(reset_less=True)
+        m.d.sync += own_scale.eq(self.is_elementwise | self.shared_scale)
         channels = config.parameter_lanes
         biases, multipliers, shifts = [], [], []
         for c in range(channels):

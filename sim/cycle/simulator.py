@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rtl import command_fetch, engine_front, packer, unpacker
+from rtl.accumulators import Accumulators
 from rtl.config import NpuConfig
 from rtl.elementwise import Elementwise
 from rtl.errors import ConfigError
@@ -180,7 +181,7 @@ def _describe(hardware: Any, config: NpuConfig, memory: MemoryConfig) -> None:
         "encoded": Destination.ENCODED,
         "decoder_latency": WRITE_LATENCY,
         "accumulator_slots": 2 * config.block_words,
-        "drain_latency": Grid.LATENCY - 1,
+        "drain_latency": Grid.LATENCY + Accumulators.LATENCY - 2,
         "write_latency": Requantizer.LATENCY + 2,
         "elementwise_write_latency": Elementwise.LATENCY + Requantizer.LATENCY,
     }

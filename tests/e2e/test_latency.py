@@ -6,6 +6,7 @@ import pytest
 from npu.compiler.compile import compile_segment
 from npu.compiler.rules.partition import partition
 from npu.model.tflite_reader import read_model_bytes
+from rtl.accumulators import Accumulators
 from rtl.compute_engine import START_LATENCY
 from rtl.config import PRESETS
 from rtl.grid import Grid
@@ -34,6 +35,6 @@ def test_a_command_takes_the_stated_cycles(inputs: int, outputs: int) -> None:
     (command,) = [c for c in commands if c.opcode is Opcode.CONV]
     operations = command["channel_steps"] * command["depth"]
     words = command["depth"] // config.groups_per_word
-    pipeline = Grid.LATENCY + Requantizer.LATENCY + 1
+    pipeline = Grid.LATENCY + Accumulators.LATENCY + Requantizer.LATENCY
     expected = START_LATENCY + words + (operations - 1) + pipeline + words
     assert cycles[False] - cycles[True] == expected

@@ -7,6 +7,7 @@ import pytest
 from amaranth.hdl import Module
 from amaranth.lib.wiring import connect
 
+from rtl.accumulators import Accumulators
 from rtl.config import NpuConfig
 from rtl.grid import Grid, GridMode
 from rtl.mac_control import MacControl
@@ -189,7 +190,7 @@ def test_groups_from_windows_to_results(config: NpuConfig, mode: GridMode) -> No
                 slot = ctx.get(mac.tag.slot)
                 if ctx.get(mac.tag.first) and ctx.get(mac.tag.part) == 0:
                     assert slot not in written, f"slot {slot} is not drained in cycle {cycle}"
-                written[slot] = cycle + Grid.LATENCY
+                written[slot] = cycle + Grid.LATENCY + Accumulators.LATENCY - 1
                 weights.append(ctx.get(mac.weight_address))
             position += ctx.get(mac.pop)
             await ctx.tick()
