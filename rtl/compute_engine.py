@@ -21,7 +21,7 @@ from rtl.scratchpad import OutputWrite, WindowFetch
 from rtl.sequencer import Sequencer
 from rtl.window import WindowQueue
 
-START_LATENCY = 5
+START_LATENCY = 7
 """Cycles from `status.start` to the first grid operation, besides the words of a block."""
 
 
@@ -35,8 +35,8 @@ class ComputeEngine(wiring.Component):
 
     Latency: the first grid operation is issued `START_LATENCY + words per block` cycles after
     `status.start`. The last word is written after the last operation by the drain of the last group
-    and `Grid.LATENCY + Accumulators.LATENCY + Requantizer.LATENCY` cycles. A fault aborts the command within
-    `rtl.compute_control.ABORT_CYCLES`; its remaining results are dropped.
+    and `Grid.LATENCY + Accumulators.LATENCY + Requantizer.LATENCY` cycles. A fault aborts the
+    command within `rtl.compute_control.ABORT_CYCLES`; its remaining results are dropped.
 
     Parameters
     ----------

@@ -14,7 +14,7 @@ from rtl.isa import ADDRESS_BITS
 from rtl.memory import Memory
 
 _LAST_CHOICE = 4
-"""Of how many words a window's are chosen last, by one-hot registers; at most the banks."""
+"""Of how many words a window's are chosen by one-hot registers; at most the banks."""
 
 
 def _any(values: Iterable[Value]) -> Value:
@@ -23,12 +23,16 @@ def _any(values: Iterable[Value]) -> Value:
 
 
 class WindowFetch(wiring.Signature):
-    """F consecutive words at once: a request transfers when valid & ready; `words[j]`, the word at
-    `address + j`, is present in the following cycle and only then."""
+    """F consecutive words at once: `address` is kept in each cycle with `prepare`, and fetched when
+    valid & ready, in a later cycle. `words[j]`, the word at `address + j`, is present from the
+    second cycle after that on, until the next fetch's are. `waiting` : an address is kept that was
+    not fetched yet; `valid` is not without it."""
 
     def __init__(self, config: NpuConfig) -> None:
         super().__init__(
             {
+                "prepare": Out(1),
+                "waiting": Out(1),
                 "valid": Out(1),
                 "ready": In(1),
                 "address": Out(ADDRESS_BITS),
@@ -59,7 +63,8 @@ class Scratchpad(wiring.Component):
     fetch had to wait for one in the cycle before; so they alternate when both ask.
     Writes: output words have priority; a load write, of any of a word's bytes, waits only when its
     bank is taken.
-    Latency: read data one cycle after the request, writes visible to reads of the next cycle.
+    Latency: a store's data one cycle after the request, a window two; writes are visible to reads
+    of the next cycle but one.
     Throughput: one window (or one store word) read, and Q output words plus one load word written
     per cycle. Addresses must be in range; words of a window that are not may hold anything.
 
@@ -101,6 +106,9 @@ class Scratchpad(wiring.Component):
         m.d.sync += fetch_next.eq(storing & self.fetch.valid)
 
         fetch_low, fetch_row = self.fetch.address[:select], self.fetch.address[select:]
+        kept_low = Signal(select, reset_less=True)
+        with m.If(self.fetch.prepare):
+            m.d.sync += kept_low.eq(fetch_low)
         store_low, store_row = self.store.address[:select], self.store.address[select:]
         load_low, load_row = self.load.address[:select], self.load.address[select:]
         out_low, out_row = self.output.address[:select], self.output.address[select:]
@@ -111,11 +119,15 @@ class Scratchpad(wiring.Component):
             ram = Memory(self.config.lanes * 8, self.config.bank_depth, granularity=8)
             m.submodules[f"bank{bank}"] = ram
 
+            kept_row = Signal(row_bits, name=f"kept_row{bank}", reset_less=True)
+            with m.If(self.fetch.prepare):
+                m.d.sync += kept_row.eq(fetch_row + (fetch_low > bank))
             row = Signal(row_bits, name=f"read_row{bank}")
             m.d.comb += [
-                row.eq(Mux(storing, store_row, fetch_row + (fetch_low > bank))),
+                row.eq(Mux(storing, store_row, kept_row)),
                 ram.read_address.eq(row),
-                ram.read_enable.eq(Mux(storing, store_low == bank, self.fetch.valid)),
+                # whether a window is fetched is known too late
+                ram.read_enable.eq(Mux(storing, store_low == bank, self.fetch.waiting)),
             ]
             read_data.append(ram.read_data)
 
@@ -124,28 +136,47 @@ class Scratchpad(wiring.Component):
             for q in range(self.config.requant_words):
                 with m.If(self.output.mask[q] & ((out_low + q)[:select] == bank)):
                     m.d.comb += [taken[bank].eq(1), out_data.eq(self.output.words[q])]
-            write_row = Signal(row_bits, name=f"write_row{bank}")
-            m.d.comb += [
+            write_row = Signal(row_bits, name=f"write_row{bank}", reset_less=True)
+            write_data = Signal(self.config.lanes * 8, name=f"write_data{bank}", reset_less=True)
+            write_enable = Signal(self.config.lanes, name=f"write_enable{bank}")
+            m.d.sync += [
                 write_row.eq(Mux(taken[bank], out_row + (out_low > bank), load_row)),
-                ram.write_address.eq(write_row),
-                ram.write_data.eq(Mux(taken[bank], out_data, self.load.data)),
+                write_data.eq(Mux(taken[bank], out_data, self.load.data)),
+                write_enable.eq(0),
             ]
             with m.If(taken[bank]):
-                m.d.comb += ram.write_enable.eq(self.output.enable)
+                m.d.sync += write_enable.eq(self.output.enable)
             with m.Elif(self.load.valid & (load_low == bank)):
-                m.d.comb += ram.write_enable.eq(self.load.enable)
+                m.d.sync += write_enable.eq(self.load.enable)
+            m.d.comb += [
+                ram.write_address.eq(write_row),
+                ram.write_data.eq(write_data),
+                ram.write_enable.eq(write_enable),
+            ]
         m.d.comb += self.load.ready.eq(~taken.bit_select(load_low, 1))
 
-        # memories are slow: after them one of four is chosen by a register for each
-        rotation = Signal(select)
-        last = Signal(_LAST_CHOICE)
-        store_bank = Signal(select)
+        # memories are slow: nothing but registers behind them
+        fetched = Signal()
+        fetched_low = Signal(select, reset_less=True)
+        rotation = Signal(select, reset_less=True)
+        last = Signal(_LAST_CHOICE, reset_less=True)
+        store_bank = Signal(select, reset_less=True)
+        held = [
+            Signal(self.config.lanes * 8, name=f"held{bank}", reset_less=True)
+            for bank in range(banks)
+        ]
         m.d.sync += [
-            rotation.eq(fetch_low),
-            last.eq(1 << fetch_low[: _LAST_CHOICE.bit_length() - 1]),
+            fetched.eq(self.fetch.valid & self.fetch.ready),
+            fetched_low.eq(kept_low),
             store_bank.eq(store_low),
         ]
-        level: list[Value] = list(read_data)
+        with m.If(fetched):
+            m.d.sync += [
+                rotation.eq(fetched_low),
+                last.eq(1 << fetched_low[: _LAST_CHOICE.bit_length() - 1]),
+                *(target.eq(word) for target, word in zip(held, read_data, strict=True)),
+            ]
+        level: list[Value] = list(held)
         for bit in reversed(range(_LAST_CHOICE.bit_length() - 1, select)):
             rotated = []
             for j in range(banks):

@@ -1,6 +1,8 @@
-"""Fetches activation windows from the scratchpad and queues two of them for the grid."""
+"""Fetches activation windows from the scratchpad and queues them for the grid."""
 
-from amaranth.hdl import Module, Mux, Signal, signed
+from itertools import combinations
+
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -11,9 +13,10 @@ from rtl.sequencer import StepLayout
 
 
 class WindowQueue(wiring.Component):
-    """Fetch each step's window, replace padding by the zero point, and hold up to two windows.
+    """Fetch each step's window, replace padding by the zero point, and hold up to three windows:
+    two that are offered, and one in the scratchpad's output register.
 
-    Latency: a window is at the head two cycles after its step is accepted. Throughput: one window
+    Latency: a window is at the head four cycles after its step is accepted. Throughput: one window
     per cycle when the consumer takes one per cycle. A fetch is only issued when its window will
     find a place, so memory data never waits.
 
@@ -24,7 +27,7 @@ class WindowQueue(wiring.Component):
     Members
     -------
     steps : from the sequencer. fetch : to the scratchpad.
-    zero_point : int8 value of padding, stable from two cycles before the first window.
+    zero_point : int8 value of padding, stable from two cycles before the first window on.
     for_grid : windows are taken one by one, not in pairs; stable likewise. clear : drop everything.
     head_valid, head, head_step : oldest window and its step. next_valid, next : the one behind it.
     Their words outside of the image hold anything; in `padded`, the head's, they are padding.
@@ -82,53 +85,70 @@ class WindowQueue(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         config = self.config
+        # the step whose window is asked for, and whether that leads beyond the scratchpad
+        staged = Signal()
+        staged_step = Signal(StepLayout(config), reset_less=True)
+        staged_beyond = Signal(reset_less=True)
+        # the one whose window is being read, and the one that waits behind the memories
         arriving = Signal()
         arriving_step = Signal(StepLayout(config), reset_less=True)
-        arriving_inside = Signal(config.banks, reset_less=True)
+        waiting = Signal()
+        waiting_step = Signal(StepLayout(config), reset_less=True)
+        waiting_inside = Signal(config.banks, reset_less=True)
         padding = Signal(config.lanes * 8, reset_less=True)
         next_step = Signal(StepLayout(config), reset_less=True)
         next_inside = Signal(config.banks, reset_less=True)
         head_inside = Signal(config.banks, reset_less=True)
 
-        # at most one is held or under way after this cycle, or there will be
+        # at most two are held or under way after this cycle, or there will be
         room = Signal()
         stay_head = Signal()
         stay_next = Signal()
+        present = (self.head_valid, self.next_valid, waiting, arriving)
         m.d.comb += [
             stay_head.eq(self.head_valid & ~(self.pop | self.pop_both)),
             stay_next.eq(self.next_valid & ~self.pop_both),
-            room.eq(~(self.next_valid | (self.head_valid & arriving))),
+            room.eq(Cat(~(a & b & c) for a, b, c in combinations(present, 3)).all()),
         ]
 
         step = self.steps.payload
+        take = Signal()
         first_word = Signal(ADDRESS_BITS)
         last_word = Signal(ADDRESS_BITS)
         limit = config.scratchpad_words
         m.d.comb += [
-            self.fetch.valid.eq(
-                self.steps.valid & (room | self.pop | self.pop_both | self.pop_soon)
-            ),
+            self.steps.ready.eq(~staged | self.fetching),
+            take.eq(self.steps.valid & self.steps.ready),
+            self.fetch.prepare.eq(self.steps.ready),
             self.fetch.address.eq(step.address),
-            self.fetching.eq(self.fetch.valid & self.fetch.ready),
-            self.steps.ready.eq(self.fetching),
             first_word.eq(step.address + step.low),
             last_word.eq(step.address + step.high - 1),
-            self.out_of_range.eq(
-                self.fetching
-                & (step.low < step.high)
-                & ((first_word >= limit) | (last_word >= limit))
-            ),
+            self.fetch.waiting.eq(staged),
+            self.fetch.valid.eq(staged & (room | self.pop | self.pop_both | self.pop_soon)),
+            self.fetching.eq(self.fetch.valid & self.fetch.ready),
+            self.out_of_range.eq(self.fetching & staged_beyond),
         ]
         m.d.sync += arriving.eq(self.fetching)
-        # of no window when none is fetched
-        with m.If(self.steps.valid):
-            m.d.sync += arriving_step.eq(step)
+        with m.If(self.steps.ready):
+            m.d.sync += staged.eq(self.steps.valid)
+        with m.If(take):
             m.d.sync += [
-                arriving_inside[j].eq((step.low <= j) & (step.high > j))
+                staged_step.eq(step),
+                staged_beyond.eq(
+                    (step.low < step.high) & ((first_word >= limit) | (last_word >= limit))
+                ),
+            ]
+        with m.If(self.fetching):
+            m.d.sync += arriving_step.eq(staged_step)
+        with m.If(arriving):
+            m.d.sync += waiting_step.eq(arriving_step)
+            m.d.sync += [
+                waiting_inside[j].eq((arriving_step.low <= j) & (arriving_step.high > j))
                 for j in range(config.banks)
             ]
+        m.d.sync += waiting.eq(arriving | (waiting & stay_head & stay_next))
 
-        # memories are slow: what they deliver is registered before it is replaced by padding
+        # registered before it is replaced by padding: choosing words takes long
         m.d.sync += padding.eq(self.zero_point.as_unsigned().replicate(config.lanes))
         for j in range(config.banks):
             m.d.comb += self.padded[j].eq(Mux(head_inside[j], self.head[j], padding))
@@ -137,21 +157,22 @@ class WindowQueue(wiring.Component):
         with m.If(self.pop & self.next_valid & ~self.pop_both):
             m.d.sync += [self.head_step.eq(next_step), head_inside.eq(next_inside)]
             m.d.sync += [self.head[j].eq(self.next[j]) for j in range(config.banks)]
-        with m.If(arriving):
+        with m.If(waiting):
             with m.If(stay_head | stay_next):
-                m.d.sync += [next_step.eq(arriving_step), next_inside.eq(arriving_inside)]
-                m.d.sync += [self.next[j].eq(self.fetch.words[j]) for j in range(config.banks)]
+                with m.If(~(stay_head & stay_next)):
+                    m.d.sync += [next_step.eq(waiting_step), next_inside.eq(waiting_inside)]
+                    m.d.sync += [self.next[j].eq(self.fetch.words[j]) for j in range(config.banks)]
             with m.Else():
-                m.d.sync += [self.head_step.eq(arriving_step), head_inside.eq(arriving_inside)]
+                m.d.sync += [self.head_step.eq(waiting_step), head_inside.eq(waiting_inside)]
                 m.d.sync += [self.head[j].eq(self.fetch.words[j]) for j in range(config.banks)]
         # what is left, by what is taken, which is known last
         one = Mux(
             self.pop_both,
-            arriving,
-            Mux(self.pop, self.next_valid | arriving, self.head_valid | arriving),
+            waiting,
+            Mux(self.pop, self.next_valid | waiting, self.head_valid | waiting),
         )
         two = ~self.pop_both & Mux(
-            self.pop, self.next_valid & arriving, self.head_valid & (self.next_valid | arriving)
+            self.pop, self.next_valid & waiting, self.head_valid & (self.next_valid | waiting)
         )
         m.d.sync += [
             self.head_valid.eq(one),
@@ -165,6 +186,8 @@ class WindowQueue(wiring.Component):
                 self.next_valid.eq(0),
                 self.grid_valid.eq(0),
                 self.pair_valid.eq(0),
+                staged.eq(0),
                 arriving.eq(0),
+                waiting.eq(0),
             ]
         return m

@@ -1,9 +1,9 @@
 """Models `rtl.compute_engine.ComputeEngine`: sequencer, windows, grid, drain, output stage.
 
-A window is fetched as soon as there is room for it behind the windows that wait (two places) and
+A window is fetched as soon as there is room for it behind the windows that wait (three places) and
 the scratchpad grants it; everything behind the fetch follows from the time of the fetch:
 
-- a window can be used 2 cycles after its fetch, and after the one before it;
+- a window can be used 3 cycles after its fetch, and after the one before it;
 - a group's first operation waits for its accumulators, which the group before the last had, or in
   modes that accumulate one word per pixel an earlier one;
 - when a group's last operation has left the grid, it can be drained, behind the one before it;
@@ -17,10 +17,10 @@ from sim.cycle.slots import complete, rest, step_slot, take_command
 from sim.cycle.state import COMPUTE, NEVER, ONE, OUTPUTS, ZERO
 from sim.jit import jit, larger, smaller
 
-_FIRST_STEP = 2
-"""Cycles from the start pulse to the first step, besides the words of a block."""
+_FIRST_STEP = 3
+"""Cycles from the start pulse to asking for the first window, besides the words of a block."""
 
-_FETCH_LATENCY = 2
+_FETCH_LATENCY = 3
 """From a window's fetch to its first use."""
 
 
@@ -36,11 +36,12 @@ def _start(m: Any, commands: Any, order: Any, times: Any, t: int) -> None:
     s.done_at = NEVER
     s.active = s.accumulator_waits = s.outputs = 0
     s.first_issue = NEVER
-    s.pop = -1
+    s.pop = s.pop_before = -1
     s.release = -1
     s.groups = 0
     s.buffers = 2 if c.accumulates != 0 else m.hardware.accumulator_slots
     s.second = 0
+    s.pair_free = -1
     s.group_address = s.row_address = s.block_address = c.ofm_base
     if s.elementwise != 0:
         s.block_words = 1
@@ -113,7 +114,8 @@ def _grid_step(m: Any, c: Any, t: int) -> None:
             issue = release + 1
     if s.first_issue == NEVER:
         s.first_issue = issue
-    s.attempt = larger(t + 1, s.pop)
+    s.attempt = larger(t + 1, s.pop_before)
+    s.pop_before = s.pop
     s.pop = issue + s.depth - 1
     s.active += s.depth
     s.steps_left -= 1
@@ -125,10 +127,11 @@ def _grid_step(m: Any, c: Any, t: int) -> None:
 def _elementwise_step(m: Any, t: int) -> None:
     """A window of an elementwise command is fetched in cycle t; they alternate."""
     s, h = m.compute, m.hardware
-    s.attempt = t + 1
     s.second ^= 1
     if s.second != 0:
+        s.attempt = larger(t + 1, s.pair_free)
         return
+    s.attempt = t + 1
     words = smaller(s.words_left, h.bank_mask + 1)
     issue = t + _FETCH_LATENCY
     if s.first_issue == NEVER:
@@ -144,7 +147,7 @@ def _elementwise_step(m: Any, t: int) -> None:
         _end_steps(s, s.pop + h.elementwise_write_latency)
     else:
         # the windows' last elements are put aside
-        s.attempt = larger(s.pop - 2, issue)
+        s.pair_free = larger(s.pop - 2, issue)
 
 
 @jit

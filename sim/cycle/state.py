@@ -142,7 +142,7 @@ word, in each of them `requant_words` pixels, or a part of one."""
 
 COMPUTE_STATE = _record(
     *("busy", "command", "start", "elementwise", "depth", "block_words", "done_at"),
-    *("attempt", "pop", "release", "groups", "buffers"),
+    *("attempt", "pop", "pop_before", "pair_free", "release", "groups", "buffers"),
     *("group_steps", "steps_left", "width_left", "rows_left", "blocks_left"),
     *("row_address", "block_address", "group_address", "second", "words_left"),
     *("active", "accumulator_waits", "outputs", "first_issue"),
@@ -152,7 +152,8 @@ COMPUTE_STATE = _record(
     ring=(OUTPUT, OUTPUTS),
 )
 """The compute engine. `attempt` : from when the next window is asked for; `pop` : when the latest
-fetched window is used up; `release` : when the drain let go of the last group's accumulators.
+fetched window is used up, `pop_before` : the one before; `pair_free` : from when on the second
+window of the next pair is asked for; `release` : when the drain let go of the last group's accumulators.
 `releases` : the same of the last `buffers` groups, of which there have been `groups`."""
 
 ISSUED = _record("beats", "row_last", "last", "visible_at")

@@ -38,7 +38,10 @@ def test_scratchpad(requant_lanes: int) -> None:
     waited = {"store": 0, "load": 0, "fetch": 0}
 
     async def main(ctx: Any) -> None:
+        # what is seen in the next cycles; the window's address is given before
+        shown: list[int] | None = None
         fetched = stored = None
+        kept, before = 0, set(range(words))
         for _ in range(600):
             fetch, store, load = (rng.random() < 0.7 for _ in range(3))
             mask = rng.randrange(1 << config.requant_words)
@@ -47,15 +50,20 @@ def test_scratchpad(requant_lanes: int) -> None:
             data = [rng.randbytes(lanes) for _ in range(config.requant_words)]
             enable = rng.choice([(1 << lanes) - 1, rng.randrange(1 << lanes)])
             word, bytes_ = rng.randbytes(lanes), rng.randrange(1 << lanes)
-            # no program reads where it writes, and none writes twice
+            # no program reads where it writes or has just written, and none writes twice
             written = {output + q for q in range(config.requant_words) if mask >> q & 1}
             if load and at["load"] in written:
                 load = False
             written |= {at["load"]} if load else set()
-            fetch = fetch and not written & set(range(at["fetch"], at["fetch"] + config.banks))
-            store = store and at["store"] not in written
+            fetch = fetch and not (written | before) & set(range(kept, kept + config.banks))
+            store = store and at["store"] not in written | before
+            before = written
             for port, valid in ((dut.fetch, fetch), (dut.store, store), (dut.load, load)):
                 ctx.set(port.valid, valid)
+            ctx.set(dut.fetch.waiting, fetch)
+            # another address is kept, in the next cycle
+            prepare = rng.random() < 0.8
+            ctx.set(dut.fetch.prepare, prepare)
             for name, address in at.items():
                 ctx.set(getattr(dut, name).address, address)
             ctx.set(dut.load.data, int.from_bytes(word, "little"))
@@ -72,9 +80,9 @@ def test_scratchpad(requant_lanes: int) -> None:
                 assert ready["fetch"] != ready["store"]
             elif fetch or store:
                 assert ready["fetch"] or not fetch
-            if fetched is not None:
+            if shown is not None:
                 got = [ctx.get(value) for value in dut.fetch.words]
-                assert got == fetched
+                assert got == shown
             if stored is not None:
                 assert ctx.get(dut.store.data) == stored
             banks = {
@@ -83,9 +91,11 @@ def test_scratchpad(requant_lanes: int) -> None:
             assert ready["load"] == (at["load"] % config.banks not in banks)
             for name, valid in (("fetch", fetch), ("store", store), ("load", load)):
                 waited[name] += valid and not ready[name]
+            # it stays until the next one
+            shown = shown if fetched is None else fetched
             fetched = stored = None
             if fetch and ready["fetch"]:
-                window = held[at["fetch"] : at["fetch"] + config.banks]
+                window = held[kept : kept + config.banks]
                 fetched = [int.from_bytes(value, "little") for value in window]
             if store and ready["store"]:
                 stored = int.from_bytes(held[at["store"]], "little")
@@ -96,6 +106,7 @@ def test_scratchpad(requant_lanes: int) -> None:
             for lane in range(lanes):
                 if load and ready["load"] and bytes_ >> lane & 1:
                     held[at["load"]][lane] = word[lane]
+            kept = at["fetch"] if prepare else kept
             await ctx.tick()
 
     simulate(dut, main, [], 700)

@@ -82,14 +82,18 @@ def test_windows(pause: float, for_grid: bool) -> None:
     padding = 0x01010101 * (zero_point & 0xFF)
 
     async def memory(ctx: Any) -> None:
+        kept, fetched = 0, None
         while True:
             ctx.set(dut.fetch.ready, rng.random() >= pause)
-            _, _, valid, ready, address = await ctx.tick().sample(
-                dut.fetch.valid, dut.fetch.ready, dut.fetch.address
+            _, _, valid, ready, prepare, address = await ctx.tick().sample(
+                dut.fetch.valid, dut.fetch.ready, dut.fetch.prepare, dut.fetch.address
             )
-            for j in range(banks):
-                # only in the cycle after the request
-                ctx.set(dut.fetch.words[j], word(address + j) if valid and ready else 0xBAD)
+            # two cycles after the request, until the next one's
+            if fetched is not None:
+                for j in range(banks):
+                    ctx.set(dut.fetch.words[j], word(fetched + j))
+            fetched = kept if valid and ready else None
+            kept = address if prepare else kept
 
     async def source(ctx: Any) -> None:
         await send(ctx, dut.steps, steps, random.Random(5), pause)
