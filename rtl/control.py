@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth.hdl import C, Cat, Module, Signal, ValueLike
+from amaranth.hdl import C, Cat, Module, Mux, Signal, ValueLike
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
@@ -235,23 +235,39 @@ class Control(wiring.Component):
         counters: EventCounters,
         readable: dict[int, ValueLike],
     ) -> None:
-        """Find the value of the register that is looked up."""
+        """Find the value of the register that is looked up, in two steps."""
+        plain = Signal(32, reset_less=True)
+        region = Signal(32, reset_less=True)
+        count = Signal(32, reset_less=True)
+        counted = Signal(reset_less=True)
+        is_region = Signal(reset_less=True)
+        is_count = Signal(reset_less=True)
         m.d.comb += [
             bus.ready.eq(regions.ready),
             regions.read_number.eq(bus.lookup[2:]),
             counters.number.eq(bus.lookup[2:]),
-            bus.found.eq(1),
+            bus.value.eq(Mux(is_count, count, Mux(is_region, region, plain))),
+            bus.found.eq(~is_count | counted),
+        ]
+        m.d.sync += [
+            plain.eq(0),
+            region.eq(regions.value),
+            count.eq(counters.value),
+            counted.eq(counters.found),
+            is_region.eq(0),
+            is_count.eq(0),
         ]
         with m.Switch(bus.lookup[2:]):
             for address, value in readable.items():
                 with m.Case(address >> 2):
-                    m.d.comb += bus.value.eq(value)
+                    m.d.sync += plain.eq(value)
             with m.Case(*(region_base(number) >> 2 for number in range(REGIONS))):
-                m.d.comb += bus.value.eq(regions.value)
+                m.d.sync += is_region.eq(1)
             with m.Case(*(region_size(number) >> 2 for number in range(REGIONS))):
-                m.d.comb += [bus.value.eq(regions.value), regions.read_size.eq(1)]
+                m.d.sync += is_region.eq(1)
+                m.d.comb += regions.read_size.eq(1)
             with m.Case(*(event_counter(event) >> 2 for event in counted_events(self.config))):
-                m.d.comb += [bus.value.eq(counters.value), bus.found.eq(counters.found)]
+                m.d.sync += is_count.eq(1)
 
     def _writes(
         self,

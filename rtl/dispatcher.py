@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth.hdl import Cat, Elaboratable, Module, ResetInserter, Signal
+from amaranth.hdl import Cat, Elaboratable, Module, ResetInserter, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -20,6 +20,9 @@ def _id_place() -> tuple[int, int, int]:
 
 
 _ID_PLACE = _id_place()
+
+_DIGIT = 4
+"""Bits of a beat that are checked together before a register: all at once takes long."""
 
 
 class Dispatcher(wiring.Component):
@@ -102,25 +105,24 @@ class Dispatcher(wiring.Component):
         beats_left = Signal(range(MAX_BEATS + 1))
         position = Signal(range(MAX_BEATS))
         fault = Signal(ErrorCode)
-        # a beat on its way into the queue: bits that must be zero, whether it could not be read,
-        # has the configuration's id, or ends a command
+        # a beat on its way into the queue: whether it could not be read, or ends a command, and in
+        # which of its digits something is wrong
         item = Signal(BEAT_BITS, reset_less=True)
         pending = Signal()
-        reserved = Signal(BEAT_BITS, reset_less=True)
+        illegal = Signal(BEAT_BITS // _DIGIT, reset_less=True)
+        foreign = Signal(BEAT_BITS // _DIGIT, reset_less=True)
         unread = Signal(reset_less=True)
-        has_id = Signal(reset_less=True)
         last = Signal()
         wrong = Signal(ErrorCode)
         push = Signal()
         ready = Signal()
-        m.d.sync += [pending.eq(0), last.eq(0), reserved.eq(0), unread.eq(0), has_id.eq(0)]
+        m.d.sync += [pending.eq(0), last.eq(0), illegal.eq(0), foreign.eq(0), unread.eq(0)]
         m.d.comb += push.eq(pending & (wrong == ErrorCode.NONE))
-        id_beat, low, width = _ID_PLACE
         with m.If(unread):
             m.d.comb += wrong.eq(ErrorCode.FETCH_BUS)
-        with m.Elif((item & reserved).any()):
+        with m.Elif(illegal.any()):
             m.d.comb += wrong.eq(ErrorCode.ILLEGAL_FIELD)
-        with m.Elif(has_id & (item[low : low + width] != self.config.config_id)):
+        with m.Elif(foreign.any()):
             m.d.comb += wrong.eq(ErrorCode.CONFIG_MISMATCH)
         with m.Switch(target):
             for engine, queue in queues.items():
@@ -191,9 +193,9 @@ class Dispatcher(wiring.Component):
                     ]
                     m.d.sync += [
                         unread.eq(word.error),
-                        has_id.eq((opcode == Opcode.CONFIG) & (position == id_beat)),
+                        illegal.eq(self._illegal(m, word.beat, opcode, position)),
+                        foreign.eq(self._foreign(word.beat, opcode, position)),
                     ]
-                    self._reserved_bits(m, opcode, position, reserved)
                     with m.If(beats_left == 1):
                         m.d.sync += last.eq(1)
                         m.next = "DECODE"
@@ -219,8 +221,20 @@ class Dispatcher(wiring.Component):
             m.d.sync += fault.eq(wrong)
             m.next = "FAULT"
 
-    def _reserved_bits(self, m: Module, opcode: Signal, position: Signal, reserved: Signal) -> None:
-        """Bits of the beat at `position` that no field of the command uses, and its flags."""
+    def _foreign(self, beat: Value, opcode: Signal, position: Signal) -> Value:
+        """Digits of the beat at `position` that say it is for another configuration."""
+        id_beat, low, width = _ID_PLACE
+        here = (opcode == Opcode.CONFIG) & (position == id_beat)
+        wanted = self.config.config_id << low
+        covered = (1 << width) - 1 << low
+        return Cat(
+            here & (beat[i : i + _DIGIT] & (covered >> i) != (wanted >> i) & ((1 << _DIGIT) - 1))
+            for i in range(0, BEAT_BITS, _DIGIT)
+        )
+
+    def _illegal(self, m: Module, beat: Value, opcode: Signal, position: Signal) -> Value:
+        """Digits of the beat at `position` with bits that no field of the command uses."""
+        reserved = Signal(BEAT_BITS)
         # known to be one of them
         with m.Switch(Cat(position, opcode[: max(COMMANDS).bit_length()])):
             for number, command in COMMANDS.items():
@@ -229,8 +243,12 @@ class Dispatcher(wiring.Component):
                     for name, member in command.layout
                     if name == "flags" or name not in (*command.fields, "opcode")
                 )
-                for beat in range(command.beats):
-                    mask = unused >> beat * BEAT_BITS & (1 << BEAT_BITS) - 1
+                for at in range(command.beats):
+                    mask = unused >> at * BEAT_BITS & (1 << BEAT_BITS) - 1
                     if mask:
-                        with m.Case(number << len(position) | beat):
-                            m.d.sync += reserved.eq(mask)
+                        with m.Case(number << len(position) | at):
+                            m.d.comb += reserved.eq(mask)
+        return Cat(
+            (beat[i : i + _DIGIT] & reserved[i : i + _DIGIT]).any()
+            for i in range(0, BEAT_BITS, _DIGIT)
+        )

@@ -62,22 +62,28 @@ class EventCounters(wiring.Component):
         # nothing in the memory counts before the first round after a clear has passed
         first_round = Signal(init=1)
         recent = [Signal(bits, name=f"recent{n}") for n in range(count)]
-        own = Signal(bits)
-        happened = Signal()
-        # the sum takes long
+        # a register before the sum, which takes long, and one behind it
+        summed = Signal(bits)
+        former = Signal(COUNTER_BITS, reset_less=True)
+        fresh = Signal(bits + 1, reset_less=True)
         total = Signal(COUNTER_BITS)
         shown = Signal(bits)
         m.d.comb += [
-            own.eq(Array(recent)[visited]),
-            happened.eq(self.events.bit_select(visited, 1)),
             totals.read_address[0].eq(visited),
-            total.eq(Mux(first_round, 0, totals.read_data[0]) + own + happened),
+            total.eq(former + fresh),
             self.found.eq(shown == self.number),
-            totals.write_address.eq(visited),
+            totals.write_address.eq(summed),
             totals.write_data.eq(total),
             totals.write_enable.eq(1),
         ]
-        m.d.sync += [visited.eq(visited + 1), shown.eq(visited), self.value.eq(total)]
+        m.d.sync += [
+            former.eq(Mux(first_round, 0, totals.read_data[0])),
+            fresh.eq(Array(recent)[visited] + self.events.bit_select(visited, 1)),
+            visited.eq(visited + 1),
+            summed.eq(visited),
+            shown.eq(summed),
+            self.value.eq(total),
+        ]
         with m.If(visited == count - 1):
             m.d.sync += first_round.eq(0)
         for number, short in enumerate(recent):

@@ -23,7 +23,8 @@ class RegisterBus(wiring.Component):
     -------
     axil : the bus. ready : accesses may be taken.
     write : in this cycle `data` is written to `address`, bytes whose `strobe` bit is high.
-    lookup : the byte address whose `value` is wanted; `found` : `value` is that.
+    lookup : the byte address whose `value` is wanted; `found` : `value` is that of the cycle before,
+    if `ready` was high then.
     """
 
     axil: Any
@@ -57,6 +58,7 @@ class RegisterBus(wiring.Component):
         m = Module()
         axil = self.axil
         taking = Signal()
+        asked = Signal()
         finding = Signal()
         m.d.comb += [
             axil.awready.eq(self.write),
@@ -66,9 +68,13 @@ class RegisterBus(wiring.Component):
             self.strobe.eq(axil.wstrb),
             self.lookup.eq(axil.araddr),
             taking.eq(axil.awvalid & axil.wvalid & ~axil.bvalid & ~self.write & self.ready),
-            finding.eq(axil.arvalid & self.found & ~axil.rvalid & ~axil.arready & self.ready),
+            finding.eq(asked & self.found),
         ]
-        m.d.sync += [self.write.eq(taking), axil.arready.eq(finding)]
+        m.d.sync += [
+            self.write.eq(taking),
+            asked.eq(axil.arvalid & ~axil.rvalid & ~axil.arready & self.ready & ~finding),
+            axil.arready.eq(finding),
+        ]
         with m.If(self.write):
             m.d.sync += axil.bvalid.eq(1)
         with m.Elif(axil.bready):
