@@ -238,22 +238,18 @@ class Control(wiring.Component):
         """Find the value of the register that is looked up, in two steps."""
         plain = Signal(32, reset_less=True)
         region = Signal(32, reset_less=True)
-        count = Signal(32, reset_less=True)
-        counted = Signal(reset_less=True)
         is_region = Signal(reset_less=True)
         is_count = Signal(reset_less=True)
         m.d.comb += [
             bus.ready.eq(regions.ready),
             regions.read_number.eq(bus.lookup[2:]),
             counters.number.eq(bus.lookup[2:]),
-            bus.value.eq(Mux(is_count, count, Mux(is_region, region, plain))),
-            bus.found.eq(~is_count | counted),
+            bus.value.eq(Mux(is_count, counters.value, Mux(is_region, region, plain))),
+            bus.found.eq(~is_count | counters.found),
         ]
         m.d.sync += [
             plain.eq(0),
             region.eq(regions.value),
-            count.eq(counters.value),
-            counted.eq(counters.found),
             is_region.eq(0),
             is_count.eq(0),
         ]
