@@ -68,8 +68,10 @@ class CommandSlot(wiring.Component):
         length = Signal(range(self.max_beats + 1), init=self.max_beats)
         full = Signal()
         satisfied = Signal()
+        command = Signal.like(self.command, name="held", reset_less=True)
 
         m.d.comb += [
+            self.command.eq(command),
             self.empty.eq(position == 0),
             self.waiting.eq(full & ~satisfied),
             # only a whole command's waits are ever satisfied
@@ -83,7 +85,7 @@ class CommandSlot(wiring.Component):
                     m.d.sync += self.index.eq(self.beats.payload)
                 for beat in range(self.max_beats):
                     with m.Case(beat + 1):
-                        m.d.sync += self.command.word_select(beat, BEAT_BITS).eq(self.beats.payload)
+                        m.d.sync += command.word_select(beat, BEAT_BITS).eq(self.beats.payload)
             with m.If(position == 1):
                 with m.Switch(self.beats.payload[:8]):
                     for opcode, beats in self.lengths.items():

@@ -78,7 +78,7 @@ class ComputeControl(wiring.Component):
         connect(m, flipped(self.beats), slot.beats)
         connect(m, flipped(self.done_counts), slot.done)
 
-        current = Signal(BEAT_BITS * slot.max_beats)
+        current = Signal(BEAT_BITS * slot.max_beats, reset_less=True)
         check = Signal()
         checked = Signal()
         finish = Signal()

@@ -122,10 +122,12 @@ class PixelRow(wiring.Component):
                 ]
             columns = self._columns(m, k, products, pairs)
             terms = columns if taps > 1 else pairs
-            with m.If(self.add):
-                m.d.sync += self.sums[k].eq(add_tree(terms))
-                for i, column in enumerate(columns):
-                    m.d.sync += self.columns[k * len(columns) + i].eq(column)
+            results = [self.sums[k], *self.columns[k * len(columns) : (k + 1) * len(columns)]]
+            for result, value in zip(results, [add_tree(terms), *columns], strict=True):
+                total = Signal.like(result, name=f"{result.name}_total", reset_less=True)
+                m.d.comb += result.eq(total)
+                with m.If(self.add):
+                    m.d.sync += total.eq(value)
         return m
 
     def _columns(

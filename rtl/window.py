@@ -98,7 +98,18 @@ class WindowQueue(wiring.Component):
         padding = Signal(config.lanes * 8, reset_less=True)
         next_step = Signal(StepLayout(config), reset_less=True)
         next_inside = Signal(config.banks, reset_less=True)
+        head_step = Signal(StepLayout(config), reset_less=True)
         head_inside = Signal(config.banks, reset_less=True)
+        head, following = (
+            [
+                Signal(config.lanes * 8, name=f"{name}{j}", reset_less=True)
+                for j in range(config.banks)
+            ]
+            for name in ("first", "second")
+        )
+        m.d.comb += self.head_step.eq(head_step)
+        for j in range(config.banks):
+            m.d.comb += [self.head[j].eq(head[j]), self.next[j].eq(following[j])]
 
         # at most two are held or under way after this cycle, or there will be
         room = Signal()
@@ -155,16 +166,16 @@ class WindowQueue(wiring.Component):
 
         # the head is refilled from the second place, or directly when nothing stays before it
         with m.If(self.pop & self.next_valid & ~self.pop_both):
-            m.d.sync += [self.head_step.eq(next_step), head_inside.eq(next_inside)]
-            m.d.sync += [self.head[j].eq(self.next[j]) for j in range(config.banks)]
+            m.d.sync += [head_step.eq(next_step), head_inside.eq(next_inside)]
+            m.d.sync += [head[j].eq(following[j]) for j in range(config.banks)]
         with m.If(waiting):
             with m.If(stay_head | stay_next):
                 with m.If(~(stay_head & stay_next)):
                     m.d.sync += [next_step.eq(waiting_step), next_inside.eq(waiting_inside)]
-                    m.d.sync += [self.next[j].eq(self.fetch.words[j]) for j in range(config.banks)]
+                    m.d.sync += [following[j].eq(self.fetch.words[j]) for j in range(config.banks)]
             with m.Else():
-                m.d.sync += [self.head_step.eq(waiting_step), head_inside.eq(waiting_inside)]
-                m.d.sync += [self.head[j].eq(self.fetch.words[j]) for j in range(config.banks)]
+                m.d.sync += [head_step.eq(waiting_step), head_inside.eq(waiting_inside)]
+                m.d.sync += [head[j].eq(self.fetch.words[j]) for j in range(config.banks)]
         # what is left, by what is taken, which is known last
         one = Mux(
             self.pop_both,
