@@ -13,7 +13,6 @@ from rtl.operand_scaler import OperandScaler
 from rtl.output_stage import OutputPlace
 from rtl.sequencer import StepLayout
 
-
 _ENTRY_STAGE = LookupTable.LATENCY - 1
 """Behind the operands, where what was looked up for them is there."""
 

@@ -15,16 +15,16 @@ class RegisterBus(wiring.Component):
     Every READY comes out of a register: it rises after its VALID was seen (a write's when both
     address and data are there), as AXI allows a subordinate. Every answer is OKAY.
 
-    Latency: a write acts, and a read is sampled, one cycle after its VALIDs rose at the earliest;
-    the answer is valid in the cycle after the handshake. Throughput: an access every three cycles.
+    Latency: a write acts one cycle after its VALIDs rose at the earliest, a read is sampled two;
+    the answer is valid in the cycle after the handshake. Throughput: an access every four cycles.
     Stalls: a read waits for `found`.
 
     Members
     -------
     axil : the bus. ready : accesses may be taken.
     write : in this cycle `data` is written to `address`, bytes whose `strobe` bit is high.
-    lookup : the byte address whose `value` is wanted; `found` : `value` is that of the cycle before,
-    if `ready` was high then.
+    lookup : the byte address whose `value` is wanted; `found` : `value` is that of the address of
+        the cycle before, if `ready` was high then.
     """
 
     axil: Any

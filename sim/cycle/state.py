@@ -153,8 +153,9 @@ COMPUTE_STATE = _record(
 )
 """The compute engine. `attempt` : from when the next window is asked for; `pop` : when the latest
 fetched window is used up, `pop_before` : the one before; `pair_free` : from when on the second
-window of the next pair is asked for; `release` : when the drain let go of the last group's accumulators.
-`releases` : the same of the last `buffers` groups, of which there have been `groups`."""
+window of the next pair is asked for; `release` : when the drain let go of the last group's
+accumulators. `releases` : the same of the last `buffers` groups, of which there have been
+`groups`."""
 
 ISSUED = _record("beats", "row_last", "last", "visible_at")
 PLACEMENT = _record("step_at", "following")
