@@ -105,25 +105,16 @@ class Dispatcher(wiring.Component):
         beats_left = Signal(range(MAX_BEATS + 1))
         position = Signal(range(MAX_BEATS))
         fault = Signal(ErrorCode)
-        # a beat on its way into the queue: whether it could not be read, or ends a command, and in
-        # which of its digits something is wrong
+        # a beat on its way into the queue, and whether it ends a command
         item = Signal(BEAT_BITS, reset_less=True)
         pending = Signal()
-        illegal = Signal(BEAT_BITS // _DIGIT, reset_less=True)
-        foreign = Signal(BEAT_BITS // _DIGIT, reset_less=True)
-        unread = Signal(reset_less=True)
         last = Signal()
-        wrong = Signal(ErrorCode)
+        taken = Signal()
+        wrong = self._check(m, taken, opcode, position)
         push = Signal()
         ready = Signal()
-        m.d.sync += [pending.eq(0), last.eq(0), illegal.eq(0), foreign.eq(0), unread.eq(0)]
+        m.d.sync += [pending.eq(0), last.eq(0)]
         m.d.comb += push.eq(pending & (wrong == ErrorCode.NONE))
-        with m.If(unread):
-            m.d.comb += wrong.eq(ErrorCode.FETCH_BUS)
-        with m.Elif(illegal.any()):
-            m.d.comb += wrong.eq(ErrorCode.ILLEGAL_FIELD)
-        with m.Elif(foreign.any()):
-            m.d.comb += wrong.eq(ErrorCode.CONFIG_MISMATCH)
         with m.Switch(target):
             for engine, queue in queues.items():
                 m.d.comb += queue.i.payload.eq(item)
@@ -185,16 +176,12 @@ class Dispatcher(wiring.Component):
                 with m.If(self.exhausted):
                     m.d.sync += fault.eq(ErrorCode.TRUNCATED_STREAM)
                     m.next = "FAULT"
-                with m.If(self.words.valid & self.words.ready):
+                m.d.comb += taken.eq(self.words.valid & self.words.ready)
+                with m.If(taken):
                     m.d.sync += [
                         pending.eq(1),
                         position.eq(position + 1),
                         beats_left.eq(beats_left - 1),
-                    ]
-                    m.d.sync += [
-                        unread.eq(word.error),
-                        illegal.eq(self._illegal(m, word.beat, opcode, position)),
-                        foreign.eq(self._foreign(word.beat, opcode, position)),
                     ]
                     with m.If(beats_left == 1):
                         m.d.sync += last.eq(1)
@@ -220,6 +207,29 @@ class Dispatcher(wiring.Component):
         with m.If(wrong != ErrorCode.NONE):
             m.d.sync += fault.eq(wrong)
             m.next = "FAULT"
+
+    def _check(self, m: Module, taken: Signal, opcode: Signal, position: Signal) -> Signal:
+        """What is wrong with the beat of a command's body that was taken in the cycle before."""
+        word = self.words.payload
+        # in which of its digits something is wrong, and whether it could not be read
+        illegal = Signal(BEAT_BITS // _DIGIT, reset_less=True)
+        foreign = Signal(BEAT_BITS // _DIGIT, reset_less=True)
+        unread = Signal(reset_less=True)
+        m.d.sync += [illegal.eq(0), foreign.eq(0), unread.eq(0)]
+        with m.If(taken):
+            m.d.sync += [
+                unread.eq(word.error),
+                illegal.eq(self._illegal(m, word.beat, opcode, position)),
+                foreign.eq(self._foreign(word.beat, opcode, position)),
+            ]
+        wrong = Signal(ErrorCode)
+        with m.If(unread):
+            m.d.comb += wrong.eq(ErrorCode.FETCH_BUS)
+        with m.Elif(illegal.any()):
+            m.d.comb += wrong.eq(ErrorCode.ILLEGAL_FIELD)
+        with m.Elif(foreign.any()):
+            m.d.comb += wrong.eq(ErrorCode.CONFIG_MISMATCH)
+        return wrong
 
     def _foreign(self, beat: Value, opcode: Signal, position: Signal) -> Value:
         """Digits of the beat at `position` that say it is for another configuration."""

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amaranth.hdl import Module, Mux, Signal, Value, signed
+from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -95,6 +95,10 @@ class WordLayout(data.StructLayout):
         )
 
 
+_PLANES = {Destination.PARAMETERS: PARAMETER_BYTES, Destination.BIASES: BIAS_BYTES}
+"""Where words are byte planes of a block: how many a block has."""
+
+
 def _clamp(value: Value, limit: int) -> Value:
     """`value` (signed) limited to 0..limit."""
     return Mux(value < 0, 0, Mux(value > limit, limit, value))
@@ -178,24 +182,12 @@ class LoadWalker(wiring.Component):
                 + (((row_end + (1 << unit_bits) - 1) >> unit_bits) << (unit_bits - bus_bits))
             ),
         ]
-        tail = Signal(range(lanes + 1))
-        front = Signal.like(job.lane_offset)
-        rest = Signal(range(lanes + 1))
-        inside = Signal(range(lanes + 1))
         vector_bytes = Signal.like(bytes_left)
         m.d.comb += [
             vector_bytes.eq(job.pixel_bytes + job.lane_offset),
-            tail.eq(_clamp(row_end - position, lanes)),
-            front.eq(Mux(starting, job.lane_offset, 0)),
-            rest.eq(Mux(bytes_left < lanes, bytes_left, lanes)),
-            inside.eq(_clamp(lane - position, lanes)),
             word.position.eq(position),
             word.hold.eq(hold),
             word.hold_past.eq(hold >= row_end),
-            word.low.eq(Mux(inside < front, front, inside)),
-            word.high.eq(Mux(rest < tail, rest, tail)),
-            word.first.eq(front),
-            word.behind.eq(Mux(job.merge, rest, lanes)),
             word.row_slot.eq(row_slot),
             word.end_slot.eq(end_slot),
             word.row_last.eq(row_done),
@@ -205,6 +197,7 @@ class LoadWalker(wiring.Component):
             word.address.eq(address),
             word.plane.eq(plane),
         ]
+        self._cut(m, word, row_end - position, lane - position, bytes_left, starting)
 
         next_lane = Signal.like(lane)
         next_pixel = Signal(POSITION)
@@ -214,14 +207,9 @@ class LoadWalker(wiring.Component):
             next_pixel.eq(self._advance(pixel_position, job.pixel_step)),
             next_address.eq(pixel_address + 1),
         ]
-        plane_last = Signal()
-        with m.Switch(job.destination):
-            with m.Case(Destination.PARAMETERS):
-                m.d.comb += plane_last.eq(plane == PARAMETER_BYTES - 1)
-                m.d.comb += next_address.eq(pixel_address + plane_last)
-            with m.Case(Destination.BIASES):
-                m.d.comb += plane_last.eq(plane == BIAS_BYTES - 1)
-                m.d.comb += next_address.eq(pixel_address + plane_last)
+        plane_last = self._last_plane(m, plane)
+        with m.If(Cat(job.destination == d for d in _PLANES).any()):
+            m.d.comb += next_address.eq(pixel_address + plane_last)
 
         with m.If(step):
             m.d.sync += [
@@ -284,6 +272,41 @@ class LoadWalker(wiring.Component):
                 plane.eq(0),
             ]
         return m
+
+    def _cut(
+        self, m: Module, word: Any, row_left: Value, padded: Value, left: Signal, starting: Signal
+    ) -> None:
+        """Which bytes of a word come from memory, and which are written.
+
+        Parameters
+        ----------
+        row_left, padded : bytes until the row ends, and until it begins. left : of the vector.
+        starting : the word is the first of its pixel.
+        """
+        job, lanes = self.jobs.payload, self.config.lanes
+        tail = Signal(range(lanes + 1))
+        front = Signal.like(job.lane_offset)
+        rest = Signal(range(lanes + 1))
+        inside = Signal(range(lanes + 1))
+        m.d.comb += [
+            tail.eq(_clamp(row_left, lanes)),
+            front.eq(Mux(starting, job.lane_offset, 0)),
+            rest.eq(Mux(left < lanes, left, lanes)),
+            inside.eq(_clamp(padded, lanes)),
+            word.low.eq(Mux(inside < front, front, inside)),
+            word.high.eq(Mux(rest < tail, rest, tail)),
+            word.first.eq(front),
+            word.behind.eq(Mux(job.merge, rest, lanes)),
+        ]
+
+    def _last_plane(self, m: Module, plane: Signal) -> Signal:
+        """Whether `plane` is the last one of a block, where words are planes."""
+        last = Signal()
+        with m.Switch(self.jobs.payload.destination):
+            for destination, planes in _PLANES.items():
+                with m.Case(destination):
+                    m.d.comb += last.eq(plane == planes - 1)
+        return last
 
     @staticmethod
     def _advance(position: Signal, step: Value | int) -> Value:
