@@ -8,6 +8,7 @@ import pytest
 from npu.synth.blocks import Block, block_tree, module_cells, routable_units
 from npu.synth.errors import DoesNotFitError, RoutingError, SynthesisError
 from npu.synth.flow import Request
+from npu.synth.harness import CLOCK, PREFIX, SCAN, with_registers
 from npu.synth.labels import label_cells
 from npu.synth.liberty import read_liberty
 from npu.synth.paths import Segment, critical_path
@@ -228,3 +229,42 @@ def test_why_a_router_gave_up() -> None:
     failure = routing_failure("npu64, seed 2", ToolFailedError(1, ["ERROR: failed to route"]))
     assert isinstance(failure, RoutingError)
     assert str(failure) == "npu64, seed 2: the router failed: failed to route"
+
+
+def test_registers_at_ports() -> None:
+    """Inputs come out of one shift register, outputs end in registers, constants stay."""
+    cell = {
+        "type": "LUT4",
+        "port_directions": {"A": "input", "B": "input", "Z": "output"},
+        "connections": {"A": [3], "B": [4], "Z": [9]},
+    }
+    module: dict[str, Any] = {
+        "ports": {
+            CLOCK: {"direction": "input", "bits": [2]},
+            "a": {"direction": "input", "bits": [3, 4]},
+            "z": {"direction": "output", "bits": [9, "0", 3]},
+        },
+        "cells": {"lut": cell},
+        "netnames": {"a": {"hide_name": 0, "bits": [3, 4], "attributes": {}}},
+    }
+    found = with_registers(module)
+    assert list(module["cells"]) == ["lut"]
+    assert list(found["ports"]) == [CLOCK, SCAN]
+    (scan,) = found["ports"][SCAN]["bits"]
+    assert scan not in (2, 3, 4, 9)
+    assert found["cells"]["lut"] == cell
+    registers = {
+        name.removeprefix(PREFIX): (cell["connections"]["DI"], cell["connections"]["Q"])
+        for name, cell in found["cells"].items()
+        if name.startswith(PREFIX)
+    }
+    assert [registers["a$0"], registers["a$1"]] == [([scan], [3]), ([3], [4])]
+    assert [registers["z$0"][0], registers["z$2"][0]] == [[9], [3]]
+    # nothing is driven twice
+    driven = [target for _, (target,) in registers.values()] + [9, scan, 2]
+    assert len(set(driven)) == len(driven)
+    assert all(
+        cell["connections"]["CLK"] == [2]
+        for name, cell in found["cells"].items()
+        if name.startswith(PREFIX)
+    )
