@@ -188,6 +188,7 @@ class ComputeControl(wiring.Component):
             command.group_pixels <= config.pixels,
             command.depth <= config.accumulator_depth,
             command.depth[:part_bits] == 0,
+            self._legal_list(command),
         ]
         shifts: Value = (command.ofm_shift >= -31) & (command.ofm_shift <= MAX_LEFT_SHIFT)
         one_word = [command.depth == config.groups_per_word, command.channel_steps == 1]
@@ -208,4 +209,14 @@ class ComputeControl(wiring.Component):
             )
         )
         result: Value = rules.all()
+        return result
+
+    def _legal_list(self, command: Any) -> Value:
+        """A CONV that has a list is one of two steps or more, on hardware that has lists."""
+        none: Value = Cat(command.listed, command.list_base) == 0
+        if not self.config.pruned_weights:
+            return none
+        counts = (command.kernel_height, command.kernel_width, command.channel_steps)
+        several = Cat(count != 1 for count in counts).any()
+        result: Value = none | (command.listed & (self.opcode == Opcode.CONV) & several)
         return result

@@ -13,7 +13,7 @@ from rtl.compute_control import ComputeControl
 from rtl.config import NpuConfig
 from rtl.elementwise import Elementwise
 from rtl.grid import Grid, GridMode
-from rtl.interfaces import DoneCounts, EngineStatus, ErrorReport
+from rtl.interfaces import DoneCounts, EngineStatus, ErrorReport, ListWrite
 from rtl.isa import ADDRESS_BITS, BEAT_BITS, Opcode
 from rtl.mac_control import MacControl
 from rtl.output_stage import Drain, OutputPlace, Requantize
@@ -49,14 +49,16 @@ class ComputeEngine(wiring.Component):
     weight_enable, weight_address, weight_columns : weight buffer port, data one cycle later.
     parameter_enable, parameter_address, parameter_part, parameters : parameter buffer port, data
         two cycles later.
-    table : lookup table port.
+    table : lookup table port. list_write : with `pruned_weights` only, masks for its list.
     mac_active, mac_wait_window, mac_wait_accumulator, output_active, fetch_active : events.
     """
 
     def __init__(self, config: NpuConfig) -> None:
         self.config = config
+        lists = {"list_write": In(ListWrite())} if config.pruned_weights else {}
         super().__init__(
             {
+                **lists,
                 "beats": In(stream.Signature(BEAT_BITS)),
                 "done_counts": In(DoneCounts()),
                 "halt": In(1),
@@ -104,6 +106,8 @@ class ComputeEngine(wiring.Component):
         connect(m, requantize.write, flipped(self.output))
         connect(m, flipped(self.parameters), requantize.parameters)
         connect(m, elementwise.table, flipped(self.table))
+        if config.pruned_weights:
+            connect(m, flipped(self.list_write), sequencer.list_write)
 
         m.d.comb += [
             control.halt.eq(self.halt),

@@ -25,13 +25,22 @@ TABLE_ENTRIES = 256
 ROUNDINGS = ("double", "single", "half_up")
 """How the requantizer may round, see `rtl/ARCHITECTURE.md`."""
 
-WEIGHT_FORMATS = ("clustered_weights", "int4_weights", "masked_weights")
+DECODED_FORMATS = ("clustered_weights", "int4_weights", "masked_weights")
 """Parameters that say which encodings of weights the hardware decodes."""
 
-DECODER_LANES = 8
-"""The only `lanes` of hardware that decodes weights: its units are 8 bytes, its masks bytes."""
+WEIGHT_FORMATS = (*DECODED_FORMATS, "pruned_weights")
+"""Parameters that say what the hardware makes of weights that take less than they might."""
 
-CONFIG_FORMAT = 4
+DECODER_LANES = 8
+"""The only `lanes` of hardware with `WEIGHT_FORMATS`: its units are 8 bytes, its masks bytes."""
+
+LISTED_DEPTH = 8
+"""The largest `accumulator_depth` with `pruned_weights`: a step's mask is a byte."""
+
+LIST_ROWS = 256
+"""Rows of 8 masks in the step list."""
+
+CONFIG_FORMAT = 5
 """Version of command encoding and parameter meaning; part of the configuration id."""
 
 
@@ -62,6 +71,7 @@ class NpuConfig:
         for.
     int4_weights : weights may arrive as integers of 4 bits.
     masked_weights : weights may arrive without those that are zero.
+    pruned_weights : weight words that are zero need be neither in memory nor multiplied.
 
     Raises
     ------
@@ -85,6 +95,7 @@ class NpuConfig:
     clustered_weights: bool = False
     int4_weights: bool = False
     masked_weights: bool = False
+    pruned_weights: bool = False
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
@@ -133,10 +144,15 @@ class NpuConfig:
                 f"parameter_channels must be a multiple of lanes ({self.lanes}),"
                 f" got {self.parameter_channels}"
             )
-        if self.decodes_weights and (self.lanes != DECODER_LANES or self.channels < 2):
+        if self.weight_formats and (self.lanes != DECODER_LANES or self.channels < 2):
             raise ConfigError(
                 f"{' and '.join(self.weight_formats)} need lanes = {DECODER_LANES} and at least 2"
                 f" channels, got {self.lanes} and {self.channels}"
+            )
+        if self.pruned_weights and self.accumulator_depth > LISTED_DEPTH:
+            raise ConfigError(
+                f"pruned_weights needs accumulator_depth of at most {LISTED_DEPTH}, got"
+                f" {self.accumulator_depth}"
             )
 
     def _require_one_of(self, name: str, allowed: tuple[int, ...]) -> None:
@@ -222,13 +238,13 @@ class NpuConfig:
 
     @property
     def weight_formats(self) -> tuple[str, ...]:
-        """Those of `WEIGHT_FORMATS` that the hardware decodes."""
+        """Those of `WEIGHT_FORMATS` that the hardware has."""
         return tuple(name for name in WEIGHT_FORMATS if getattr(self, name))
 
     @property
     def decodes_weights(self) -> bool:
         """Whether there is a decoder in front of the weight buffer."""
-        return bool(self.weight_formats)
+        return any(getattr(self, name) for name in DECODED_FORMATS)
 
     @property
     def weight_ports(self) -> int:

@@ -4,7 +4,7 @@ from amaranth.hdl import unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from rtl.config import NpuConfig
+from rtl.config import LIST_ROWS, NpuConfig
 from rtl.isa import ADDRESS_BITS, BEAT_BITS, REGIONS, WAIT_BITS
 
 INDEX_BITS = 16
@@ -158,6 +158,13 @@ class TableWrite(wiring.Signature):
                 "data": Out(config.lanes * 8),
             }
         )
+
+
+class ListWrite(wiring.Signature):
+    """Masks of 8 steps into the step list, always accepted: byte i is step `row * 8 + i`."""
+
+    def __init__(self) -> None:
+        super().__init__({"valid": Out(1), "row": Out(range(LIST_ROWS)), "data": Out(64)})
 
 
 class ReadClient(wiring.Signature):

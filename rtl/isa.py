@@ -59,6 +59,7 @@ class Destination(enum.IntEnum, shape=3):
     BIASES = 4
     ENCODED = 5
     """The weight buffer, through the decoder."""
+    LIST = 6
 
 
 class Tables(enum.IntEnum, shape=2):
@@ -102,8 +103,8 @@ HEADER: Fields = {
     "wait_store": unsigned(WAIT_BITS),
 }
 
-ENCODING_FIELDS = ("tables", "masked", "code_bits")
-"""Fields of a LOAD that only destination ENCODED uses: 0 where a command does not set them."""
+OPTIONAL_FIELDS = ("tables", "masked", "code_bits", "listed", "list_base")
+"""Fields that only compressed weights use: 0 where a command does not set them."""
 
 _CONFIG: list[Fields] = [{"config_id": unsigned(32)}]
 
@@ -192,6 +193,8 @@ _GRID: list[Fields] = [
         "pad_left": unsigned(8),
         "weight_base": unsigned(20),
         "parameter_base": unsigned(14),
+        "listed": unsigned(1),
+        "list_base": unsigned(8),
     },
     {
         "ofm_base": _address(),
@@ -282,7 +285,7 @@ MAX_BEATS = max(command.beats for command in COMMANDS.values())
 @dataclass(frozen=True)
 class Command:
     """One command: an opcode and a value for every field of its format (waits and
-    `ENCODING_FIELDS` default to 0)."""
+    `OPTIONAL_FIELDS` default to 0)."""
 
     opcode: Opcode
     fields: dict[str, int]
@@ -304,7 +307,7 @@ def encode(command: Command) -> NDArray[np.uint64]:
     if unknown:
         raise EncodingError(f"{command.opcode.name} has no field {', '.join(sorted(unknown))}")
     for name, (offset, low, high) in fmt.places.items():
-        if name not in command.fields and name not in (*HEADER, *ENCODING_FIELDS):
+        if name not in command.fields and name not in (*HEADER, *OPTIONAL_FIELDS):
             raise EncodingError(f"{command.opcode.name} needs field {name}")
         value = command[name]
         if not low <= value <= high:

@@ -13,6 +13,7 @@ from rtl.interfaces import (
     DoneCounts,
     EngineStatus,
     ErrorReport,
+    ListWrite,
     ParameterWrite,
     ReadClient,
     RegionLookup,
@@ -50,7 +51,7 @@ class LoadEngine(wiring.Component):
     -------
     beats : its queue. done_counts, halt, clear : from the control block. region : its lookup.
     read : towards the read manager.
-    scratchpad, weights, parameters, table : the destinations.
+    scratchpad, weights, parameters, table, steps (with `pruned_weights` only) : the destinations.
     status, error : to the control block.
     """
 
@@ -69,8 +70,10 @@ class LoadEngine(wiring.Component):
 
     def __init__(self, config: NpuConfig) -> None:
         self.config = config
+        lists = {"steps": Out(ListWrite())} if config.pruned_weights else {}
         super().__init__(
             {
+                **lists,
                 "beats": In(stream.Signature(BEAT_BITS)),
                 "done_counts": In(DoneCounts()),
                 "halt": In(1),
@@ -180,6 +183,7 @@ class LoadEngine(wiring.Component):
             self.parameters.data.eq(word.data),
             self.table.row.eq(word.address),
             self.table.data.eq(word.data),
+            *self._steps(word),
             front.retired.eq(go & ready & word.last),
         ]
         with m.If(offered & word.outside):
@@ -210,6 +214,15 @@ class LoadEngine(wiring.Component):
                 m.d.comb += [self.parameters.valid.eq(go), ready.eq(1)]
             with m.Case(Destination.TABLE):
                 m.d.comb += [self.table.valid.eq(go), ready.eq(1)]
+            if self.config.pruned_weights:
+                with m.Case(Destination.LIST):
+                    m.d.comb += [self.steps.valid.eq(go), ready.eq(1)]
+
+    def _steps(self, word: Any) -> list[Any]:
+        """What goes to the step list, if there is one."""
+        if not self.config.pruned_weights:
+            return []
+        return [self.steps.row.eq(word.address), self.steps.data.eq(word.data)]
 
     def _decode(self, m: Module, front: EngineFront, unpacker: Unpacker, decoding: Signal) -> None:
         """Encoded weights go through the decoder, whose commands end and fail with it."""
@@ -267,6 +280,8 @@ def _rules(command: Any, vector_bytes: Signal, config: NpuConfig) -> Value:
         ~Mux(command.fold, folds, command.pixel_step == command.pixel_bytes),
         ~Mux(command.merge, merges, command.lane_offset == 0),
         command.destination > max(Destination),
+        (command.destination == Destination.LIST)
+        & (command.region != Region.CONSTANTS if config.pruned_weights else 1),
         Mux(
             encoded,
             _illegal_encoding(command, config),

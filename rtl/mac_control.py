@@ -20,8 +20,9 @@ class MacControl(wiring.Component):
 
     A group takes the accumulator slots after those of the one before: a buffer of `block_words`,
     or in the modes that need one word just that. It starts when they are free: there are two
-    buffers. Each step of a CONV takes `depth` cycles, of the other modes one. Finished groups are
-    queued for the drain, which finds the accumulators updated when it reads them.
+    buffers. Each step of a CONV takes `depth` cycles, or as many as its mask has bits; of the other
+    modes one. Finished groups are queued for the drain, which finds the accumulators updated when
+    it reads them.
 
     Parameters
     ----------
@@ -76,10 +77,7 @@ class MacControl(wiring.Component):
         is_conv = Signal()
         hand_over = Signal()
         # at most one LUT before a window is known to be used up: everything else is in registers
-        started = Signal()
-        single = Signal(reset_less=True)
-        last_but_one = Signal(6, reset_less=True)
-        step_end = Signal(reset_less=True)
+        step_end = Signal()
         full = Signal()
         part_bits = (config.groups_per_word - 1).bit_length()
 
@@ -106,19 +104,12 @@ class MacControl(wiring.Component):
             groups.i.payload.command_last.eq(step.command_last),
             groups.i.payload.slot.eq(slot),
         ]
-        m.d.sync += [
-            started.eq(self.start),
-            single.eq(~is_conv | (self.depth == 1)),
-            last_but_one.eq(self.depth - 2),
-        ]
-        with m.If(started):
-            m.d.sync += step_end.eq(single)
+        if config.pruned_weights:
+            self._masked_words(m, index, step_end)
+        else:
+            self._words(m, is_conv, index, step_end)
         with m.If(self.issue):
-            m.d.sync += [
-                step_end.eq(Mux(step_end, single, index == last_but_one)),
-                index.eq(Mux(step_end, 0, index + 1)),
-                self.weight_address.eq(self.weight_address + 1),
-            ]
+            m.d.sync += self.weight_address.eq(self.weight_address + 1)
         following = slot + Mux(is_conv, config.block_words, 1)
         with m.If(hand_over):
             m.d.sync += slot.eq(Mux(following == slots, 0, following))
@@ -154,5 +145,47 @@ class MacControl(wiring.Component):
                 slot.eq(0),
             ]
         with m.If(self.clear):
-            m.d.sync += [pending.eq(0), full.eq(0), index.eq(0), arriving.eq(0), ready.eq(0)]
+            m.d.sync += [pending.eq(0), full.eq(0), arriving.eq(0), ready.eq(0)]
         return m
+
+    def _words(self, m: Module, is_conv: Signal, index: Signal, step_end: Signal) -> None:
+        """Which weight word of its step is next, and whether it is the last one."""
+        started = Signal()
+        single = Signal(reset_less=True)
+        last_but_one = Signal(6, reset_less=True)
+        ends = Signal(reset_less=True)
+        m.d.comb += step_end.eq(ends)
+        m.d.sync += [
+            started.eq(self.start),
+            single.eq(~is_conv | (self.depth == 1)),
+            last_but_one.eq(self.depth - 2),
+        ]
+        with m.If(started):
+            m.d.sync += ends.eq(single)
+        with m.If(self.issue):
+            m.d.sync += [
+                ends.eq(Mux(ends, single, index == last_but_one)),
+                index.eq(Mux(ends, 0, index + 1)),
+            ]
+        with m.If(self.clear):
+            m.d.sync += index.eq(0)
+
+    def _masked_words(self, m: Module, index: Signal, step_end: Signal) -> None:
+        """The same of hardware whose steps say which words there are."""
+        step = self.head_step
+        begins = Signal(init=1)
+        left = Signal.like(step.mask, reset_less=True)
+        ends = Signal(reset_less=True)
+        words, rest = Signal.like(step.mask), Signal.like(step.mask)
+        m.d.comb += [
+            words.eq(Mux(begins, step.mask, left)),
+            rest.eq(words & (words - 1)),
+            step_end.eq(Mux(begins, step.single, ends)),
+        ]
+        for i in reversed(range(len(words))):
+            with m.If(words[i]):
+                m.d.comb += index.eq(i)
+        with m.If(self.issue):
+            m.d.sync += [left.eq(rest), ends.eq((rest & (rest - 1)) == 0), begins.eq(step_end)]
+        with m.If(self.clear):
+            m.d.sync += begins.eq(1)

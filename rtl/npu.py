@@ -98,6 +98,8 @@ class Npu(wiring.Component):
         connect(m, load.weights, weights.write)
         connect(m, load.parameters, parameters.write)
         connect(m, load.table, table.write)
+        if config.pruned_weights:
+            connect(m, load.steps, compute.list_write)
         connect(m, parameters.channels, compute.parameters)
         connect(m, compute.table, table.read)
         connect(m, compute.fetch, scratchpad.fetch)

@@ -6,10 +6,12 @@ from amaranth.hdl import C, Cat, Module, Mux, Signal, Value, signed, unsigned
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out, connect, flipped
 
-from rtl.config import NpuConfig
+from rtl.config import LISTED_DEPTH, NpuConfig
+from rtl.interfaces import ListWrite
 from rtl.isa import ADDRESS_BITS, COMMANDS, Opcode
 from rtl.loop_counters import BLOCK, GROUP, LEVELS, ROW, LoopCounters
 from rtl.skid import SkidBuffer
+from rtl.step_list import StepList
 
 
 class StepLayout(data.StructLayout):
@@ -25,10 +27,13 @@ class StepLayout(data.StructLayout):
     ofm_address : output word of the group's first pixel, first channel word.
     ofm_pixels : pixels of the group that exist.
     parameter_block : parameters of the group's first channel word.
+    mask, single : with `pruned_weights` only, the weight words of the step that there are, at
+        least one, and that it is just one.
     """
 
     def __init__(self, config: NpuConfig) -> None:
         window = range(config.banks + 1)
+        listed = {"mask": unsigned(LISTED_DEPTH), "single": 1} if config.pruned_weights else {}
         super().__init__(
             {
                 "address": unsigned(ADDRESS_BITS),
@@ -41,6 +46,7 @@ class StepLayout(data.StructLayout):
                 "ofm_address": unsigned(ADDRESS_BITS),
                 "ofm_pixels": range(config.pixels + 1),
                 "parameter_block": 14,
+                **listed,
             }
         )
 
@@ -62,8 +68,11 @@ class Sequencer(wiring.Component):
     windows of the two operands, of a repeated one always the same. All addresses are formed by
     addition: each loop level keeps the values at the start of its current iteration.
 
-    Latency: first step `2 + words per block` cycles after `start`. Throughput: one step per cycle;
-    holds while the consumer is not ready.
+    Steps of a CONV whose weight words are all zero, by its list, are left out; the first step of a
+    group has all words, the last one at least one.
+
+    Latency: first step `2 + words per block` cycles after `start`. Throughput: one step per cycle,
+    those that are left out included; holds at a step of which the consumer is not ready.
 
     Parameters
     ----------
@@ -75,6 +84,7 @@ class Sequencer(wiring.Component):
         from the cycle before on.
     abort : stop at once.
     block_words : channel words per block. steps : the steps.
+    list_write : with `pruned_weights` only, masks from the load engine.
     """
 
     start: Signal
@@ -87,8 +97,10 @@ class Sequencer(wiring.Component):
 
     def __init__(self, config: NpuConfig) -> None:
         self.config = config
+        lists = {"list_write": In(ListWrite())} if config.pruned_weights else {}
         super().__init__(
             {
+                **lists,
                 "start": In(1),
                 "abort": In(1),
                 "opcode": In(8),
@@ -109,8 +121,12 @@ class Sequencer(wiring.Component):
         running = Signal()
         setup = Signal()
         step = Signal()
+        kept = Signal(init=1)  # a constant but with a list
         m.d.sync += is_elementwise.eq(self.opcode == Opcode.ELEMENTWISE)
-        m.d.comb += [step.eq(running & buffer.i.ready), buffer.i.valid.eq(running)]
+        m.d.comb += [
+            step.eq(running & (buffer.i.ready | ~kept)),
+            buffer.i.valid.eq(running & kept),
+        ]
 
         # ofm_plane_pitch times the words of a block, by repeated addition
         ofm_block_pitch = Signal(ADDRESS_BITS, reset_less=True)
@@ -175,11 +191,48 @@ class Sequencer(wiring.Component):
                 payload.ofm_pixels.eq(loops.ofm_pixels),
             ]
             self._mask(m, payload, column, row)
+        if self.config.pruned_weights:
+            self._list(m, payload, kept, step, is_elementwise, advance)
         with m.If((step & last_step) | self.abort):
             m.d.sync += running.eq(0)
         with m.If(self.abort):
             m.d.sync += setup.eq(0)
         return m
+
+    def _list(
+        self,
+        m: Module,
+        payload: data.View,
+        kept: Signal,
+        step: Signal,
+        is_elementwise: Signal,
+        advance: Signal,
+    ) -> None:
+        """The weight words of the step, and whether it is kept."""
+        command = self.grid
+        m.submodules.list = steps = StepList()
+        connect(m, flipped(self.list_write), steps.write)
+        every = Signal(LISTED_DEPTH, reset_less=True)
+        listed = Signal(reset_less=True)
+        is_conv = self.opcode == Opcode.CONV
+        m.d.sync += [
+            every.eq(Mux(is_conv, Cat(command.depth > i for i in range(LISTED_DEPTH)), 1)),
+            listed.eq(is_conv & command.listed),
+        ]
+        left = Signal(LISTED_DEPTH)
+        m.d.comb += [
+            steps.start.eq(self.start),
+            steps.base.eq(command.list_base),
+            steps.step.eq(step),
+            steps.group_last.eq(~advance[:GROUP].any()),
+            steps.block_last.eq(~advance[:BLOCK].any()),
+            left.eq(steps.mask & every),
+            kept.eq(~listed | payload.first | payload.last | left.any()),
+            payload.mask.eq(every),
+        ]
+        with m.If(listed & ~payload.first):
+            m.d.comb += payload.mask.eq(left | (payload.last & ~left.any()))
+        m.d.comb += payload.single.eq((payload.mask & (payload.mask - 1)) == 0)
 
     def _count_words(self, m: Module, setup: Signal, step: Value) -> tuple[Signal, Signal]:
         """The words that an elementwise command has left, and whether a window holds all of them,

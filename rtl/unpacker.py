@@ -6,7 +6,7 @@ from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from rtl.config import PARAMETER_BYTES, NpuConfig
+from rtl.config import LIST_ROWS, PARAMETER_BYTES, NpuConfig
 from rtl.isa import ADDRESS_BITS, Destination
 from rtl.load_walker import SLOT_BITS, WordLayout
 from rtl.memory import Registers
@@ -208,6 +208,7 @@ class Unpacker(wiring.Component):
             Destination.PARAMETERS: config.parameter_blocks,
             Destination.BIASES: config.parameter_blocks,
             Destination.TABLE: config.table_rows,
+            Destination.LIST: LIST_ROWS,
         }
         return Cat(
             (word.destination == destination) & (word.address >= capacity)

@@ -13,7 +13,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from rtl.config import BIAS_BYTES, PARAMETER_BYTES, NpuConfig
+from rtl.config import BIAS_BYTES, LIST_ROWS, PARAMETER_BYTES, NpuConfig
 from rtl.isa import ADDRESS_BITS, WAIT_BITS, Destination, Engine, Function, Opcode, Region
 from rtl.registers import ErrorCode
 from sim.accesses import Runs, make_runs, plane_runs, scratchpad_reads, scratchpad_writes
@@ -21,6 +21,7 @@ from sim.command_table import CommandTable, decode_table
 from sim.errors import HazardError, ProgramError
 from sim.legality import illegal_commands
 from sim.program import Program
+from sim.step_list import kept_words, loaded_rows, rows_of, step_masks
 
 _ENGINES = (Engine.LOAD, Engine.COMPUTE, Engine.STORE)
 _WAITS = tuple(zip(_ENGINES, ("wait_load", "wait_compute", "wait_store"), strict=True))
@@ -123,6 +124,7 @@ class _Checker:
     def __init__(self, program: Program, table: CommandTable) -> None:
         config = program.config
         self.config: NpuConfig = config
+        self.program = program
         self.table = table
         self.scratchpad = _Resource(
             "scratchpad", "words", _SCRATCHPAD_ROLES, config.scratchpad_words, _ADDRESS_MASK
@@ -138,6 +140,9 @@ class _Checker:
             "parameter buffer", "blocks", _BUFFER_ROLES, config.parameter_blocks
         )
         self.lookup = _Resource("table", "units", _BUFFER_ROLES, config.table_rows)
+        self.list = _Resource("step list", "rows", _BUFFER_ROLES, LIST_ROWS, LIST_ROWS - 1)
+        # its contents, as they are when the command at hand is executed
+        self.masks = np.zeros((LIST_ROWS, config.lanes), np.uint8)
         self.regions = {
             Region.CONSTANTS: _Resource(
                 "CONSTANTS", "bytes", _REGION_ROLES, len(program.constants)
@@ -195,6 +200,9 @@ class _Checker:
         )
         resource, runs = self._loaded(c)
         self._check(index, resource, _LOAD_WRITES, runs, complete)
+        if resource is self.list:
+            first, rows = int(c["base"]), loaded_rows(self.program.constants, c)
+            self.masks[first : first + len(rows)] = rows[: LIST_ROWS - first]
 
     def _loaded(self, c: Any) -> tuple[_Resource, Runs]:
         """What a LOAD writes."""
@@ -208,6 +216,8 @@ class _Checker:
                 return self.weights, make_runs(c["base"], units)
             case Destination.TABLE:
                 return self.lookup, plane_runs(c)
+            case Destination.LIST:
+                return self.list, plane_runs(c)
         planes = BIAS_BYTES if c["destination"] == Destination.BIASES else PARAMETER_BYTES
         return self.parameters, make_runs(c["base"], -(-int(c["pixels"]) // planes))
 
@@ -243,7 +253,12 @@ class _Checker:
         words = int(c["blocks"] * c["depth"]) // config.groups_per_word
         steps = int(c["kernel_height"] * c["kernel_width"] * c["blocks"])
         if opcode == Opcode.CONV:
-            steps *= int(c["channel_steps"] * c["depth"])
+            steps *= int(c["channel_steps"])
+            if c["listed"]:
+                self._check(index, self.list, _BUFFER_READS, self._list_rows(c), complete)
+                steps = int(kept_words(step_masks(self.masks, c), int(c["depth"])).sum())
+            else:
+                steps *= int(c["depth"])
         if opcode != Opcode.MAX_POOL:
             units = make_runs(c["weight_base"] * config.channels, steps * config.channels)
             self._check(index, self.weights, _BUFFER_READS, units, complete)
@@ -253,6 +268,11 @@ class _Checker:
         self._read_scratchpad(index, _COMPUTE_READS, opcode, c, complete)
         written = scratchpad_writes(config, opcode, c)
         self._check(index, self.scratchpad, _COMPUTE_WRITES, written, complete, own_reads=True)
+
+    @staticmethod
+    def _list_rows(c: Any) -> Runs:
+        steps = int(c["kernel_height"] * c["kernel_width"] * c["channel_steps"])
+        return make_runs(c["list_base"], int(c["blocks"]) * rows_of(steps))
 
     def _read_scratchpad(
         self, index: int, role: int, opcode: Opcode, c: Any, complete: NDArray[np.int64]

@@ -113,6 +113,26 @@ def _encoded(config: NpuConfig, records: Records) -> NDArray[np.bool_]:
     return np.asarray((records["destination"] == Destination.ENCODED) & ~whole)
 
 
+def _step_lists(config: NpuConfig, records: Records) -> NDArray[np.bool_]:
+    unlisted = records["destination"] != Destination.LIST
+    legal = config.pruned_weights & (records["region"] == Region.CONSTANTS)
+    return np.asarray(~(unlisted | legal))
+
+
+def _listed(config: NpuConfig, records: Records) -> NDArray[np.bool_]:
+    listed = records["listed"] == 1
+    single = records["kernel_height"] * records["kernel_width"] * records["channel_steps"] == 1
+    return np.asarray(np.where(listed, single | (not config.pruned_weights), _no_list_base(records)))
+
+
+def _no_list_base(records: Records) -> NDArray[np.bool_]:
+    return np.asarray(records["list_base"] != 0)
+
+
+def _unlisted(_: NpuConfig, records: Records) -> NDArray[np.bool_]:
+    return np.asarray((records["listed"] == 1) | _no_list_base(records))
+
+
 def _depth(config: NpuConfig, records: Records) -> NDArray[np.bool_]:
     depth = records["depth"]
     return np.asarray((depth % config.groups_per_word != 0) | (depth > config.accumulator_depth))
@@ -134,10 +154,12 @@ _OUTPUT_RULES: list[tuple[str, Rule]] = [
 
 _SINGLE_WORD = "depth must be lanes / channels and channel_steps 1"
 
+_NO_LIST: tuple[str, Rule] = ("listed and list_base must be 0", _unlisted)
+
 _RULES: dict[Opcode, list[tuple[str, Rule]]] = {
     Opcode.LOAD: [
         (
-            "destination must be 0 to 5",
+            "destination must be 0 to 6",
             lambda _, r: np.asarray(r["destination"] > max(Destination)),
         ),
         ("pixel_words must be (lane_offset + pixel_bytes) / lanes, rounded up", _words),
@@ -151,7 +173,7 @@ _RULES: dict[Opcode, list[tuple[str, Rule]]] = {
             _merging,
         ),
         (
-            "parameters, biases and tables need rows = 1, pixel_words = 1, pixel_bytes = lanes,"
+            "parameters, biases, tables and lists need rows = 1, pixel_words = 1, pixel_bytes = lanes,"
             " pitches 0",
             _buffer_units,
         ),
@@ -165,16 +187,22 @@ _RULES: dict[Opcode, list[tuple[str, Rule]]] = {
             f" not 0, row_pitch at most {MAX_CODE_PITCH}",
             _encoded,
         ),
+        ("lists need region 0, and pruned_weights in the hardware", _step_lists),
     ],
     Opcode.STORE: [
         ("pixel_words must be pixel_bytes / lanes, rounded up", _words),
         (f"pixels * pixel_bytes must be below 2**{MAX_STORE_ROW_BITS}", _long_rows),
     ],
     Opcode.CONV: [
-        ("depth must be a multiple of lanes / channels, at most accumulator_depth", _depth)
+        ("depth must be a multiple of lanes / channels, at most accumulator_depth", _depth),
+        (
+            "listed needs two steps or more, and pruned_weights in the hardware; without it"
+            " list_base is 0",
+            _listed,
+        ),
     ],
-    Opcode.DEPTHWISE: [(_SINGLE_WORD, _single_word)],
-    Opcode.MAX_POOL: [(_SINGLE_WORD, _single_word)],
+    Opcode.DEPTHWISE: [(_SINGLE_WORD, _single_word), _NO_LIST],
+    Opcode.MAX_POOL: [(_SINGLE_WORD, _single_word), _NO_LIST],
     Opcode.ELEMENTWISE: [
         *_OUTPUT_RULES,
         ("function must be 0 to 5", lambda _, r: np.asarray(r["function"] > max(Function))),

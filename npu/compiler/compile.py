@@ -13,13 +13,14 @@ from npu.compiler.stream.command_stream import CommandStream, Stream
 from npu.compiler.stream.commands import grid
 from npu.compiler.stream.constants import ConstantItem, ConstantRegion, ConstantRing, TableSlot
 from npu.compiler.stream.encoding import encoded_piece
+from npu.compiler.stream.listing import Listed
 from npu.compiler.terms.command import CommandDraft
 from npu.compiler.terms.layout import parameter_bytes
 from npu.compiler.terms.piece import PieceKey
 from npu.compiler.terms.segment import Segment
 from npu.compiler.terms.steps import CommandStep, GridStep, Step
 from npu.model.graph import Graph
-from rtl.config import NpuConfig
+from rtl.config import LIST_ROWS, NpuConfig
 from rtl.isa import COMMANDS, Destination, Engine, encode_all
 from sim.program import Program, ProgramLayer, TensorBinding
 
@@ -128,11 +129,14 @@ def _assemble(
     """
     weights: dict[PieceKey, ConstantItem] = {}
     parameters: dict[PieceKey, ConstantItem] = {}
+    lists: dict[PieceKey, Listed] = {}
     grid_steps = [step for step in steps if isinstance(step, GridStep)]
     for use in grid_steps:
         first, end = use.piece.first, use.piece.end(config)
         if use.task.weights is not None and use.key not in weights:
-            data, encoding = encoded_piece(use.task, use.piece, config)
+            data, encoding, steps_kept = encoded_piece(use.task, use.piece, config)
+            if steps_kept is not None:
+                lists[use.key] = steps_kept
             destination = Destination.ENCODED if encoding else Destination.WEIGHTS
             weights[use.key] = ConstantItem(destination, data, encoding)
         if use.task.parameters is not None and use.key not in parameters:
@@ -142,6 +146,13 @@ def _assemble(
     rings = (
         ConstantRing(weights, uses, region, config.weight_words, config),
         ConstantRing(parameters, uses, region, config.parameter_blocks, config),
+        ConstantRing(
+            {key: ConstantItem(Destination.LIST, found.rows) for key, found in lists.items()},
+            uses,
+            region,
+            LIST_ROWS,
+            config,
+        ),
     )
     tables = TableSlot(region, config)
     stream = CommandStream(config.config_id)
@@ -162,7 +173,15 @@ def _assemble(
             loads = [load for _, load in found]
             bases = [base for base, _ in found]
             command = grid(
-                step.task, step.piece, step.area, step.ifm, step.ofm, bases[0], bases[1], config
+                step.task,
+                step.piece,
+                step.area,
+                step.ifm,
+                step.ofm,
+                bases[0],
+                bases[1],
+                config,
+                (bases[2], lists[step.key]) if step.key in lists else None,
             )
             commands = [*(load for load in loads if load is not None), command]
         elif isinstance(step, CommandStep):

@@ -39,6 +39,7 @@ LOADED = {
     Destination.SCRATCHPAD: "activations",
     Destination.WEIGHTS: "weights",
     Destination.ENCODED: "weights",
+    Destination.LIST: "weights",
     Destination.PARAMETERS: "parameters",
     Destination.BIASES: "parameters",
     Destination.TABLE: "table",

@@ -20,6 +20,9 @@ from sim.jit import jit, larger, smaller
 _FIRST_STEP = 3
 """Cycles from the start pulse to asking for the first window, besides the words of a block."""
 
+_PLACED_AHEAD = 2
+"""Cycles from when the sequencer lets go of a step to asking for its window."""
+
 _FETCH_LATENCY = 3
 """From a window's fetch to its first use."""
 
@@ -54,7 +57,11 @@ def _start(m: Any, commands: Any, order: Any, times: Any, t: int) -> None:
         s.width_left = c.ofm_width
         s.rows_left = c.ofm_height
         s.blocks_left = c.blocks
+        s.step = c.steps
+        s.block_step = c.steps
     s.attempt = s.start + _FIRST_STEP + s.block_words
+    s.placed = s.attempt - _PLACED_AHEAD
+    s.fetched = s.fetched_before = -1
 
 
 @jit
@@ -83,6 +90,8 @@ def _end_group(m: Any, c: Any) -> None:
     s.groups += 1
     s.outputs += cycles
     s.steps_left = s.group_steps
+    after = s.step
+    s.step = s.block_step
     s.width_left -= c.group_pixels
     if s.width_left > 0:
         s.group_address += c.group_pixels
@@ -95,6 +104,7 @@ def _end_group(m: Any, c: Any) -> None:
         return
     s.rows_left = c.ofm_height
     s.blocks_left -= 1
+    s.step = s.block_step = after
     s.block_address += s.block_words * c.ofm_plane_pitch
     s.group_address = s.row_address = s.block_address
     if s.blocks_left == 0:
@@ -102,9 +112,13 @@ def _end_group(m: Any, c: Any) -> None:
 
 
 @jit
-def _grid_step(m: Any, c: Any, t: int) -> None:
+def _grid_step(m: Any, c: Any, steps: Any, t: int) -> None:
     """A window of a grid command is fetched in cycle t."""
     s = m.compute
+    words, left_out, last = s.depth, 0, s.steps_left == 1
+    if c.steps >= 0:
+        words, left_out, last = steps[s.step, 0], steps[s.step, 1], steps[s.step, 2] != 0
+        s.step += 1
     issue = larger(t + _FETCH_LATENCY, s.pop + 1)
     if s.steps_left == s.group_steps and s.groups >= s.buffers:
         # of the group that had the same accumulators
@@ -114,12 +128,15 @@ def _grid_step(m: Any, c: Any, t: int) -> None:
             issue = release + 1
     if s.first_issue == NEVER:
         s.first_issue = issue
-    s.attempt = larger(t + 1, s.pop_before)
+    # the sequencer is at most three steps ahead, but those that are left out do not wait
+    s.placed = larger(s.placed + 1 + left_out, s.fetched_before + 1)
+    s.fetched_before, s.fetched = s.fetched, t
+    s.attempt = larger(larger(t + 1, s.placed + _PLACED_AHEAD), s.pop_before)
     s.pop_before = s.pop
-    s.pop = issue + s.depth - 1
-    s.active += s.depth
+    s.pop = issue + words - 1
+    s.active += words
     s.steps_left -= 1
-    if s.steps_left == 0:
+    if last:
         _end_group(m, c)
 
 
@@ -177,7 +194,14 @@ def wants_window(m: Any, t: int) -> bool:
 
 @jit
 def step_compute(
-    m: Any, commands: Any, order: Any, times: Any, contended: bool, quiet_until: int, t: int
+    m: Any,
+    commands: Any,
+    steps: Any,
+    order: Any,
+    times: Any,
+    contended: bool,
+    quiet_until: int,
+    t: int,
 ) -> int:
     """Evaluate cycle t, and on to `quiet_until`; returns when to come back.
 
@@ -208,7 +232,7 @@ def step_compute(
         if s.elementwise != 0:
             _elementwise_step(m, fetch)
         else:
-            _grid_step(m, c, fetch)
+            _grid_step(m, c, steps, fetch)
         fetch = s.attempt
         if fetch >= quiet_until or s.ring_count == OUTPUTS:
             return int(smaller(smaller(slot, s.attempt), s.done_at))

@@ -80,13 +80,15 @@ def _start(m: Any) -> None:
 
 
 @entry
-def run(machine: Any, commands: Any, operations: Any, order: Any, times: Any) -> tuple[int, int]:
+def run(
+    machine: Any, commands: Any, operations: Any, steps: Any, order: Any, times: Any
+) -> tuple[int, int]:
     """Run until the interrupt.
 
     Parameters
     ----------
     machine : `[1]`, after `sim.cycle.state.reset`; holds the counters afterwards.
-    commands, operations, order : see `sim.cycle.commands`. times : is filled in.
+    commands, operations, steps, order : see `sim.cycle.commands`. times : is filled in.
 
     Returns (DONE, cycles) or (DEADLOCK, the command that the dispatcher was at).
     """
@@ -113,7 +115,7 @@ def run(machine: Any, commands: Any, operations: Any, order: Any, times: Any) ->
             wake(m, LOAD_UNIT, step_load(m, commands, operations, order, times, alone, t))
         if due & 1 << COMPUTE_UNIT:
             horizon = quiet_until(m, commands, order, t)
-            following = step_compute(m, commands, order, times, granted, horizon, t)
+            following = step_compute(m, commands, steps, order, times, granted, horizon, t)
             wake(m, COMPUTE_UNIT, following)
         if due & 1 << STORE_UNIT:
             following = step_store(m, commands, order, times, word, granted, t)

@@ -64,7 +64,7 @@ class CycleResult:
     @property
     def engine_commands(self) -> list[NDArray[np.int64]]:
         """The indices of the commands of LOAD, COMPUTE and STORE, in order."""
-        _, order, counts, _ = _prepared(self.program)
+        _, order, counts, _, _ = _prepared(self.program)
         return [own[:count] for own, count in zip(order, counts, strict=True)]
 
     @cached_property
@@ -87,8 +87,8 @@ class CycleResult:
 def simulate(program: Program, memory: MemoryConfig | None = None) -> CycleResult:
     """Time a program: cycles and counters equal those of the RTL.
 
-    Inputs do not matter: nothing that the hardware does in time depends on data, but for the
-    encoded weights among the constants.
+    Inputs do not matter: nothing that the hardware does in time depends on data, but for encoded
+    weights and step lists among the constants.
 
     Raises
     ------
@@ -98,12 +98,12 @@ def simulate(program: Program, memory: MemoryConfig | None = None) -> CycleResul
     """
     memory = memory or MemoryConfig()
     require_regular(memory)
-    commands, order, _, operations = _prepared(program)
+    commands, order, _, operations, steps = _prepared(program)
     machine = np.zeros(1, dtype=MACHINE)
     _describe(machine[0]["hardware"], program.config, memory)
     reset(machine[0], len(program.commands))
     times = np.zeros(len(commands), dtype=TIMES)
-    status, value = run(machine, commands, operations, order, times)
+    status, value = run(machine, commands, operations, steps, order, times)
     if status == DEADLOCK:
         raise CommandError(
             ErrorCode.DEADLOCK, value, disassemble(decode_table(program.commands).command(value))

@@ -142,20 +142,23 @@ word, in each of them `requant_words` pixels, or a part of one."""
 
 COMPUTE_STATE = _record(
     *("busy", "command", "start", "elementwise", "depth", "block_words", "done_at"),
-    *("attempt", "pop", "pop_before", "pair_free", "release", "groups", "buffers"),
+    *("attempt", "placed", "fetched", "fetched_before"),
+    *("pop", "pop_before", "pair_free", "release", "groups", "buffers"),
     *("group_steps", "steps_left", "width_left", "rows_left", "blocks_left"),
     *("row_address", "block_address", "group_address", "second", "words_left"),
+    *("step", "block_step"),
     *("active", "accumulator_waits", "outputs", "first_issue"),
     *("mac_active", "mac_wait_window", "mac_wait_accumulator", "output_active", "fetch_active"),
     *("ring_first", "ring_count"),
     releases=SLOTS,
     ring=(OUTPUT, OUTPUTS),
 )
-"""The compute engine. `attempt` : from when the next window is asked for; `pop` : when the latest
-fetched window is used up, `pop_before` : the one before; `pair_free` : from when on the second
-window of the next pair is asked for; `release` : when the drain let go of the last group's
-accumulators. `releases` : the same of the last `buffers` groups, of which there have been
-`groups`."""
+"""The compute engine. `attempt` : from when the next window is asked for; `placed` : when the
+sequencer let go of its step; `fetched` : when the latest window was, `fetched_before` : the one
+before; `pop`, `pop_before` : when these are used up; `pair_free` : from when on the second window of
+the next pair is asked for; `step` : of a listed command, the next one, and its block's first;
+`release` : when the drain let go of the last group's accumulators. `releases` : the same of the last
+`buffers` groups, of which there have been `groups`."""
 
 ISSUED = _record("beats", "row_last", "last", "visible_at")
 PLACEMENT = _record("step_at", "following")

@@ -10,21 +10,30 @@ from rtl.registers import ErrorCode
 from sim.functional.output import channel_parameters, parameters_in_bounds, write_row
 from sim.functional.transfer import ADDRESS_MASK
 from sim.jit import entry, jit, larger, smaller
+from sim.step_list import kept_words, step_masks
 
 _OK = int(ErrorCode.NONE)
 _SCRATCHPAD_BOUNDS = int(ErrorCode.SCRATCHPAD_BOUNDS)
 _BUFFER_BOUNDS = int(ErrorCode.BUFFER_BOUNDS)
 _ZERO = typed(0)
 _LOWEST = np.iinfo(np.int32).min
+_ALL = np.zeros(0, np.bool_)
+"""All windows are fetched."""
 
 
 @jit
 def _windows_in_bounds(
-    commands: NDArray[Any], row: int, channel_words: int, banks: int, scratchpad_words: int
+    commands: NDArray[Any],
+    row: int,
+    channel_words: int,
+    banks: int,
+    scratchpad_words: int,
+    fetched: NDArray[np.bool_],
 ) -> bool:
     """Whether every window word that lies in the image also lies in the scratchpad.
 
-    `channel_words`: input words per pixel (CONV: channel_steps, otherwise blocks).
+    `channel_words`: input words per pixel (CONV: channel_steps, otherwise blocks). `fetched` :
+    which windows are fetched, `[ky * kx * channel_words]`; empty if all are.
     """
     c = commands[row]
     groups = (c.ofm_width + c.group_pixels - 1) // c.group_pixels
@@ -41,6 +50,9 @@ def _windows_in_bounds(
                     low = larger(-ix, _ZERO)
                     high = smaller(c.ifm_width - ix, banks)
                     for word in range(channel_words if low < high else 0):
+                        place = (ky * c.kernel_width + kx) * channel_words + word
+                        if fetched.shape[0] > 0 and not fetched[place]:
+                            continue
                         first = origin + step + word * c.ifm_plane_pitch + low
                         if (first & ADDRESS_MASK) + high - low > scratchpad_words:
                             return False
@@ -56,20 +68,31 @@ def execute_conv(
     channels: int,
     banks: int,
     rounding: int,
+    masks: NDArray[np.uint8],
 ) -> int:
     """Execute CONV `commands[row]`; returns an ErrorCode, NONE when all is well.
 
     Shapes, with C lanes and K `channels`: scratchpad `[words, C]`, weights `[words * K, C]`,
-    parameters `[blocks, 9, C]`. `rounding` : a `Rounding`.
+    parameters `[blocks, 9, C]`, masks (the step list) `[LIST_ROWS, C]`. `rounding` : a `Rounding`.
     """
     c = commands[row]
     lanes = scratchpad.shape[1]
+    fetched = _ALL
     steps = int(c["kernel_height"] * c["kernel_width"] * c["channel_steps"])
     width, outputs = int(c["ofm_width"]), int(c["blocks"] * c["depth"]) * channels
     first = int(c["weight_base"]) * channels
-    units = weights[first : first + steps * outputs]
-    if len(units) < steps * outputs:
-        return _BUFFER_BOUNDS
+    if c["listed"]:
+        kept = kept_words(step_masks(masks, c), int(c["depth"]))
+        words = weights[first : first + int(kept.sum()) * channels].reshape(-1, channels, lanes)
+        if len(words) < kept.sum():
+            return _BUFFER_BOUNDS
+        fetched = kept.any(axis=(0, 2))
+        units = np.zeros((*kept.shape, channels, lanes), np.int8)
+        units[kept] = words
+    else:
+        units = weights[first : first + steps * outputs]
+        if len(units) < steps * outputs:
+            return _BUFFER_BOUNDS
     if not parameters_in_bounds(parameters, c, outputs // lanes):
         return _BUFFER_BOUNDS
     # [block][step][d][k][c] to a row for each output channel
@@ -85,6 +108,7 @@ def execute_conv(
             row,
             banks,
             rounding,
+            fetched,
         )
     )
 
@@ -100,10 +124,12 @@ def _conv_rows(
     row: int,
     banks: int,
     rounding: int,
+    fetched: NDArray[np.bool_],
 ) -> int:
     """All output rows; `patches` and `accumulators` are room for one of them."""
     c = commands[row]
-    if not _windows_in_bounds(commands, row, c.channel_steps, banks, scratchpad.shape[0]):
+    words = scratchpad.shape[0]
+    if not _windows_in_bounds(commands, row, c.channel_steps, banks, words, fetched):
         return _SCRATCHPAD_BOUNDS
     for oy in range(c.ofm_height):
         _gather_patches(scratchpad, commands, row, oy, patches)
@@ -208,7 +234,7 @@ def _depthwise_rows(
     `weights` : int8 `[steps, C, K]` from the command's first; a step has `taps` taps.
     """
     c = commands[row]
-    if not _windows_in_bounds(commands, row, c.blocks, banks, scratchpad.shape[0]):
+    if not _windows_in_bounds(commands, row, c.blocks, banks, scratchpad.shape[0], _ALL):
         return _SCRATCHPAD_BOUNDS
     for block in range(c.blocks):
         for oy in range(c.ofm_height):
@@ -242,7 +268,7 @@ def _max_pool_rows(
 ) -> int:
     """All output rows of MAX_POOL; `line` and `accumulators` are room for one of them."""
     c = commands[row]
-    if not _windows_in_bounds(commands, row, c.blocks, banks, scratchpad.shape[0]):
+    if not _windows_in_bounds(commands, row, c.blocks, banks, scratchpad.shape[0], _ALL):
         return _SCRATCHPAD_BOUNDS
     for block in range(c.blocks):
         for oy in range(c.ofm_height):

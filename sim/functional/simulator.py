@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kernels.requantize import Rounding
-from rtl.config import PARAMETER_BYTES, NpuConfig
+from rtl.config import LIST_ROWS, PARAMETER_BYTES, NpuConfig
 from rtl.isa import COMMANDS, REGIONS, WAIT_BITS, Engine, Opcode, Region
 from rtl.registers import ErrorCode
 from sim.binding import Inputs, make_arena, read_tensors
@@ -110,6 +110,7 @@ class _State:
         self.weights = memory(config.weight_words * config.channels)
         self.parameters = memory(config.parameter_blocks, PARAMETER_BYTES)
         self.table = memory(config.table_rows)
+        self.masks = memory(LIST_ROWS)
         self.rounding = int(Rounding.named(config.rounding))
         self.regions = [np.zeros(0, dtype=np.uint8)] * REGIONS
         self.regions[Region.CONSTANTS] = program.constants.copy()
@@ -126,7 +127,7 @@ class _State:
                 return ErrorCode.NONE
             case Opcode.LOAD:
                 region = self.regions[records["region"][row]]
-                buffers = (self.scratchpad, self.weights, self.parameters, self.table)
+                buffers = (self.scratchpad, self.weights, self.parameters, self.table, self.masks)
                 return int(execute_load(region, *buffers, records, row))
             case Opcode.STORE:
                 region = self.regions[records["region"][row]]
@@ -137,7 +138,7 @@ class _State:
         grid = (scratchpad, self.weights.view(np.int8), self.parameters, records, row)
         size = (self.config.channels, self.config.banks, self.rounding)
         if opcode == Opcode.CONV:
-            return int(execute_conv(*grid, *size))
+            return int(execute_conv(*grid, *size, self.masks))
         if opcode == Opcode.DEPTHWISE:
             self._check_unused_taps(commands, index)
         return int(execute_depthwise(*grid, *size, opcode == Opcode.MAX_POOL))

@@ -25,13 +25,14 @@ def execute_load(
     weights: NDArray[np.uint8],
     parameters: NDArray[np.uint8],
     table: NDArray[np.uint8],
+    masks: NDArray[np.uint8],
     commands: NDArray[Any],
     row: int,
 ) -> int:
     """Execute LOAD `commands[row]`; returns an ErrorCode, NONE when all is well.
 
     Shapes, with C lanes: region `[bytes]`, scratchpad `[words, C]`, weights `[units, C]`,
-    parameters `[blocks, 9, C]`, table `[256 / C, C]`.
+    parameters `[blocks, 9, C]`, table `[256 / C, C]`, masks `[LIST_ROWS, C]`.
     """
     destination = commands["destination"][row]
     if destination == Destination.SCRATCHPAD:
@@ -40,6 +41,8 @@ def execute_load(
         return int(_load(region, weights, commands, row, 1, 1, _BUFFER_BOUNDS))
     if destination == Destination.TABLE:
         return int(_load(region, table, commands, row, 1, 1, _BUFFER_BOUNDS))
+    if destination == Destination.LIST:
+        return int(_load(region, masks, commands, row, 1, 1, _BUFFER_BOUNDS))
     if destination == Destination.ENCODED:
         return _load_encoded(region, weights, commands, row)
     planes = BIAS_BYTES if destination == Destination.BIASES else PARAMETER_BYTES

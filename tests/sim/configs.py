@@ -87,8 +87,9 @@ DECODING = dataclasses.replace(
     clustered_weights=True,
     int4_weights=True,
     masked_weights=True,
+    pruned_weights=True,
 )
-"""All encodings of weights, on a bus narrower than their units."""
+"""All formats of weights, on a bus narrower than their units."""
 
 RTL = {"small": SMALL, "deep": DEEP, "slim": SLIM, "decoding": DECODING}
 """Built quickly; they differ in everything that shapes the hardware."""

@@ -6,9 +6,10 @@ Everything is a function of the configuration, the kinds and the seed.
 import numpy as np
 from numpy.typing import NDArray
 
-from rtl.config import BIAS_BYTES, PARAMETER_BYTES, NpuConfig
+from rtl.config import BIAS_BYTES, LIST_ROWS, PARAMETER_BYTES, NpuConfig
 from rtl.isa import MAX_LEFT_SHIFT, Command, Destination, Function, Opcode, encode_all
 from sim.program import Program, TensorBinding
+from sim.step_list import forced, kept_words, packed_rows
 from tests.sim.random_transfers import OutOfMemoryError, RandomTransfers
 
 KINDS = (Opcode.LOAD, Opcode.CONV, Opcode.DEPTHWISE, Opcode.MAX_POOL, Opcode.ELEMENTWISE)
@@ -43,6 +44,21 @@ class RandomProgram(RandomTransfers):
         else:
             self.load_units(Destination.WEIGHTS, base * channels, data.tobytes())
         return base
+
+    def load_list(self, blocks: int, steps: int, depth: int) -> tuple[int, int]:
+        """LOAD a random step list; returns its first row, and the weight words that there are."""
+        rng = self.rng
+        density = rng.choice([0.0, 0.1, 0.3, 0.6, 1.0])
+        bits = [
+            sum((rng.random() < density) << d for d in range(8)) for _ in range(blocks * steps)
+        ]
+        masks = np.array(bits, np.uint8).reshape(blocks, steps)
+        base, rows = self.next_row + rng.randrange(2), packed_rows(masks)
+        self.next_row = base + len(rows) // 8
+        if self.next_row > LIST_ROWS:
+            raise OutOfMemoryError
+        self.load_units(Destination.LIST, base, rows.tobytes())
+        return base, int(kept_words(forced(masks, depth), depth).sum())
 
     def load_table(self) -> None:
         """LOAD a random lookup table, a part of it twice, behind all uses of the one before."""
@@ -192,10 +208,14 @@ class RandomProgram(RandomTransfers):
             blocks, channel_steps = rng.randint(1, 3), rng.randint(1, 4)
             depth = cfg.groups_per_word * rng.randint(1, cfg.block_words)
             steps = kernel_height * kernel_width * channel_steps
-            weight_base = self.load_weights(blocks * steps * depth, cfg.channels)
+            words, listed = blocks * steps * depth, {}
+            if cfg.pruned_weights and steps > 1 and rng.random() < 0.6:
+                first, words = self.load_list(blocks, steps, depth)
+                listed = {"listed": 1, "list_base": first}
+            weight_base = self.load_weights(words, cfg.channels)
             terms = steps * cfg.lanes
         else:
-            blocks, channel_steps, depth = rng.randint(1, 4), 1, cfg.groups_per_word
+            blocks, channel_steps, depth, listed = rng.randint(1, 4), 1, cfg.groups_per_word, {}
             terms, weight_base = kernel_height * kernel_columns, 0
             if kind == Opcode.DEPTHWISE:
                 words = blocks * kernel_height * kernel_width
@@ -234,6 +254,7 @@ class RandomProgram(RandomTransfers):
             "pad_left": pad_left,
             "weight_base": weight_base,
             "parameter_base": parameter_base,
+            **listed,
             "ofm_base": ofm.base,
             "ofm_plane_pitch": ofm.plane_pitch,
             "ofm_row_pitch": ofm.row_pitch,

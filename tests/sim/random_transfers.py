@@ -51,7 +51,7 @@ class RandomTransfers:
 
     def free(self) -> None:
         """Start over with empty memories; later LOADs wait for all that came before."""
-        self.next_word = self.next_unit = self.next_block = 0
+        self.next_word = self.next_unit = self.next_block = self.next_row = 0
         self.barrier = dict(self.done)
 
     def emit(self, counter: str, opcode: Opcode, fields: dict[str, int], **waits: int) -> None:

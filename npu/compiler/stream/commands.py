@@ -1,6 +1,7 @@
 """Single commands: their fields, the memory that they touch, and an estimate of their cycles."""
 
 from npu.compiler.stream.estimate import grid_cycles, transfer_cycles
+from npu.compiler.stream.listing import Listed
 from npu.compiler.stream.pieces import weight_words
 from npu.compiler.terms.command import ADDRESS_MASK, CommandDraft
 from npu.compiler.terms.geometry import Area, ceil_div
@@ -12,6 +13,7 @@ from npu.compiler.terms.tasks import GridTask
 from npu.compiler.terms.view import View
 from rtl.config import BIAS_BYTES, PARAMETER_BYTES, NpuConfig
 from rtl.isa import Destination, Opcode, Region
+from sim.step_list import MASKS
 from sim.weight_stream import Encoding
 
 MAX_FLAT_PIXELS = (1 << 16) - 1
@@ -53,6 +55,8 @@ def load_constants(
             base *= config.channels
         case Destination.TABLE:
             written = Access(Memory.TABLE, base, units)
+        case Destination.LIST:
+            written = Access(Memory.LIST, base, units)
         case _:
             blocks = units // block_units(destination)
             written = Access(Memory.PARAMETERS, base, blocks)
@@ -94,8 +98,10 @@ def grid(
     weight_base: int,
     parameter_base: int,
     config: NpuConfig,
+    steps: tuple[int, Listed] | None = None,
 ) -> CommandDraft:
-    """CONV, DEPTHWISE or MAX_POOL: `piece` of the outputs in `area`."""
+    """CONV, DEPTHWISE or MAX_POOL: `piece` of the outputs in `area`; `steps` : where their list
+    begins, and what it says."""
     window = task.window
     end = piece.end(config)
     first_row, end_row = task.input_rows(area.y0, area.y1)
@@ -163,7 +169,8 @@ def grid(
     if task.parameters is not None:
         reads.append(Access(Memory.PARAMETERS, parameter_base, words))
     if task.weights is not None:
-        reads.append(Access(Memory.WEIGHTS, weight_base, weight_words(task, piece, config)))
+        read = weight_words(task, piece, config) if steps is None else steps[1].words
+        reads.append(Access(Memory.WEIGHTS, weight_base, read))
     cycles = grid_cycles(
         task,
         rows=rows,
@@ -173,6 +180,11 @@ def grid(
         planes=planes[1] - planes[0],
         config=config,
     )
+    if steps is not None:
+        first, found = steps
+        fields |= {"listed": 1, "list_base": first}
+        reads.append(Access(Memory.LIST, first, len(found.rows) // MASKS))
+        cycles = round(cycles * found.share)
     writes = (ofm.access((piece.first, end), (area.y0, area.y1)),)
     return CommandDraft(task.opcode, fields, tuple(reads), writes, cycles)
 

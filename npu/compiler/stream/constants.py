@@ -73,7 +73,7 @@ class ConstantRing:
     items : what passes through it, in the order of first use.
     uses : keys in the order of use.
     region : where the items are added.
-    capacity : units of the buffer: weight words or parameter blocks.
+    capacity : units of the buffer: weight words, parameter blocks or rows of the step list.
     """
 
     def __init__(
@@ -172,6 +172,8 @@ class ConstantRing:
         """Bytes of a unit of the buffer in external memory, where it is not encoded."""
         if destination in (Destination.WEIGHTS, Destination.ENCODED):
             return self._config.lanes * self._config.channels
+        if destination == Destination.LIST:
+            return self._config.lanes
         return self._config.lanes * block_units(destination)
 
 

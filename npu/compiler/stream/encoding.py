@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from npu.compiler.stream.listing import Listed, listed
 from npu.compiler.terms.layout import weight_bytes
 from npu.compiler.terms.piece import Piece
 from npu.compiler.terms.tasks import GridTask
@@ -25,11 +26,11 @@ MAX_PAIRS = (1 << 20) - 1
 
 
 def encoded(
-    weights: NDArray[np.uint8], task: GridTask, piece: Piece, config: NpuConfig
+    weights: NDArray[np.uint8], task: GridTask, piece: Piece, config: NpuConfig, whole: bool = True
 ) -> tuple[NDArray[np.uint8], Encoding] | None:
     """The best stream for packed weights, flat bytes, and how it is encoded.
 
-    None where the weights as they are take about as little, or the hardware decodes nothing.
+    `whole` : none of their words is left out. None where the weights as they are take about as little, or the hardware decodes nothing.
     """
     if not config.decodes_weights or len(weights) < LEAST_SAVED:
         return None
@@ -37,7 +38,7 @@ def encoded(
     best: tuple[NDArray[np.uint8], Encoding] | None = None
     most = len(weights) - LEAST_SAVED
     least = len(weights) + len(units)
-    for encoding in _candidates(units, task, piece, config):
+    for encoding in _candidates(units, task, piece, config, whole):
         if encoding.pairs > MAX_PAIRS or _least_bytes(units, encoding) > most:
             continue
         try:
@@ -53,10 +54,15 @@ def encoded(
 
 def encoded_piece(
     task: GridTask, piece: Piece, config: NpuConfig
-) -> tuple[NDArray[np.uint8], Encoding | None]:
-    """What the weights of a piece are in external memory, flat bytes, and how they are encoded."""
-    dense = weight_bytes(task, piece.first, piece.end(config), piece.depth, config)
-    return encoded(dense, task, piece, config) or (dense, None)
+) -> tuple[NDArray[np.uint8], Encoding | None, Listed | None]:
+    """What the weights of a piece are in external memory, flat bytes, how they are encoded, and the
+    list of their steps if words are left out."""
+    weights = weight_bytes(task, piece.first, piece.end(config), piece.depth, config)
+    steps = listed(weights, task, piece, config)
+    if steps is not None:
+        weights = steps.weights
+    found = encoded(weights, task, piece, config, steps is None)
+    return (*(found or (weights, None)), steps)
 
 
 def estimated_bytes(weights: NDArray[np.int8] | NDArray[np.uint8], config: NpuConfig) -> int:
@@ -78,12 +84,12 @@ def estimated_bytes(weights: NDArray[np.int8] | NDArray[np.uint8], config: NpuCo
 
 
 def _candidates(
-    units: NDArray[np.uint8], task: GridTask, piece: Piece, config: NpuConfig
+    units: NDArray[np.uint8], task: GridTask, piece: Piece, config: NpuConfig, whole: bool
 ) -> Iterator[Encoding]:
     """Encodings that may hold the weights, those of fewer bits first."""
     masks = (False, True) if config.masked_weights else (False,)
     shapes = [(Tables.SHARED, 2, 1)]
-    if task.opcode == Opcode.CONV:
+    if task.opcode == Opcode.CONV and whole:
         # units of K * depth channels in turn, for each step of each block
         shapes.append((Tables.CHANNELS, config.channels * piece.depth, piece.blocks))
     for masked in masks:

@@ -49,6 +49,14 @@ def grid_cycles(
     return groups * max(grid, output)
 
 
+def group_count(task: GridTask, config: NpuConfig) -> int:
+    """Groups of pixels of a task's outputs, computed at once."""
+    rows, columns = task.ofm.height, task.ofm.width
+    if joins_rows(task):
+        rows, columns = 1, rows * columns
+    return rows * ceil_div(columns, task.group_pixels(config))
+
+
 def transfer_cycles(size: int, words: int, config: NpuConfig) -> int:
     """Cycles in which `size` bytes cross the bus as `words` scratchpad or buffer words."""
     return max(ceil_div(size, config.bus_bytes), words)

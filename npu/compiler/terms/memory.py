@@ -12,6 +12,7 @@ class Memory(enum.Enum):
     WEIGHTS = "weights"
     PARAMETERS = "parameters"
     TABLE = "table"
+    LIST = "step list"
     ARENA = "arena"
 
 
