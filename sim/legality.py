@@ -122,7 +122,9 @@ def _step_lists(config: NpuConfig, records: Records) -> NDArray[np.bool_]:
 def _listed(config: NpuConfig, records: Records) -> NDArray[np.bool_]:
     listed = records["listed"] == 1
     single = records["kernel_height"] * records["kernel_width"] * records["channel_steps"] == 1
-    return np.asarray(np.where(listed, single | (not config.pruned_weights), _no_list_base(records)))
+    return np.asarray(
+        np.where(listed, single | (not config.pruned_weights), _no_list_base(records))
+    )
 
 
 def _no_list_base(records: Records) -> NDArray[np.bool_]:
@@ -173,8 +175,8 @@ _RULES: dict[Opcode, list[tuple[str, Rule]]] = {
             _merging,
         ),
         (
-            "parameters, biases, tables and lists need rows = 1, pixel_words = 1, pixel_bytes = lanes,"
-            " pitches 0",
+            "parameters, biases, tables and lists need rows = 1, pixel_words = 1,"
+            " pixel_bytes = lanes, pitches 0",
             _buffer_units,
         ),
         (

@@ -17,7 +17,7 @@ def rows_of(steps: int) -> int:
 
 
 def loaded_rows(constants: NDArray[np.uint8], record: Any) -> NDArray[np.uint8]:
-    """The rows that a LOAD of a list brings, uint8 `[rows, 8]`; zeros where it leaves the region."""
+    """The rows that a LOAD of a list brings, uint8 `[rows, 8]`; zeros outside of the region."""
     c = {name: int(record[name]) for name in ("offset", "row_bytes", "pad_left", "pixels")}
     step = int(record["pixel_step"])
     taken = constants[c["offset"] : c["offset"] + c["row_bytes"]]

@@ -77,7 +77,7 @@ def execute_conv(
     """
     c = commands[row]
     lanes = scratchpad.shape[1]
-    fetched = _ALL
+    fetched: NDArray[np.bool_] = _ALL
     steps = int(c["kernel_height"] * c["kernel_width"] * c["channel_steps"])
     width, outputs = int(c["ofm_width"]), int(c["blocks"] * c["depth"]) * channels
     first = int(c["weight_base"]) * channels
@@ -86,7 +86,7 @@ def execute_conv(
         words = weights[first : first + int(kept.sum()) * channels].reshape(-1, channels, lanes)
         if len(words) < kept.sum():
             return _BUFFER_BOUNDS
-        fetched = kept.any(axis=(0, 2))
+        fetched = np.asarray(kept.any(axis=(0, 2)))
         units = np.zeros((*kept.shape, channels, lanes), np.int8)
         units[kept] = words
     else:

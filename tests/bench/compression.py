@@ -24,6 +24,7 @@ from tests.support.shared_models import FOLDER
 
 DENSE, DECODING = "npu256", "npu256c"
 SEED = 1
+LOADED = (Destination.WEIGHTS, Destination.ENCODED, Destination.LIST)
 
 _GRID = PRESETS[DECODING].channels, PRESETS[DECODING].lanes
 
@@ -69,14 +70,13 @@ CASES = (
 
 
 def weight_stream_bytes(model: bytes, config: NpuConfig) -> int:
-    """Bytes that LOADs bring for the weight buffer, whatever they are."""
+    """Bytes that LOADs bring for weights: their streams, with tables, masks and lists."""
     network = CompiledNetwork(read_model_bytes(model, "network"), config)
     return sum(
         command["rows"] * command["row_bytes"]
         for program in network.programs.values()
         for command in program.decode()
-        if command.opcode == Opcode.LOAD
-        and command["destination"] in (Destination.WEIGHTS, Destination.ENCODED)
+        if command.opcode == Opcode.LOAD and command["destination"] in LOADED
     )
 
 

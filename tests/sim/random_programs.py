@@ -49,9 +49,7 @@ class RandomProgram(RandomTransfers):
         """LOAD a random step list; returns its first row, and the weight words that there are."""
         rng = self.rng
         density = rng.choice([0.0, 0.1, 0.3, 0.6, 1.0])
-        bits = [
-            sum((rng.random() < density) << d for d in range(8)) for _ in range(blocks * steps)
-        ]
+        bits = [sum((rng.random() < density) << d for d in range(8)) for _ in range(blocks * steps)]
         masks = np.array(bits, np.uint8).reshape(blocks, steps)
         base, rows = self.next_row + rng.randrange(2), packed_rows(masks)
         self.next_row = base + len(rows) // 8

@@ -30,7 +30,8 @@ def encoded(
 ) -> tuple[NDArray[np.uint8], Encoding] | None:
     """The best stream for packed weights, flat bytes, and how it is encoded.
 
-    `whole` : none of their words is left out. None where the weights as they are take about as little, or the hardware decodes nothing.
+    `whole` : none of their words is left out. None where the weights as they are take about as
+    little, or the hardware decodes nothing.
     """
     if not config.decodes_weights or len(weights) < LEAST_SAVED:
         return None

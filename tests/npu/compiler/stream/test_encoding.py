@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from npu.compiler.stream.encoding import LEAST_SAVED
-from rtl.config import PRESETS, WEIGHT_FORMATS, NpuConfig
+from rtl.config import DECODED_FORMATS, PRESETS, NpuConfig
 from rtl.isa import Command, Destination, Opcode, Tables
 from tests.npu.compiler.support import check_model, compile_model
 from tests.sim.weights import switched
@@ -96,7 +96,7 @@ def test_the_smallest_encoding_is_found(name: str) -> None:
     assert not parts.reasons
 
 
-@pytest.mark.parametrize("formats", [*((name,) for name in WEIGHT_FORMATS), WEIGHT_FORMATS[1:]])
+@pytest.mark.parametrize("formats", [*((name,) for name in DECODED_FORMATS), DECODED_FORMATS[1:]])
 def test_only_what_the_hardware_decodes(formats: tuple[str, ...]) -> None:
     config = replace(PLAIN, **switched(formats))
     model = changed(network(), partial(both, change=int4, share=0.5))
