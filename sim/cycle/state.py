@@ -155,10 +155,10 @@ COMPUTE_STATE = _record(
 )
 """The compute engine. `attempt` : from when the next window is asked for; `placed` : when the
 sequencer let go of its step; `fetched` : when the latest window was, `fetched_before` : the one
-before; `pop`, `pop_before` : when these are used up; `pair_free` : from when on the second window of
-the next pair is asked for; `step` : of a listed command, the next one, and its block's first;
-`release` : when the drain let go of the last group's accumulators. `releases` : the same of the last
-`buffers` groups, of which there have been `groups`."""
+before; `pop`, `pop_before` : when these are used up; `pair_free` : from when on the second window
+of the next pair is asked for; `step` : of a listed command, the next one, and its block's first;
+`release` : when the drain let go of the last group's accumulators. `releases` : the same of the
+last `buffers` groups, of which there have been `groups`."""
 
 ISSUED = _record("beats", "row_last", "last", "visible_at")
 PLACEMENT = _record("step_at", "following")
