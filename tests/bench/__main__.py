@@ -15,6 +15,7 @@ from rich.console import Console
 from rtl.errors import NpuError
 from tests.bench import compile as compile_table
 from tests.bench import (
+    alternatives,
     compression,
     cycle_model,
     cycles,
@@ -34,6 +35,7 @@ TABLES: dict[str, Callable[..., Any]] = {
     "compile": compile_table.run,
     "delegate": delegate.run,
     "compression": compression.run,
+    "alternatives": alternatives.run,
 }
 SPECIAL: dict[str, Callable[[Console], Any]] = {"readme": readme.run}
 
