@@ -13,7 +13,6 @@ from typing import Any
 from rich.console import Console
 
 from rtl.errors import NpuError
-from tests.bench import compile as compile_table
 from tests.bench import (
     alternatives,
     compression,
@@ -24,6 +23,7 @@ from tests.bench import (
     readme,
     simulators,
 )
+from tests.bench import compile as compile_table
 from tests.bench.tables import console
 from tests.docs import MarkerError
 

@@ -37,6 +37,8 @@ class ConstantRegion:
 
     def add(self, parts: Sequence[NDArray[np.uint8]]) -> int:
         """Append bytes, aligned and without gaps between `parts`; returns their offset."""
+        if not parts:
+            return self._size
         offset = -(-self._size // ALIGNMENT) * ALIGNMENT
         self._parts += [np.zeros(offset - self._size, np.uint8), *parts]
         self._size = offset + sum(len(part) for part in parts)
