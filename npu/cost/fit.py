@@ -11,7 +11,7 @@ from npu.cost.blocks import BLOCKS, DEPTH_FEATURES, structure
 from npu.cost.model import FITS, CostModel
 from npu.cost.samples import Sample, Samples
 from npu.errors import OutputError
-from rtl.config import PRESETS, NpuConfig
+from rtl.config import NpuConfig
 
 FITTED = ("LUTeq", "FF")
 DEPTH = "depth"
@@ -42,13 +42,12 @@ def make_model(samples: Samples) -> CostModel:
     are held out."""
     coefficients = fit(samples)
     plain = CostModel(samples.rtl, coefficients, dict.fromkeys(FITTED, 1.0), {})
-    presets = [config.to_dict() for config in PRESETS.values()]
     ratios: dict[str, dict[bool, list[float]]] = {f: {True: [], False: []} for f in ERRORS}
     for sample in samples.wholes:
         guess = plain.area(NpuConfig.from_dict(dict(sample.parameters))).figures
         for figure in ERRORS:
             ratio = guess[figure] / sample.figures[figure]
-            ratios[figure][sample.parameters in presets].append(ratio)
+            ratios[figure][sample.of_preset].append(ratio)
     scale = {figure: round(1 / median(ratios[figure][True]), 4) for figure in FITTED}
     errors = {
         figure: [round(ratio * scale.get(figure, 1.0) - 1, 4) for ratio in found[False]]

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from npu.errors import OutputError
+from rtl.config import PRESETS
 
 PATH = Path(__file__).parent / "shipped" / "samples.json"
 COMMAND = "make cost-samples"
@@ -31,6 +32,13 @@ class Sample:
     parameters: Parameters
     figures: Mapping[str, float]
     depth_ns: float = 0.0
+
+    @property
+    def of_preset(self) -> bool:
+        """Its configuration is a preset's, as far as there were parameters when it was sampled."""
+        return any(
+            self.parameters.items() <= config.to_dict().items() for config in PRESETS.values()
+        )
 
 
 WHOLE = "whole"
