@@ -18,7 +18,7 @@ INSTALL := -m pip --disable-pip-version-check --no-input install -qq
 export PIP_ROOT_USER_ACTION := ignore
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-converter quick soak lint docs bench synth-table cost-samples compiler clean
+.PHONY: help setup demo test test-converter quick soak lint docs bench bench-explore synth-table cost-samples compiler clean
 
 help:
 	@echo "make demo    set everything up and run the shipped network on the RTL"
@@ -30,6 +30,7 @@ help:
 	@echo "make lint    formatting, lint, types, import directions"
 	@echo "make docs    write the tables that follow from the code, and the site in build/site"
 	@echo "make bench   speed and cycles, beside the numbers to beat"
+	@echo "make bench-explore   npu explore beside random search, a grid and SCALE-Sim"
 	@echo "make synth-table   area and clock of all presets anew, hours; LIBERTY=FILE adds NAND2"
 	@echo "make cost-samples  blocks that the area model of npu explore is fitted to, half an hour of CPU"
 	@echo "make clean   remove $(VENV); compiled simulators stay in the cache"
@@ -105,6 +106,16 @@ $(PEERS)/litert.stamp: $(PEERS)/vela.stamp
 bench: $(VENV)/test.stamp
 	-@$(MAKE) --no-print-directory $(PEERS)/litert.stamp
 	$(BIN)/python -m tests.bench
+
+.venv-bench-scalesim/stamp:
+	@sh tools/create_venv.sh .venv-bench-scalesim 12 $(PYTHON)
+	@.venv-bench-scalesim/bin/python $(INSTALL) 'numpy<2' pandas scalesim==3.0.0
+	@touch $@
+
+# without the peer its lines stay out
+bench-explore: $(VENV)/test.stamp
+	-@$(MAKE) --no-print-directory .venv-bench-scalesim/stamp
+	$(BIN)/python -m tests.bench explore
 
 synth-table: $(VENV)/test.stamp
 	$(BIN)/npu synth --all-presets --pnr --update $(if $(LIBERTY),--liberty $(LIBERTY))

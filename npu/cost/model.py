@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -84,12 +84,19 @@ class CostModel:
     def area(self, config: NpuConfig) -> Area:
         """Area of a configuration."""
         known = structure(config)
-        luts, ffs = (
-            sum(_sum(fitted, known) for fitted in self.coefficients[figure].values())
-            * self.scale[figure]
-            for figure in ("LUTeq", "FF")
-        )
+        luts, ffs = (_sum(self._totals[figure], known) for figure in ("LUTeq", "FF"))
         return Area(luts, ffs, multipliers(config), block_rams(config))
+
+    @cached_property
+    def _totals(self) -> dict[str, dict[str, float]]:
+        """By figure and feature: the coefficients of all blocks together, scaled to the whole."""
+        found: dict[str, dict[str, float]] = {}
+        for figure, scale in self.scale.items():
+            sums = found.setdefault(figure, {})
+            for fitted in self.coefficients[figure].values():
+                for name, value in fitted.items():
+                    sums[name] = sums.get(name, 0.0) + value * scale
+        return found
 
     def clock(self, config: NpuConfig) -> ClockEstimate:
         """The clock of a configuration on ECP5, speed grade 6."""

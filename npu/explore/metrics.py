@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from math import inf
 from typing import Any
 
@@ -133,9 +134,14 @@ class Measure:
         self.model = model
         self.energy = energy
         self.weights = weights
+        # a point is asked for when it is proposed, and again when its results are there
+        self._hardware = lru_cache(maxsize=2048)(self._of_hardware)
 
     def hardware(self, config: NpuConfig) -> Values:
         """The metrics that nothing has to run for."""
+        return dict(self._hardware(config))
+
+    def _of_hardware(self, config: NpuConfig) -> Values:
         area = self.model.area(config)
         return {
             "area": area.luts,

@@ -3,6 +3,7 @@
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from npu.errors import ExploreError
@@ -66,7 +67,7 @@ class Trial:
         """Whether it ran and holds all constraints."""
         return bool(self.metrics) and not self.reason
 
-    @property
+    @cached_property
     def config(self) -> NpuConfig:
         """Its hardware."""
         return Point(0, dict(self.values)).config()
@@ -260,7 +261,7 @@ class Search:
         except ConfigError as error:
             raw = {name: choice[name] for name in choice if name != NETWORK}
             return Trial(raw, variant, reason=str(error))
-        metrics = self._measure.hardware(Point(0, values).config())
+        metrics = self._measure.hardware(Trial(values, variant).config)
         accuracy = self.variants[variant].accuracy
         if accuracy is not None:
             metrics["accuracy"] = accuracy

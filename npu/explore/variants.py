@@ -18,8 +18,10 @@ class VariantFile:
 
 
 def read_variants(path: Path) -> list[VariantFile]:
-    """Variants of a JSON file: a list, alone or as `variants` or `points`, of objects with `model`
-    (a file, relative to the list's), `accuracy` and perhaps `name`.
+    """Variants of a JSON file: what `npu optimize` reports, or a list, alone or as `variants`, of
+    objects with `model` (a file, relative to the list's), `accuracy` and perhaps `name`.
+
+    Of a report, the stages with an int8 accuracy that was measured.
 
     Raises
     ------
@@ -32,10 +34,20 @@ def read_variants(path: Path) -> list[VariantFile]:
     except ValueError:
         raise ExploreError(f"--variants '{path}' is no JSON") from None
     if isinstance(document, dict):
-        document = document.get("variants", document.get("points"))
+        stages = document.get("stages")
+        document = document.get("variants")
+        if isinstance(stages, list):
+            document = [_of_stage(stage) for stage in stages if _of_stage(stage)["accuracy"]]
     if not isinstance(document, list) or not document:
         raise ExploreError(f"--variants '{path}' has no list of variants")
     return [_variant(path, number, record) for number, record in enumerate(document)]
+
+
+def _of_stage(stage: Any) -> dict[str, Any]:
+    """A stage of `npu.optimize.measure.StageResult` as a variant."""
+    known = stage if isinstance(stage, dict) else {}
+    names = {"model": "file", "accuracy": "int8_accuracy", "name": "stage"}
+    return {name: known.get(source) for name, source in names.items()}
 
 
 def _variant(path: Path, number: int, record: Any) -> VariantFile:

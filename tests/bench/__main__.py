@@ -19,6 +19,7 @@ from tests.bench import (
     cycle_model,
     cycles,
     delegate,
+    explore,
     kernels,
     readme,
     simulators,
@@ -37,7 +38,7 @@ TABLES: dict[str, Callable[..., Any]] = {
     "compression": compression.run,
     "alternatives": alternatives.run,
 }
-SPECIAL: dict[str, Callable[[Console], Any]] = {"readme": readme.run}
+SPECIAL: dict[str, Callable[[Console], Any]] = {"readme": readme.run, "explore": explore.run}
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -48,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         nargs="*",
         metavar="TABLE",
         help=f"{', '.join(TABLES)}, by default all of these; or readme, which writes the README's "
-        "tables",
+        "tables; or explore, half an hour",
     )
     parser.add_argument("--json", type=Path, metavar="OUT", help="also write the numbers there")
     parser.add_argument("--quick", action="store_true", help="few networks and repetitions")

@@ -309,6 +309,20 @@ def test_a_report_of_another_version(
     assert "of another version" in refused(["--report", tmp_path / "a.sqlite"], capsys)
 
 
+def test_variants_of_an_optimization(model: Path, tmp_path: Path) -> None:
+    stages = [
+        {"stage": "as it came", "file": model.name, "int8_accuracy": 0.91},
+        {"stage": "not measured", "file": model.name, "int8_accuracy": None},
+        {"stage": "cluster=16", "file": model.name, "int8_accuracy": 0.9},
+    ]
+    path = tmp_path / "report.json"
+    path.write_text(json.dumps({"stages": stages}))
+    found = read_variants(path)
+    names = [(one.name, one.accuracy) for one in found]
+    assert names == [("as it came", 0.91), ("cluster=16", 0.9)]
+    assert all(one.path == model for one in found)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
