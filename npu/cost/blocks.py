@@ -39,7 +39,7 @@ class BlockKind:
 
 
 _BUS = ("bus", "beats", "bursts")
-_FORMATS = ("decoder", "decoder K", "clustered", "int4", "masked")
+_FORMATS = ("decoder", "decoder K", "clustered", "int4", "masked", "pruned")
 
 BLOCKS: dict[str, BlockKind] = {
     "control": BlockKind("rtl.control", "Control", ("1", "counters", "bus")),
@@ -66,11 +66,13 @@ BLOCKS: dict[str, BlockKind] = {
         "rtl.buffers", "ParameterBuffer", ("1", "R1", "R1 C", "C", "parameter rows")
     ),
     "table": BlockKind("rtl.buffers", "LookupTable", ("1", "C", "R", "R C", "R log C")),
-    "compute control": BlockKind("rtl.compute_control", "ComputeControl", ("1", "log D")),
-    "sequencer": BlockKind("rtl.sequencer", "Sequencer", ("1", "P", "log P", "log C", "address")),
+    "compute control": BlockKind("rtl.compute_control", "ComputeControl", ("1", "log D", "pruned")),
+    "sequencer": BlockKind(
+        "rtl.sequencer", "Sequencer", ("1", "P", "log P", "log C", "address", "pruned")
+    ),
     "windows": BlockKind("rtl.window", "WindowQueue", ("1", "P", "P C", "P C log P", "P address")),
     "mac control": BlockKind(
-        "rtl.mac_control", "MacControl", ("1", "P", "log P", "K", "log D", "log K")
+        "rtl.mac_control", "MacControl", ("1", "P", "log P", "K", "log D", "log K", "pruned")
     ),
     "grid": BlockKind("rtl.grid", "Grid", ("1", "P C", "K C", "P K", "P K C", "P C K1")),
     "accumulators": BlockKind(
@@ -148,6 +150,7 @@ def structure(config: NpuConfig) -> Features:
         "clustered": float(config.clustered_weights),
         "int4": float(config.int4_weights),
         "masked": float(config.masked_weights),
+        "pruned": float(config.pruned_weights),
     }
 
 

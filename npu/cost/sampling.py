@@ -30,7 +30,7 @@ from rtl.errors import ConfigError
 from sim.cache import cached, content_key
 
 SEED = 14
-RANDOM_CONFIGURATIONS = 15
+RANDOM_CONFIGURATIONS = 10
 LARGEST_MACS = 128
 KEPT = ("LUTeq", "FF", "DSP", "block RAM")
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from rtl.buffers import LUT_RAM_LANES
-from rtl.config import PARAMETER_BYTES, NpuConfig
+from rtl.config import LIST_ROWS, LISTED_DEPTH, PARAMETER_BYTES, NpuConfig
 
 MULTIPLIERS_PER_LANE = 6
 """MULT18X18D of a requantizer (4) and of the operand scaler before it (2)."""
@@ -32,6 +32,8 @@ def _memories(config: NpuConfig) -> Iterator[tuple[int, int, int, bool]]:
     yield config.channels, word, config.weight_words, False
     parameters = config.parameter_blocks * config.requant_parts
     yield PARAMETER_BYTES, config.parameter_lanes * 8, parameters, False
+    if config.pruned_weights:
+        yield 1, 8 * LISTED_DEPTH, LIST_ROWS, False
     if config.requant_lanes > LUT_RAM_LANES:
         yield config.requant_lanes, word, config.table_rows, False
 

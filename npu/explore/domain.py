@@ -10,7 +10,7 @@ from npu.errors import ExploreError
 from npu.explore.settle import Value
 from npu.explore.space import LATENCY, PARAMETERS
 from npu.model.graph import Graph
-from rtl.config import DECODER_LANES, PRESETS, WEIGHT_FORMATS, NpuConfig
+from rtl.config import DECODER_LANES, LISTED_DEPTH, PRESETS, WEIGHT_FORMATS, NpuConfig
 from rtl.errors import ConfigError
 
 NETWORK = "network"
@@ -80,10 +80,14 @@ class Domain:
         for name in _ORDER:
             found[name] = self._nearest(name, found)
         self._shrink(found)
+        illegal: tuple[str, ...] = ()
         if found["lanes"] != DECODER_LANES or int(found["channels"]) < 2:
-            for name in WEIGHT_FORMATS:
-                if False in self.choices.get(name, (False,)):
-                    found[name] = False
+            illegal = WEIGHT_FORMATS
+        elif int(found["accumulator_depth"]) > LISTED_DEPTH:
+            illegal = ("pruned_weights",)
+        for name in illegal:
+            if False in self.choices.get(name, (False,)):
+                found[name] = False
         self._fill_banks(found)
         NpuConfig.from_dict({name: value for name, value in found.items() if name != LATENCY})
         return found
@@ -180,6 +184,10 @@ def useful_formats(graphs: Sequence[Graph]) -> list[str]:
                 found.add("clustered_weights")
             if data.min() >= -8 and data.max() <= 7:
                 found.add("int4_weights")
+            if data.shape[-1] % DECODER_LANES == 0:
+                words = data.reshape(-1, DECODER_LANES).any(axis=1)
+                if np.count_nonzero(words) < 0.7 * words.size:
+                    found.add("pruned_weights")
     return [name for name in WEIGHT_FORMATS if name in found]
 
 
