@@ -28,6 +28,7 @@ from npu.commands.speedup import speedup
 from npu.commands.streams import drop_output, outlive_readers
 from npu.commands.synth import synth
 from npu.commands.verilog import verilog
+from npu.commands.zoo import zoo
 from npu.version import tool_version
 from rtl.errors import NpuError
 
@@ -83,6 +84,7 @@ COMMANDS = (
 )
 for _command in COMMANDS:
     app.command()(_command)
+app.add_typer(zoo)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

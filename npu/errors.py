@@ -45,3 +45,7 @@ class DelegateError(NpuError):
 
 class CompiledModelError(NpuError):
     """A network that cannot become a compiled file, or a compiled file that does not fit."""
+
+
+class ZooError(NpuError):
+    """A system of the zoo that does not exist, or that something is asked of that it has not."""

@@ -28,6 +28,8 @@ NARROW_COLUMNS = 72
 SHOWN_REPAIRED = 4
 SHOWN_MISMATCHES = 5
 NONE_SIGN = "-"
+# classes of a score sheet that are shown
+SHEET_LENGTH = 10
 
 
 def make_console(*, stderr: bool = False, quiet: bool = False) -> Console:
@@ -191,7 +193,9 @@ def prediction_lines(
     outputs: Mapping[int, NDArray[Any]],
     class_names: Sequence[str] | None = None,
 ) -> list[str]:
-    """The predicted class of every output that is one row of scores; none for other networks.
+    """The predicted class of every output that is one row of scores, and its sheet of sorted scores.
+
+    There are none for other networks.
 
     An output as large as an input is taken for a reconstruction (an autoencoder's), not scores.
     """
@@ -203,13 +207,17 @@ def prediction_lines(
         rows = scores.size // scores.shape[-1] if scores.ndim else 0
         if rows != 1 or scores.size < 2 or scores.size in reconstructions:
             continue
-        best = int(scores.argmax())
-        value = float(scores.reshape(-1)[best])
+        values = scores.reshape(-1).astype(np.float64)
         if tensor.quantization is not None and tensor.quantization.per_tensor:
-            value = (value - tensor.quantization.zero_point) * tensor.quantization.scale
-        names = class_names if class_names is not None and best < len(class_names) else None
-        named = f" ({names[best]})" if names is not None else ""
-        lines.append(f"predicted class: {best}{named}, score {value:.3f}")
+            values = (values - tensor.quantization.zero_point) * tensor.quantization.scale
+        names = dict(enumerate(class_names or ()))
+        # of equal scores the first class wins, as everywhere
+        order = [int(i) for i in np.argsort(-values, kind="stable")]
+        named = [f"{i} ({names[i]})" if i in names else str(i) for i in order]
+        lines.append(f"predicted class: {named[0]}, score {values[order[0]]:.3f}")
+        sheet = [f"{name} {values[i]:.3f}" for name, i in zip(named, order, strict=True)]
+        more = f", and {len(sheet) - SHEET_LENGTH} more" if len(sheet) > SHEET_LENGTH else ""
+        lines.append(f"score sheet: {', '.join(sheet[:SHEET_LENGTH])}{more}")
     return lines
 
 

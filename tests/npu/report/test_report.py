@@ -102,6 +102,9 @@ def test_table_and_lines(graph: Graph, result: RunResult) -> None:
     assert "600 cycles, 0.006 ms at 100 MHz, utilization 41.7 % of 256 MACs/cycle" in text
     assert "(npu256, backend rtl; operators on the CPU are not timed)" in text
     assert "predicted class: 2, score 0.750" in text
+    (sheet,) = [line for line in text.splitlines() if line.startswith("score sheet: 2 0.750, ")]
+    values = [float(part.split()[-1]) for part in sheet.split(", ")]
+    assert values == sorted(values, reverse=True)
     assert "\x1b" not in text
 
 

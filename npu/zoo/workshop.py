@@ -1,0 +1,372 @@
+"""Trains a system: its network, the optimizer's stages, its experiment. Needs TensorFlow."""
+
+import hashlib
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from npu.errors import OptimizeError
+from npu.model.tflite_reader import read_model_bytes
+from npu.optimize import run
+from npu.optimize.choices import Granularity
+from npu.optimize.data import Dataset, Split
+from npu.optimize.granularity import Groups
+from npu.optimize.measure import StageResult, measure
+from npu.optimize.settings import Pruning, Settings
+from npu.optimize.training.convert import convert
+from npu.optimize.training.environment import quiet
+from npu.optimize.training.fit import FitPlan, evaluate, fit, scores, steps_in_epoch
+from npu.optimize.training.models import as_functional, fold_batchnorm
+from npu.optimize.training.pruning import Pruner
+from npu.optimize.training.stages import Session, make_pruner, prunable_layers
+from npu.zoo import data as packaged
+from npu.zoo.cpu import cpu_measurement
+from npu.zoo.record import FOLDER, Record, Trained, read_record, write_record
+from npu.zoo.system import System, Table, Training
+from rtl.config import PRESETS
+from sim.cache import content_key
+
+CONFIG = "npu256c"
+LARGEST = 100_000
+"""Bytes of a file that is committed."""
+
+CALIBRATION = 300
+PACKAGES = ("tensorflow", "keras", "numpy")
+
+Log = Callable[[str], None]
+
+
+@dataclass(eq=False)
+class Workshop:
+    """Where a system is trained.
+
+    Attributes
+    ----------
+    system, training, data : what is trained, and on what. folder : of everything that is made;
+    what is there already is taken up. log : called with one line about each step.
+    """
+
+    system: System
+    training: Training
+    data: Dataset
+    folder: Path
+    log: Log
+    seed: int = 1
+
+    def train(
+        self,
+        name: str,
+        model: Any,
+        *,
+        data: Dataset | None = None,
+        epochs: int | None = None,
+        rate: float | None = None,
+        seed: int | None = None,
+        callbacks: Sequence[Any] = (),
+        keep: bool = True,
+        after_epoch: Callable[[int], None] | None = None,
+    ) -> Any:
+        """Train a Keras model on the system's data; an interrupted training goes on.
+
+        `keep` ends with the weights of the best validation accuracy, otherwise the last ones.
+        """
+        training = self.training
+        used = self.data if data is None else data
+        plan = FitPlan(
+            stage=name,
+            epochs=epochs or training.epochs,
+            batch=training.batch,
+            rate=rate or training.rate,
+            seed=self.seed if seed is None else seed,
+            checkpoint=self.folder / f"{name.replace(' ', '_')}.npz",
+            key=content_key(name, repr(training), used.train.x.tobytes()),
+        )
+        if not keep:
+            plan = replace(plan, choose_from=plan.epochs - 1)
+        functional = as_functional(model)
+        fit(functional, used, plan, callbacks=callbacks, log=self.log, after_epoch=after_epoch)
+        return functional
+
+    def optimize(self, name: str, model: Any, **changes: Any) -> list[StageResult]:
+        """Prune, cluster and quantize; files and report go to a folder called `name`."""
+        path = self.folder / f"{name}.keras"
+        model.save(path)
+        training = self.training
+        settings = Settings(
+            **{
+                "prune": training.prune,
+                "clusters": training.clusters,
+                "epochs": training.optimize_epochs,
+                "batch": training.batch,
+                "rate": training.rate / 2,
+                "seed": self.seed,
+                **changes,
+            }
+        )
+        task = run.Task(
+            model=path,
+            out=self.folder / name,
+            config=PRESETS[CONFIG],
+            config_name=CONFIG,
+            data=self.data,
+            log=self.log,
+        )
+        return list(run.optimize(task, settings).stages)
+
+    def pruned(
+        self,
+        name: str,
+        model: Any,
+        prune: Pruning,
+        granularity: Granularity,
+        epochs: int,
+        seed: int,
+        *,
+        at_once: bool = False,
+    ) -> tuple[Any, float]:
+        """A pruned copy of a model, trained on, and the share of its prunable weights that is zero.
+
+        `at_once` prunes before the first step instead of little by little.
+        """
+        copy = keras.models.clone_model(model)
+        copy.set_weights(model.get_weights())
+        training = self.training
+        settings = Settings(
+            prune=prune, granularity=granularity, epochs=epochs, batch=training.batch, seed=seed
+        )
+        layers = prunable_layers(copy, settings)
+        groups = Groups.of(granularity, PRESETS[CONFIG])
+        steps = epochs * steps_in_epoch(len(self.data.train), training.batch)
+        session = Session(settings, self.data, PRESETS[CONFIG])
+        if at_once:
+            pruner = Pruner(layers, groups, lambda step: prune.ratio, steps)
+            pruner.tighten(prune.ratio)
+        else:
+            pruner = make_pruner(settings, layers, groups, steps, session)
+        copy = self.train(
+            name,
+            copy,
+            epochs=epochs,
+            rate=training.rate / 2,
+            seed=seed,
+            callbacks=[pruner],
+            keep=False,
+        )
+        kernels = [np.asarray(layer.kernel) for layer in layers]
+        zeros = sum(int(np.count_nonzero(kernel == 0)) for kernel in kernels)
+        return copy, zeros / sum(kernel.size for kernel in kernels)
+
+    def plain(
+        self,
+        name: str,
+        model: Any,
+        optimizer: Any,
+        *,
+        epochs: int,
+        data: Dataset | None = None,
+        stop: bool = False,
+    ) -> "Plain":
+        """Train by a given optimizer, as Keras does; with `stop` until validation gets worse.
+
+        An interrupted training goes on (Keras' own backup).
+        """
+        used = self.data if data is None else data
+        keras.utils.set_random_seed(self.seed)
+        model.compile(
+            optimizer, keras.losses.SparseCategoricalCrossentropy(from_logits=True), ["accuracy"]
+        )
+        place = self.folder / f"{name.replace(' ', '_')}.weights.h5"
+        callbacks: list[Any] = [keras.callbacks.BackupAndRestore(place.with_suffix(".backup"))]
+        if stop:
+            early = keras.callbacks.EarlyStopping("val_loss", patience=4, restore_best_weights=True)
+            callbacks.append(early)
+        done = place.with_suffix(".epochs")
+        if done.is_file():
+            model.load_weights(place)
+            count = int(done.read_text(encoding="utf-8"))
+        else:
+            history = model.fit(
+                used.train.x,
+                used.train.y,
+                batch_size=self.training.batch,
+                epochs=epochs,
+                validation_data=(used.validation.x, used.validation.y),
+                verbose=0,
+                callbacks=callbacks,
+            )
+            count = len(history.epoch)
+            model.save_weights(place)
+            done.write_text(str(count), encoding="utf-8")
+        parts = (self.data.train, self.data.validation, self.data.test)
+        found = tuple(evaluate(model, part) for part in parts)
+        self.log(f"{name}: {', '.join(f'{value:.2%}' for value in found)}")
+        return Plain(model, count, found)
+
+    def application(self, name: str, title: str) -> Table:
+        """Costs of a network of `keras.applications` with random weights, at 224x224."""
+        path = self.folder / f"{name}.tflite"
+        if not path.is_file():
+            keras.utils.set_random_seed(self.seed)
+            model = getattr(keras.applications, name)(weights=None, classifier_activation=None)
+            rng = np.random.default_rng(self.seed)
+            self.log(f"{name}: converting")
+            path.write_bytes(convert(model, rng.random((2, 224, 224, 3), np.float32)))
+        cost = measure(path.read_bytes(), PRESETS["npu256"], stage=name, file=path.name)
+        self.log(f"{name}: {cost.cycles:,} cycles")
+        useful = cost.macs / (cost.cycles or 1) / PRESETS["npu256"].macs_per_cycle
+        rows = [
+            [
+                name,
+                f"{cost.macs:,}",
+                f"{cost.file_bytes:,}",
+                f"{cost.cycles:,}",
+                f"{useful:.1%}",
+                f"{cost.on_npu} of {cost.operators}",
+            ]
+        ]
+        columns = ("network", "MACs", "bytes", "cycles, npu256", "utilization", "operators on NPU")
+        return Table(title, columns, rows)
+
+    def validation_accuracy(self, model: Any) -> float:
+        """In floating point, on what chooses."""
+        return evaluate(model, self.data.validation)
+
+    def predict(self, model: Any, x: NDArray[np.float32]) -> NDArray[np.intp]:
+        """The class of each sample."""
+        found = scores(model, Split(x, np.zeros(len(x), np.int64)))
+        return np.asarray(np.argmax(found, -1))
+
+    def both_accuracies(self, model: Any) -> tuple[float, float]:
+        """In floating point, on the training data and on held-out data."""
+        return evaluate(model, self.data.train), evaluate(model, self.data.test)
+
+    def to_file(self, model: Any, samples: int = CALIBRATION) -> bytes:
+        """The int8 network of a model."""
+        return convert(fold_batchnorm(model), self.data.train.x[:samples])
+
+    def cost(self, name: str, model: Any, *, accuracy: bool = True) -> StageResult:
+        """What a model costs as int8 network on `CONFIG`, and how well it does on held-out data."""
+        return measure(
+            self.to_file(model),
+            PRESETS[CONFIG],
+            stage=name,
+            file="",
+            held_out=self.data.test if accuracy else None,
+            float_accuracy=evaluate(model, self.data.test) if accuracy else None,
+        )
+
+    def float_file(self, model: Any) -> bytes:
+        """The network in floating point."""
+        shape = model.inputs[0].shape[1:]
+        given = keras.Input(batch_shape=(1, *shape), name="samples")
+        fixed = keras.Model(given, model(given), name="optimized")
+        with quiet():
+            return bytes(tf.lite.TFLiteConverter.from_keras_model(fixed).convert())
+
+    def cpu_cycles(self, model: Any) -> int:
+        """Cycles of the int8 network on the bench's CPU, with optimized kernels."""
+        return cpu_measurement(read_model_bytes(self.to_file(model), "network"), self.log).cycles
+
+
+@dataclass(frozen=True, eq=False)
+class Plain:
+    """A model that `Workshop.plain` trained, in how many epochs, its accuracy on each part."""
+
+    model: Any
+    count: int
+    accuracies: tuple[float, ...]
+
+
+def train_system(
+    system: System, folder: Path, log: Log, *, source: str | None = None, into: Path = FOLDER
+) -> Record:
+    """Train, optimize, run the experiment; writes the network's files and their record to `into`.
+
+    Parameters
+    ----------
+    folder : of everything that is made. source : of the data, where it is not the packaged place.
+
+    Raises
+    ------
+    OptimizeError : the data are not there, or a file became too large.
+    """
+    training = system.training
+    if training is None:
+        raise OptimizeError(f"system {system.letter} trains nothing: {system.reason}")
+    folder.mkdir(parents=True, exist_ok=True)
+    into.mkdir(parents=True, exist_ok=True)
+    begin = time.process_time()
+    data = packaged.load(source or training.source, samples=training.samples, seed=training.seed)
+    data.check(training.shape, training.classes)
+    keras.utils.set_random_seed(training.seed)
+    workshop = Workshop(system, training, data, folder, log, training.seed)
+    model = workshop.train("dense", training.build())
+    stages = workshop.optimize("optimized", model)
+    files = [
+        _commit(stage, folder / "optimized", system, kind, into)
+        for stage, kind in ((stages[0], "dense"), (stages[-1], "optimized"))
+    ]
+    tables = list(system.study(workshop)) if system.study else []
+    before = read_record(system, into)
+    seconds = time.process_time() - begin
+    record = Record(
+        letter=system.letter,
+        recipe=recipe_of(training),
+        samples=[len(data.train), len(data.validation), len(data.test)],
+        data=system.data,
+        licence=system.licence,
+        share_alike=system.share_alike,
+        parameters=int(model.count_params()),
+        versions={name: metadata.version(name) for name in PACKAGES},
+        # of the run that did most of the work
+        cpu_seconds=round(max(seconds, 0 if before is None else before.cpu_seconds), 1),
+        dense=files[0],
+        optimized=files[1],
+        study=tables,
+    )
+    write_record(record, system, into)
+    return record
+
+
+def recipe_of(training: Training) -> dict[str, Any]:
+    """A recipe as JSON takes it."""
+    prune = training.prune
+    return {
+        "source": training.source,
+        "samples": training.samples,
+        "epochs": training.epochs,
+        "batch": training.batch,
+        "rate": training.rate,
+        "seed": training.seed,
+        "prune": None if prune is None else f"{prune.method}:{prune.ratio} of words",
+        "clusters": training.clusters,
+        "optimize_epochs": training.optimize_epochs,
+    }
+
+
+def _commit(stage: StageResult, folder: Path, system: System, kind: str, into: Path) -> Trained:
+    content = (folder / stage.file).read_bytes()
+    if len(content) > LARGEST:
+        raise OptimizeError(
+            f"system {system.letter}: the network has {len(content):,} bytes, at most {LARGEST:,}"
+            " are committed"
+        )
+    name = f"{system.slug}_{kind}.tflite"
+    (into / name).write_bytes(content)
+    assert stage.float_accuracy is not None
+    assert stage.int8_accuracy is not None
+    return Trained(
+        file=name,
+        sha256=hashlib.sha256(content).hexdigest(),
+        stage=stage.stage,
+        float_accuracy=stage.float_accuracy,
+        int8_accuracy=stage.int8_accuracy,
+    )
