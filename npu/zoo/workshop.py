@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from npu.errors import OptimizeError
 from npu.model.tflite_reader import read_model_bytes
 from npu.optimize import run
-from npu.optimize.choices import Granularity
+from npu.optimize.choices import Granularity, Quantization
 from npu.optimize.data import Dataset, Split
 from npu.optimize.granularity import Groups
-from npu.optimize.measure import StageResult, measure
+from npu.optimize.measure import StageResult, accuracy, measure
 from npu.optimize.settings import Pruning, Settings
 from npu.optimize.training.convert import convert
 from npu.optimize.training.environment import quiet
@@ -248,9 +248,13 @@ class Workshop:
         """In floating point, on the training data and on held-out data."""
         return evaluate(model, self.data.train), evaluate(model, self.data.test)
 
-    def to_file(self, model: Any, samples: int = CALIBRATION) -> bytes:
-        """The int8 network of a model."""
-        return convert(fold_batchnorm(model), self.data.train.x[:samples])
+    def to_file(self, model: Any, *, kind: Quantization = Quantization.INT8) -> bytes:
+        """The integer network of a model."""
+        return convert(fold_batchnorm(model), self.data.train.x[:CALIBRATION], kind)
+
+    def int_accuracy(self, content: bytes) -> float:
+        """Of an integer network, on held-out data."""
+        return accuracy(read_model_bytes(content, "network"), self.data.test)
 
     def cost(self, name: str, model: Any, *, accuracy: bool = True) -> StageResult:
         """What a model costs as int8 network on `CONFIG`, and how well it does on held-out data."""

@@ -7,11 +7,14 @@ from npu.zoo.systems import (
     b_modalities,
     d_gestures,
     e_neurons,
+    f_edge_cloud,
     g_leaves,
     h_multistage,
     i_families,
     j_spoken,
+    k_tiny,
     l_automata,
+    m_portable_c,
     o_lasso,
 )
 
@@ -20,11 +23,14 @@ _MODULES = (
     b_modalities,
     d_gestures,
     e_neurons,
+    f_edge_cloud,
     g_leaves,
     h_multistage,
     i_families,
     j_spoken,
+    k_tiny,
     l_automata,
+    m_portable_c,
     o_lasso,
 )
 
