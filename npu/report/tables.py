@@ -193,7 +193,7 @@ def prediction_lines(
     outputs: Mapping[int, NDArray[Any]],
     class_names: Sequence[str] | None = None,
 ) -> list[str]:
-    """The predicted class of every output that is one row of scores, and its sheet of sorted scores.
+    """The predicted class of every output that is one row of scores, and its sorted scores.
 
     There are none for other networks.
 

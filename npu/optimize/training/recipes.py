@@ -7,7 +7,7 @@ from typing import Any
 
 import keras
 
-from npu import zoo
+from npu import shipped
 from npu.model.tflite_reader import read_model
 from npu.optimize.data import Dataset, load_dataset
 from npu.optimize.training.fit import FitPlan, Log, fit
@@ -75,7 +75,7 @@ def dscnn(channels: int = 64, blocks: int = 3) -> Any:
 
 def fashion_resnet() -> Any:
     """The network that the project ships, as its file's weights give it."""
-    return keras_model(read_model(zoo.model_path("fashion_resnet")))
+    return keras_model(read_model(shipped.model_path("fashion_resnet")))
 
 
 RECIPES: dict[str, Recipe] = {

@@ -71,7 +71,7 @@ def test_committed_network_is_bit_exact_on_rtl(trained: Trained) -> None:
     content = network(trained)
     graph = read_model_bytes(content, trained.file)
     inputs = load_inputs(["random:1"], graph)
-    runner = NetworkRunner(graph, PRESETS["npu256c"], backend="rtl", keep_intermediates=True)
+    runner = NetworkRunner(graph, config=PRESETS["npu256c"], backend="rtl", keep_intermediates=True)
     result = runner.run(inputs)
     golden = run_golden(content, graph, inputs)
     assert compare(graph, golden, result.values).bit_exact
