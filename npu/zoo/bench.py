@@ -5,19 +5,23 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from npu.cost.energy import energy_parts, load_energy
+from npu.cost.model import load_model
 from npu.errors import ZooError
+from npu.explore.evaluate import evaluate
+from npu.explore.space import LATENCY, Point
 from npu.golden import compare, run_golden
 from npu.inference import infer
 from npu.inputs import load_inputs
 from npu.model.tflite_reader import read_model_bytes
 from npu.optimize.measure import StageResult, measure
 from npu.speedup.store import Measurement
-from npu.synth.shipped import load_shipped
 from npu.zoo.cpu import cpu_measurement
 from npu.zoo.record import FOLDER, Record, Trained, read_record
 from npu.zoo.system import System, Table
 from rtl.config import PRESETS
 from rtl.errors import NpuError
+from sim.memory import MemoryConfig
 
 DENSE, OPTIMIZED = "npu256", "npu256c"
 """Hardware without decoders of weights for the dense network, with them for the optimized one."""
@@ -31,6 +35,7 @@ class Row:
     ----------
     record : of its training, None without one.
     dense, optimized : costs of its networks. cpu : the optimized network on the CPU.
+    energies : of both networks on their hardware, microjoules, estimated.
     bit_exact : both, all tensors, command stream against TFLM; None without networks.
     tables : of its experiments. missing : why cells are dashes.
     """
@@ -40,6 +45,7 @@ class Row:
     dense: StageResult | None = None
     optimized: StageResult | None = None
     cpu: Measurement | None = None
+    energies: tuple[float, ...] = ()
     bit_exact: bool | None = None
     tables: Sequence[Table] = ()
     missing: Sequence[str] = ()
@@ -73,10 +79,11 @@ def bench(system: System, log: Callable[[str], None], folder: Path = FOLDER) -> 
     if record is None or record.dense is None or record.optimized is None:
         missing.append(system.reason or f"not trained yet: npu zoo train {system.letter}")
         return Row(system=system, record=record, tables=tables, missing=missing)
-    costs, exact = [], True
+    costs, energies, exact = [], [], True
     for trained, preset in ((record.dense, DENSE), (record.optimized, OPTIMIZED)):
         content = network(trained, folder)
         costs.append(measure(content, PRESETS[preset], stage=preset, file=trained.file))
+        energies.append(energy(content, preset))
         exact = exact and is_bit_exact(content, preset)
     cpu = None
     try:
@@ -94,6 +101,7 @@ def bench(system: System, log: Callable[[str], None], folder: Path = FOLDER) -> 
         dense=costs[0],
         optimized=costs[1],
         cpu=cpu,
+        energies=tuple(energies),
         bit_exact=exact,
         tables=tables,
         missing=missing,
@@ -114,10 +122,22 @@ def is_bit_exact(content: bytes, preset: str, seed: int = 0) -> bool:
     return bool(compare(graph, run_golden(content, graph, inputs), result.values).bit_exact)
 
 
-def area(preset: str) -> str | None:
-    """LUTeq of a preset on the parts that it was synthesized for; None when it was not."""
-    costs = load_shipped().presets.get(preset, {})
-    for cost in costs.values():
-        if "LUTeq" in cost.figures:
-            return f"{cost.figures['LUTeq']:,}"
-    return None
+def area(preset: str) -> float:
+    """LUTeq of a preset, by the fits of `npu.cost`: an estimate."""
+    return load_model().area(PRESETS[preset]).luts
+
+
+def energy(content: bytes, preset: str) -> float:
+    """Microjoules of the NPU for one inference, estimated from its activity (`npu.cost.energy`).
+
+    Raises
+    ------
+    ZooError : nothing of the network runs on the NPU.
+    """
+    config = PRESETS[preset]
+    point = Point(0, {**config.to_dict(), LATENCY: MemoryConfig().latency_cycles})
+    found = evaluate(read_model_bytes(content, "network"), point)
+    if found["status"] != "ok":
+        raise ZooError(f"no energy: {found['reason']}")
+    # leakage is not in the table, so that area and time do not matter
+    return sum(energy_parts(config, found, load_energy(), 0.0, 0.0).values())

@@ -17,19 +17,20 @@ NONE_SIGN = "-"
 COLUMNS = (
     *("", "network", "data", "float", "int8", "optimized, int8", "published", "parameters"),
     *("MACs", "bytes, plain / compressed", f"cycles, {DENSE} dense / {OPTIMIZED} optimized"),
-    *("speedup, dense / optimized", "RAM, CPU", "bit-exact"),
+    *("speedup, dense / optimized", "RAM, CPU", "energy, estimated uJ", "bit-exact"),
 )
 
-EXPLANATION = f"""\
+EXPLANATION = """\
 Written by `npu zoo bench`, which measures costs anew; accuracies are those that `npu zoo train`
 measured of these files, on data that neither trained nor chose anything. *Bytes*: the file of the
 dense network, and what the NPU loads of weights in one inference of the optimized one (pruned by
 words and clustered to 16 values, from the same training). *Cycles* are those of the cycle model,
 which are the RTL's. *Speedup* is over one VexRiscv with optimized int8 kernels, at equal clock,
 measured in RTL simulation of the dense network. *RAM* is what that run took: tensors, variables and
-stack. *Bit-exact* compares all tensors of both networks with TFLM. Area of {OPTIMIZED}: """
-
-ENERGY = "Energy is a dash in every row: nothing in this project measures or estimates it yet."
+stack. *Bit-exact* compares all tensors of both networks with TFLM.
+*Energy* is an estimate: activity of the cycle model times a published table of operations;
+registers and leakage are left out; nothing was measured, and the CPU's is not in it.
+"""
 
 
 def zoo_table(rows: Sequence[Row]) -> str:
@@ -44,7 +45,7 @@ def _cells(row: Row) -> list[str]:
     system, record = row.system, row.record
     cells = [system.letter, system.title, system.data]
     if record is None or record.dense is None or record.optimized is None:
-        return [*cells, *[NONE_SIGN] * 3, system.published, *[NONE_SIGN] * 7]
+        return [*cells, *[NONE_SIGN] * 3, system.published, *[NONE_SIGN] * 8]
     assert row.dense is not None
     assert row.optimized is not None
     cells += [
@@ -64,14 +65,15 @@ def _cells(row: Row) -> list[str]:
             row.cpu.cycles / each.cycles for each in (row.dense, row.optimized) if each.cycles
         ]
         cells += [" / ".join(f"{ratio:,.0f}x" for ratio in ratios), f"{row.cpu.ram_bytes:,}"]
+    cells.append(" / ".join(f"{each:.2f}" for each in row.energies) or NONE_SIGN)
     return [*cells, "yes" if row.bit_exact else "**no**"]
 
 
 def document(rows: Sequence[Row]) -> str:
     """`RESULTS.md`."""
-    size = area(OPTIMIZED)
-    told = f"{size} LUTeq." if size else "a dash, no figure of it ships (`npu synth` makes one)."
-    parts = ["# The zoo, measured\n", EXPLANATION + told, ENERGY + "\n", zoo_table(rows)]
+    sizes = ", ".join(f"{preset} {area(preset):,.0f}" for preset in (DENSE, OPTIMIZED))
+    told = f"Area, LUTeq of ECP5, estimated by fits over synthesized blocks: {sizes}.\n"
+    parts = ["# The zoo, measured\n", EXPLANATION + told, zoo_table(rows)]
     for row in rows:
         if not row.tables and not row.missing:
             continue

@@ -314,11 +314,11 @@ def train_system(
     workshop = Workshop(system, training, data, folder, log, training.seed)
     model = workshop.train("dense", training.build())
     stages = workshop.optimize("optimized", model)
+    tables = list(system.study(workshop)) if system.study else []
     files = [
         _commit(stage, folder / "optimized", system, kind, into)
         for stage, kind in ((stages[0], "dense"), (stages[-1], "optimized"))
     ]
-    tables = list(system.study(workshop)) if system.study else []
     before = read_record(system, into)
     seconds = time.process_time() - begin
     record = Record(

@@ -14,13 +14,14 @@ from npu.model.tflite_reader import read_model_bytes
 from npu.offload.runner import NetworkRunner
 from npu.zoo import data as packaged
 from npu.zoo import results
-from npu.zoo.bench import Row, bench, network
+from npu.zoo.bench import Row, bench, energy, network
 from npu.zoo.metrics import metrics
 from npu.zoo.record import FOLDER, Trained, read_record, record_path
 from npu.zoo.system import Table
 from npu.zoo.systems import SYSTEMS, find_system
 from rtl.config import PRESETS
 from tests.support.command_line import npu, refusal
+from tests.support.tflite_builder import ModelBuilder
 
 LARGEST = 100_000
 LINES = range(8, 15)
@@ -133,6 +134,18 @@ def test_untrained_system_is_a_row_of_dashes_with_the_reason(tmp_path: Path) -> 
     text = results.document([row])
     assert "Dashes: not trained yet" in text
     assert "| - | - | - | 80 to 90 % (like papers) | - |" in text
+    assert all(line.count("|") == 16 for line in text.splitlines() if line.startswith("| A |"))
+
+
+def test_energy_is_that_of_what_runs_on_the_npu() -> None:
+    content = network(NETWORKS[0])
+    dense, optimized = energy(content, "npu256"), energy(content, "npu256c")
+    assert 0 < dense < 1000
+    assert abs(dense - optimized) < 0.2 * dense
+    builder = ModelBuilder()
+    alone = builder.build([builder.softmax(builder.input((1, 5), scale=0.1, zero_point=0))])
+    with pytest.raises(ZooError, match=r"no energy: no operator runs on the NPU"):
+        energy(alone, "npu256")
 
 
 def test_documents(tmp_path: Path) -> None:
