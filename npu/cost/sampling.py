@@ -20,8 +20,9 @@ from npu.cost.fit import make_model, save_model
 from npu.cost.samples import WHOLE, Sample, Samples, load_samples, save_samples
 from npu.synth.blocks import module_cells
 from npu.synth.design import npu_design, rtl_digest
+from npu.synth.errors import SynthesisError
 from npu.synth.passes import NETLIST, STATISTICS
-from npu.synth.process import Tools, interruptible
+from npu.synth.process import ToolFailedError, Tools, interruptible
 from npu.synth.resources import figures
 from npu.synth.targets import Family
 from npu.synth.tools import YOSYS, tool_version
@@ -33,6 +34,18 @@ SEED = 14
 RANDOM_CONFIGURATIONS = 10
 LARGEST_MACS = 128
 KEPT = ("LUTeq", "FF", "DSP", "block RAM")
+
+_PASSES = [
+    "read_verilog -lib +/ecp5/cells_bb.v",
+    "read_rtlil block.il",
+    "hierarchy -check -top block",
+    # flattened before, some processes of Amaranth's are refused
+    *("proc -noopt", "opt_expr", "opt_clean"),
+    "synth_ecp5 -top block -run begin:check",
+    f"tee -q -o {STATISTICS} stat -json",
+    "blackbox =A:whitebox",
+    f"write_json {NETLIST}",
+]
 
 CHOICES: dict[str, tuple[Any, ...]] = {
     "pixels": (2, 2, 4, 4, 8, 16),
@@ -85,7 +98,7 @@ def sample_block(block: str, config: NpuConfig, tools: Tools) -> Sample:
 
     Raises
     ------
-    ToolFailedError : yosys failed.
+    SynthesisError : yosys is not installed, or failed.
     """
     from rtl.multiplier import ECP5, Target
     from rtl.verilog import block_rtlil
@@ -93,19 +106,13 @@ def sample_block(block: str, config: NpuConfig, tools: Tools) -> Sample:
     text = block_rtlil(BLOCKS[block].build(config), Target(ECP5))
 
     def build(folder: Path) -> None:
-        passes = [
-            "read_verilog -lib +/ecp5/cells_bb.v",
-            "read_rtlil block.il",
-            "hierarchy -check -top block",
-            "synth_ecp5 -top block -run begin:check",
-            f"tee -q -o {STATISTICS} stat -json",
-            "blackbox =A:whitebox",
-            f"write_json {NETLIST}",
-        ]
         with tempfile.TemporaryDirectory(dir=folder.parent) as name:
             work = Path(name)
             (work / "block.il").write_text(text, encoding="utf-8")
-            tools.run({"tool": "yosys", "passes": passes}, work, lambda line: None)
+            try:
+                tools.run({"tool": "yosys", "passes": _PASSES}, work, lambda line: None)
+            except ToolFailedError as error:
+                raise SynthesisError(f"synthesis of {block} failed: {error.reason}") from None
             statistics = json.loads((work / STATISTICS).read_text(encoding="utf-8"))
             netlist = json.loads((work / NETLIST).read_text(encoding="utf-8"))
         record = {
@@ -114,7 +121,8 @@ def sample_block(block: str, config: NpuConfig, tools: Tools) -> Sample:
         }
         (folder / "record.json").write_text(json.dumps(record), encoding="utf-8")
 
-    folder = cached("cost-block", content_key(text, tool_version(YOSYS), "1"), build)
+    key = content_key(text, tool_version(YOSYS), _PASSES)
+    folder = cached("cost-block", key, build)
     record = json.loads((folder / "record.json").read_text(encoding="utf-8"))
     found = {name: record["figures"][name] for name in KEPT}
     return Sample(block, config.to_dict(), found, record["depth_ns"])

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from npu.cost.sampling import sample_block, sample_blocks
+from npu.synth.errors import SynthesisError
 from npu.synth.process import Tools
 from rtl.config import PRESETS
 from sim.cache import CACHE_VARIABLE
@@ -23,6 +24,15 @@ def test_a_block_is_synthesized_once(tmp_path: Path, monkeypatch: pytest.MonkeyP
         tools.stop()
         # from the cache: a tool would not start any more
         assert sample_block("drain", PRESETS["npu64"], tools).figures == sample.figures
+
+
+def test_a_synthesis_that_fails_names_the_block(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path))
+    monkeypatch.setattr("npu.cost.sampling._PASSES", ["no_such_pass"])
+    with Tools(1) as tools, pytest.raises(SynthesisError, match="synthesis of drain failed: "):
+        sample_block("drain", PRESETS["npu64"], tools)
 
 
 def _only(block: str) -> object:

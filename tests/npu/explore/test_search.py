@@ -250,6 +250,30 @@ def test_command(model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert npu("run", model, "--config", toml, "--backend", "cycle") == 0
 
 
+def test_finalists_are_synthesized(
+    model: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Each once, and the table shows what synthesis found beside the estimate."""
+    asked: list[str] = []
+
+    def figures(design: Any, *_: object) -> dict[str, float]:
+        asked.append(design)
+        return {"LUTeq": 11_000.0 + len(asked)}
+
+    monkeypatch.setattr("npu.explore.finalists.npu_design", lambda config, name, family: config)
+    monkeypatch.setattr("npu.explore.finalists.flat_figures", figures)
+    options = ["--budget", 8, "--jobs", 1, "--synthesize", 2, "--html", tmp_path / "page.html"]
+    assert npu("explore", model, *options) == 0
+    text = capsys.readouterr().out
+    assert len(asked) == len(set(asked)) == 2
+    assert "synthesized" in text
+    assert all(number in text for number in ("11,001", "11,002"))
+    assert "11,002" in (tmp_path / "page.html").read_text()
+
+
 def test_a_network_that_no_point_runs(
     model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
