@@ -98,7 +98,9 @@ class Workshop:
     def optimize(self, name: str, model: Any, **changes: Any) -> list[StageResult]:
         """Prune, cluster and quantize; files and report go to a folder called `name`."""
         path = self.folder / f"{name}.keras"
-        model.save(path)
+        # what is saved anew has another date in it, and would be taken for another model
+        if not (path.is_file() and _same_weights(model, keras.saving.load_model(path))):
+            model.save(path)
         training = self.training
         settings = Settings(
             **{
@@ -310,6 +312,8 @@ def train_system(
     begin = time.process_time()
     data = packaged.load(source or training.source, samples=training.samples, seed=training.seed)
     data.check(training.shape, training.classes)
+    # names that Keras numbers are in the files
+    keras.utils.clear_session()
     keras.utils.set_random_seed(training.seed)
     workshop = Workshop(system, training, data, folder, log, training.seed)
     model = workshop.train("dense", training.build())
@@ -338,6 +342,11 @@ def train_system(
     )
     write_record(record, system, into)
     return record
+
+
+def _same_weights(model: Any, other: Any) -> bool:
+    mine, theirs = model.get_weights(), other.get_weights()
+    return len(mine) == len(theirs) and all(map(np.array_equal, mine, theirs))
 
 
 def recipe_of(training: Training) -> dict[str, Any]:
