@@ -2,9 +2,11 @@
 
 from io import BytesIO
 from pathlib import Path
-from zipfile import ZIP_DEFLATED, ZipFile
+from zipfile import ZIP_DEFLATED, ZIP_LZMA, ZipFile
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from npu.errors import InputError
 from npu.inputs import load_inputs
@@ -27,10 +29,10 @@ def header(shape: tuple[int, ...], version: int = 1) -> bytes:
     return b"\x93NUMPY" + bytes([version, 0]) + length + text
 
 
-def compressed(content: bytes) -> bytes:
+def compressed(content: bytes, method: int = ZIP_DEFLATED) -> bytes:
     """A .npz file with one array in a member that does not decompress."""
     file = BytesIO()
-    with ZipFile(file, "w", ZIP_DEFLATED) as archive:
+    with ZipFile(file, "w", method) as archive:
         archive.writestr("x.npy", content)
     data = bytearray(file.getvalue())
     data[45:60] = bytes(15)
@@ -44,6 +46,7 @@ HOSTILE = {
     "long.npy": (b"\x93NUMPY\x02\x00\xff\xff\xff\xff" + bytes(99), "is not a readable numpy"),
     "version.npy": (header(SHAPE, 3), r"its format version is \(3, 0\)"),
     "corrupt.npz": (compressed(header(SHAPE) + bytes(216)), "is not a readable numpy file"),
+    "lzma.npz": (compressed(header(SHAPE) + bytes(216), ZIP_LZMA), "is not a readable numpy file"),
 }
 
 
@@ -60,3 +63,14 @@ def test_hostile_files(graph: Graph, tmp_path: Path, name: str) -> None:
 def test_a_name_that_no_file_can_have(graph: Graph, suffix: str) -> None:
     with pytest.raises(InputError, match="File name too long"):
         load_inputs(["x" * 300 + suffix], graph)
+
+
+def test_a_picture_too_large_for_its_library_warns_of_nothing(graph: Graph, tmp_path: Path) -> None:
+    """Warnings are errors here: at the command line they would be two lines before the message."""
+    path = tmp_path / "large.png"
+    rows = Image.MAX_IMAGE_PIXELS // 1000 + 1 if Image.MAX_IMAGE_PIXELS else 0
+    Image.fromarray(np.zeros((1, 1), np.uint8)).resize((1000, rows)).save(path)
+    with pytest.warns(Image.DecompressionBombWarning), Image.open(path):
+        pass
+    with pytest.raises(InputError, match=f"has {rows} rows of 1000 pixels, the network's input"):
+        load_inputs([path], graph)
