@@ -1,6 +1,6 @@
 """The int32 accumulators: two buffers, so that one drains while the other fills."""
 
-from amaranth.hdl import Array, Module, Mux, Signal, signed, unsigned
+from amaranth.hdl import Array, Cat, Module, Mux, Signal, signed, unsigned
 from amaranth.lib import data, memory, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -121,6 +121,7 @@ class Accumulators(wiring.Component):
     Members
     -------
     valid, tag, sums, columns : result of the grid.
+    coming_valid, coming_tag : the same of the next cycle.
     read_slot, choice : which slot, and which R of its P * C values. values : int32 [R].
     """
 
@@ -128,6 +129,8 @@ class Accumulators(wiring.Component):
 
     valid: Signal
     tag: data.View
+    coming_valid: Signal
+    coming_tag: data.View
     sums: list[Signal]
     columns: list[Signal]
     read_slot: Signal
@@ -141,6 +144,8 @@ class Accumulators(wiring.Component):
             {
                 "valid": In(1),
                 "tag": In(GridTag(config)),
+                "coming_valid": In(1),
+                "coming_tag": In(GridTag(config)),
                 "sums": In(signed(sum_bits(config))).array(p * k),
                 "columns": In(signed(column_bits(config))).array(p * c),
                 "read_slot": In(range(2 * config.block_words)),
@@ -152,25 +157,36 @@ class Accumulators(wiring.Component):
     def elaborate(self, platform: object) -> Module:
         m = Module()
         config = self.config
-        is_conv = Signal()
-        is_max = Signal()
+        # what goes to all accumulators comes out of registers
+        is_conv = Signal(reset_less=True)
+        is_max = Signal(reset_less=True)
+        fresh = Signal(reset_less=True)
         parts = Signal(config.groups_per_word)
+        forward = Signal(config.groups_per_word)
         add = Signal()
         add_parts = Signal(config.groups_per_word)
         add_slot = Signal.like(self.tag.slot, reset_less=True)
         add_first = Signal(reset_less=True)
         add_max = Signal(reset_less=True)
-        forward = Signal(config.groups_per_word)
-        m.d.comb += [
-            is_conv.eq(self.tag.mode == GridMode.CONV),
-            is_max.eq(self.tag.mode == GridMode.MAX_POOL),
-            *(
-                parts[part].eq(self.valid & (~is_conv | (self.tag.part == part)))
-                for part in range(config.groups_per_word)
+        coming, mode = self.coming_tag, self.coming_tag.mode
+        m.d.sync += [
+            parts.eq(
+                Cat(
+                    self.coming_valid & ((mode != GridMode.CONV) | (coming.part == part))
+                    for part in range(config.groups_per_word)
+                )
             ),
-            forward.eq(Mux(self.tag.slot == add_slot, add_parts, 0)),
+            forward.eq(Mux(coming.slot == self.tag.slot, parts, 0)),
+            add.eq(self.valid),
+            add_parts.eq(parts),
         ]
-        m.d.sync += [add.eq(self.valid), add_parts.eq(parts)]
+        with m.If(self.coming_valid):
+            m.d.sync += [
+                is_conv.eq(mode == GridMode.CONV),
+                is_max.eq(mode == GridMode.MAX_POOL),
+                # a maximum is of int8 values; it replaces the old one or is not written
+                fresh.eq(coming.first | (mode == GridMode.MAX_POOL)),
+            ]
         with m.If(self.valid):
             m.d.sync += [
                 add_slot.eq(self.tag.slot),
@@ -187,8 +203,7 @@ class Accumulators(wiring.Component):
                 pixel.take.eq(self.valid),
                 pixel.slot.eq(self.tag.slot),
                 pixel.is_conv.eq(is_conv),
-                # a maximum is of int8 values; it replaces the old one or is not written
-                pixel.fresh.eq(self.tag.first | is_max),
+                pixel.fresh.eq(fresh),
                 pixel.forward.eq(forward),
                 pixel.add.eq(add),
                 pixel.add_slot.eq(add_slot),

@@ -188,6 +188,8 @@ class ComputeEngine(wiring.Component):
         m.d.comb += [
             accumulators.valid.eq(grid.valid),
             accumulators.tag.eq(grid.result_tag),
+            accumulators.coming_valid.eq(grid.coming_valid),
+            accumulators.coming_tag.eq(grid.coming_tag),
             accumulators.read_slot.eq(drain.slot),
             accumulators.choice.eq(drain.choice),
             drain.clear.eq(control.drop),

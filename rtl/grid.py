@@ -183,6 +183,7 @@ class Grid(wiring.Component):
     issue, window, tag : operation. stride_two : s is 2.
     weight_columns : the weight word, C bytes per column, one cycle after `issue`.
     valid, result_tag, sums, columns : the result.
+    coming_valid, coming_tag : there is one in the next cycle, and its tag.
     """
 
     LATENCY = 2 + PixelRow.LATENCY
@@ -194,6 +195,8 @@ class Grid(wiring.Component):
     weight_columns: list[Signal]
     valid: Signal
     result_tag: data.View
+    coming_valid: Signal
+    coming_tag: data.View
     sums: list[Signal]
     columns: list[Signal]
 
@@ -209,6 +212,8 @@ class Grid(wiring.Component):
                 "weight_columns": In(c * 8).array(k),
                 "valid": Out(1),
                 "result_tag": Out(GridTag(config)),
+                "coming_valid": Out(1),
+                "coming_tag": Out(GridTag(config)),
                 "sums": Out(signed(sum_bits(config))).array(p * k),
                 "columns": Out(signed(column_bits(config))).array(p * c),
             }
@@ -225,7 +230,12 @@ class Grid(wiring.Component):
             m.d.sync += valids[i + 1].eq(valids[i])
             with m.If(valids[i]):
                 m.d.sync += tags[i + 1].eq(tags[i])
-        m.d.comb += [self.valid.eq(valids[-1]), self.result_tag.eq(tags[-1])]
+        m.d.comb += [
+            self.valid.eq(valids[-1]),
+            self.result_tag.eq(tags[-1]),
+            self.coming_valid.eq(valids[-2]),
+            self.coming_tag.eq(tags[-2]),
+        ]
 
         # weights come from memories, which are slow
         window = list(self.window)

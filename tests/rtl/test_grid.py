@@ -5,7 +5,8 @@ import random
 from typing import Any
 
 import pytest
-from amaranth.hdl import signed, unsigned
+from amaranth.hdl import Module, Signal, signed, unsigned
+from amaranth.lib import wiring
 
 from rtl.accumulators import Accumulators
 from rtl.config import NpuConfig
@@ -124,13 +125,46 @@ def test_grid(config: NpuConfig, mode: GridMode, stride: int) -> None:
     assert tags == issued
 
 
+class _Announced(wiring.Component):
+    """Accumulators that are told of each update a cycle before it comes, as by the grid."""
+
+    valid: Signal
+    tag: Any
+    sums: list[Signal]
+    columns: list[Signal]
+    read_slot: Signal
+    choice: Signal
+    values: list[Signal]
+
+    def __init__(self, config: NpuConfig) -> None:
+        self.inner: Any = Accumulators(config)
+        members = dict(self.inner.signature.members)
+        super().__init__({k: v for k, v in members.items() if not k.startswith("coming")})
+
+    def elaborate(self, platform: object) -> Module:
+        m = Module()
+        m.submodules.inner = inner = self.inner
+        m.d.comb += [
+            inner.coming_valid.eq(self.valid),
+            inner.coming_tag.eq(self.tag),
+            inner.read_slot.eq(self.read_slot),
+            inner.choice.eq(self.choice),
+            *(shown.eq(value) for shown, value in zip(self.values, inner.values, strict=True)),
+        ]
+        m.d.sync += [inner.valid.eq(self.valid), inner.tag.eq(self.tag)]
+        for name in ("sums", "columns"):
+            pairs = zip(getattr(inner, name), getattr(self, name), strict=True)
+            m.d.sync += [target.eq(source) for target, source in pairs]
+        return m
+
+
 @pytest.mark.parametrize("requant_lanes", [1, 2, 4, 8])
 def test_accumulators(requant_lanes: int) -> None:
     config = NpuConfig(
         pixels=2, channels=2, lanes=4, accumulator_depth=4, requant_lanes=requant_lanes
     )
     rng = random.Random(requant_lanes)
-    dut: Any = Accumulators(config)
+    dut: Any = _Announced(config)
     slots, lanes, columns = 2 * config.block_words, config.lanes, config.channels
     held = [[[0] * lanes for _ in range(config.pixels)] for _ in range(slots)]
 
@@ -138,14 +172,16 @@ def test_accumulators(requant_lanes: int) -> None:
         fresh = set(range(slots))
         # of the latest update; those of a maximum follow one another
         latest: tuple[int, GridMode] | None = None
+        before: dict[int, list[Word]] = {}
         for _ in range(200):
             mode = rng.choice(list(GridMode))
             slot, part = rng.randrange(slots), rng.randrange(config.groups_per_word)
             if latest is not None and rng.random() < 0.5:
                 # of the same slot at once
                 slot, mode = latest[0], rng.choice([mode, latest[1]])
-            # what is read in the cycle after the update is not updated yet
-            visible = {s: copy.deepcopy(held[s]) for s in range(slots) if s not in fresh}
+            # what is read in the cycle after the update has neither it nor the one before
+            visible = before
+            before = {s: copy.deepcopy(held[s]) for s in range(slots) if s not in fresh}
             first = slot in fresh
             if first:
                 # a slot begins with all of its parts, of one kind
