@@ -5,12 +5,11 @@ import random
 from typing import Any
 
 import pytest
-from amaranth.hdl import Module, Signal, signed, unsigned
-from amaranth.lib import wiring
+from amaranth.hdl import Elaboratable, Module, Signal, signed, unsigned
 
 from rtl.accumulators import Accumulators
 from rtl.config import NpuConfig
-from rtl.grid import Grid, GridMode
+from rtl.grid import Grid, GridMode, GridTag
 from rtl.multiplier import Multiplier
 from tests.rtl.arithmetic import wrap32
 from tests.rtl.bench import simulate, small_config
@@ -125,36 +124,28 @@ def test_grid(config: NpuConfig, mode: GridMode, stride: int) -> None:
     assert tags == issued
 
 
-class _Announced(wiring.Component):
+class _Announced(Elaboratable):
     """Accumulators that are told of each update a cycle before it comes, as by the grid."""
-
-    valid: Signal
-    tag: Any
-    sums: list[Signal]
-    columns: list[Signal]
-    read_slot: Signal
-    choice: Signal
-    values: list[Signal]
 
     def __init__(self, config: NpuConfig) -> None:
         self.inner: Any = Accumulators(config)
-        members = dict(self.inner.signature.members)
-        super().__init__({k: v for k, v in members.items() if not k.startswith("coming")})
+        self.valid = Signal()
+        self.tag: Any = Signal(GridTag(config))
+        self.sums = [Signal.like(value, name=f"sum{i}") for i, value in enumerate(self.inner.sums)]
+        self.columns = [
+            Signal.like(value, name=f"column{i}") for i, value in enumerate(self.inner.columns)
+        ]
+        self.read_slot, self.choice = self.inner.read_slot, self.inner.choice
+        self.values = self.inner.values
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
         m.submodules.inner = inner = self.inner
-        m.d.comb += [
-            inner.coming_valid.eq(self.valid),
-            inner.coming_tag.eq(self.tag),
-            inner.read_slot.eq(self.read_slot),
-            inner.choice.eq(self.choice),
-            *(shown.eq(value) for shown, value in zip(self.values, inner.values, strict=True)),
-        ]
+        m.d.comb += [inner.coming_valid.eq(self.valid), inner.coming_tag.eq(self.tag)]
         m.d.sync += [inner.valid.eq(self.valid), inner.tag.eq(self.tag)]
-        for name in ("sums", "columns"):
-            pairs = zip(getattr(inner, name), getattr(self, name), strict=True)
-            m.d.sync += [target.eq(source) for target, source in pairs]
+        m.d.sync += [target.eq(value) for target, value in zip(inner.sums, self.sums, strict=True)]
+        pairs = zip(inner.columns, self.columns, strict=True)
+        m.d.sync += [target.eq(value) for target, value in pairs]
         return m
 
 
