@@ -1,4 +1,4 @@
-"""`npu verilog`: the hardware as one synthesizable file."""
+"""`npu verilog`: the hardware as one synthesizable file, or a folder with all that goes with it."""
 
 import sys
 from pathlib import Path
@@ -6,32 +6,53 @@ from typing import Annotated
 
 import typer
 
-from npu.commands.arguments import DEFAULT_CONFIG, ConfigOption
+from npu.commands.arguments import DEFAULT_CONFIG, ClockOption, ConfigOption
 
 
 def verilog(
     output: Annotated[
-        Path,
+        Path | None,
         typer.Option(
             "-o", "--output", metavar="FILE.v", help="The file to write; - is standard output."
         ),
-    ],
+    ] = None,
+    package: Annotated[
+        Path | None,
+        typer.Option(
+            "--package",
+            metavar="DIR",
+            help="Write a folder instead: Verilog, FuseSoC core, SystemRDL, constraints, C driver.",
+        ),
+    ] = None,
     config: ConfigOption = DEFAULT_CONFIG,
     flat: Annotated[
         bool, typer.Option("--flat", help="One module beside those of the memories.")
     ] = False,
+    clock_mhz: ClockOption = None,
 ) -> None:
-    """Write the NPU as synthesizable Verilog, one file."""
+    """Write the NPU as synthesizable Verilog, or as a package for a hardware project."""
+    from npu.errors import OutputError
     from npu.report.record import STDOUT, check_output_path
     from npu.report.tables import make_console, print_line
+    from npu.synth.clocks import chosen_clock
+    from npu.version import tool_version
     from rtl.config import load_config
+    from rtl.package import write_package
     from rtl.verilog import verilog_text, write_verilog
 
     hardware = load_config(config)
-    # generating takes seconds: refuse before
-    check_output_path(output, "--output", stdout=True)
-    if output == STDOUT:
+    if (output is None) == (package is None):
+        raise typer.BadParameter("give either -o FILE.v or --package DIR")
+    if package is not None:
+        if flat:
+            raise OutputError("--flat is for -o FILE.v; a package keeps the hierarchy")
+        clock = chosen_clock(clock_mhz, hardware).mhz
+        files = write_package(hardware, package, tool_version(), clock)
+        print_line(make_console(), f"{package}: {config}, {len(files)} files, {clock:g} MHz")
+    elif output == STDOUT:
         sys.stdout.write(verilog_text(hardware, flat=flat))
-        return
-    write_verilog(hardware, output, flat=flat)
-    print_line(make_console(), f"{output}: {config}, {hardware.macs_per_cycle} MACs/cycle")
+    elif output is not None:
+        # generating takes seconds: refuse before
+        check_output_path(output, "--output", stdout=True)
+        write_verilog(hardware, output, flat=flat)
+        print_line(make_console(), f"{output}: {config}, {hardware.macs_per_cycle} MACs/cycle")

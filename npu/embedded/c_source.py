@@ -4,8 +4,9 @@ import re
 from collections.abc import Iterator
 
 from npu.embedded.compiled_model import CompiledModel
-from npu.embedded.payload import ALIGNMENT, encode_segment
+from npu.embedded.payload import encode_segment
 from npu.errors import CompiledModelError
+from rtl.segment_header import ALIGNMENT
 
 _PER_LINE = 16
 

@@ -1,8 +1,6 @@
 """A compiled segment as bytes: what the custom operator `NPU` of a compiled file carries.
 
-A header of 32-bit little-endian words (`HEADER`), then one `BINDING` for each input and output, the
-command stream and the constants, both at multiples of `ALIGNMENT`. `rtl/driver/npu_segment.h` is
-the same in C, generated from here.
+`rtl/segment_header.py` has its records.
 """
 
 import struct
@@ -16,24 +14,12 @@ from numpy.typing import NDArray
 from npu.errors import CompiledModelError
 from npu.model.schema import COMPILED_OPERATOR
 from rtl.config import NpuConfig
+from rtl.segment_header import ALIGNMENT, BINDING, HEADER, MAGIC, VERSION
 from sim.errors import ProgramError
 from sim.program import Program, ProgramLayer, TensorBinding
 
 KIND = f"CUSTOM:{COMPILED_OPERATOR}"
 """The operator, as graphs name it."""
-MAGIC = int.from_bytes(b"NPUS", "little")
-VERSION = 1
-ALIGNMENT = 16
-"""Bytes: what the file format grants its buffers."""
-
-HEADER = (
-    *("magic", "version", "config_id", "bytes"),
-    *("command_offset", "command_bytes", "constant_offset", "constant_bytes", "arena_bytes"),
-    *("input_count", "output_count", "macs_low", "macs_high"),
-)
-"""The words of the header. Offsets count from its start; `bytes` are of the whole."""
-BINDING = ("offset", "bytes")
-"""The words for a tensor: where it lies in the arena."""
 
 
 @dataclass(frozen=True)
@@ -46,17 +32,21 @@ class Operand:
     dtype: str = "int8"
 
 
-def encode_segment(program: Program) -> bytes:
-    """The bytes of a program; inputs and outputs in its order."""
+def encode_segment(program: Program, alignment: int = ALIGNMENT) -> bytes:
+    """The bytes of a program; inputs and outputs in its order.
+
+    `alignment`: bytes to which commands, constants and the whole are aligned, a multiple of
+    `ALIGNMENT`.
+    """
     bindings = [*program.inputs, *program.outputs]
     commands, constants = program.commands.tobytes(), program.constants.tobytes()
-    start = _aligned(4 * (len(HEADER) + len(BINDING) * len(bindings)))
-    constant_offset = _aligned(start + len(commands))
+    start = _aligned(4 * (len(HEADER) + len(BINDING) * len(bindings)), alignment)
+    constant_offset = _aligned(start + len(commands), alignment)
     values = {
         "magic": MAGIC,
         "version": VERSION,
         "config_id": program.config.config_id,
-        "bytes": _aligned(constant_offset + len(constants)),
+        "bytes": _aligned(constant_offset + len(constants), alignment),
         "command_offset": start,
         "command_bytes": len(commands),
         "constant_offset": constant_offset,
@@ -168,5 +158,5 @@ def _bindings(data: bytes, header: dict[str, int]) -> list[tuple[int, int]]:
     return [(int(offset), int(size)) for offset, size in words.reshape(-1, 2)]
 
 
-def _aligned(size: int) -> int:
-    return -(-size // ALIGNMENT) * ALIGNMENT
+def _aligned(size: int, alignment: int) -> int:
+    return -(-size // alignment) * alignment

@@ -13,12 +13,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from npu.embedded.driver import driver_files
 from npu.embedded.virtual_npu import VirtualNpu
 from npu.errors import CompiledModelError, GoldenError
 from npu.offload.backends import SimulatorName
 from npu.offload.simulators import make_simulator
 from rtl.config import NpuConfig
+from rtl.driver_files import driver_files
 from sim.cache import cached, content_key
 from sim.memory import MemoryConfig
 from sim.verilator.toolchain import find_toolchain, run

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from npu.compiler.terms.segment import Segment
+from npu.embedded.payload import encode_segment
 from npu.errors import SpeedupError
 from npu.model.graph import Graph, Operator
 from npu.offload.network import CompiledNetwork
@@ -187,14 +188,13 @@ def _bind(w: Writer, programs: Mapping[Segment, Program]) -> None:
 def _npu(w: Writer, segment: Segment, program: Program) -> None:
     for binding in program.inputs:
         _hand_over(w, segment, binding)
+    data = np.frombuffer(encode_segment(program, NPU_ALIGNMENT), np.uint8)
     w.builder.add(
         Kind.NPU,
         segment.operators[0],
         {
-            "commands": w.builder.constant(program.commands.astype("<u8")),
-            "command_bytes": program.commands.nbytes,
-            "constants": w.builder.constant(program.constants),
-            "constant_bytes": program.constants.nbytes,
+            "segment": w.builder.constant(data),
+            "segment_bytes": data.nbytes,
             "arena": Place(segment),
             "arena_bytes": program.arena_bytes,
         },

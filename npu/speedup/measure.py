@@ -170,7 +170,9 @@ class _Session:
     def measure(self, rung: Rung, image: bytes) -> Entry:
         compiler = find_compiler(self.setting.compiler)
         self._log(f"{rung.name}: compiling the firmware")
-        firmware = network_firmware(rung.core, rung.kernels, compiler.name)
+        firmware = network_firmware(
+            rung.core, rung.kernels, with_npu=rung.with_npu, compiler=compiler.name
+        )
         config = self.setting.config if rung.with_npu else None
         runner = SocRunner(rung.core.name, config, self.setting.wait_states, self.log)
         seconds = self._macs * rung.cycles_per_mac / _CYCLES_PER_SECOND

@@ -75,14 +75,28 @@ def measurement_key(
     hardware = [without_comments(text) for text in hardware_sources(rung.core, npu)]
     accelerator = [] if npu is None else [_rtl_key(), json.dumps(npu.to_dict(), sort_keys=True)]
     setting = [str(FORMAT), rung.name, str(wait_states)]
-    firmware = network_firmware_key(rung.core, rung.kernels, compiler)
+    firmware = network_firmware_key(rung.core, rung.kernels, compiler, with_npu=rung.with_npu)
     return content_key(setting, firmware, accelerator, image, *hardware)
 
 
 @cache
 def _rtl_key() -> str:
-    paths = sorted(Path(rtl.__file__).parent.glob("*.py"))
-    return content_key(*(ast.dump(ast.parse(path.read_bytes())) for path in paths))
+    """Of the modules that the Verilog is made by, and what they import; other files of `rtl` are
+    no hardware."""
+    folder = Path(rtl.__file__).parent
+    trees: dict[str, ast.Module] = {}
+    waiting = ["verilog"]
+    while waiting:
+        name = waiting.pop()
+        path = folder / f"{name}.py"
+        if name not in trees and path.is_file():
+            trees[name] = ast.parse(path.read_bytes())
+            waiting += [
+                node.module.removeprefix("rtl.")
+                for node in ast.walk(trees[name])
+                if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("rtl.")
+            ]
+    return content_key(*(part for name in sorted(trees) for part in (name, ast.dump(trees[name]))))
 
 
 def find(key: str) -> Measurement | None:

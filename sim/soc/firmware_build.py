@@ -15,6 +15,7 @@ from sim.cache import cache_folder, cached, content_key
 from sim.errors import BuildError
 from sim.soc.cores import INSTALL_HINT, Core
 from sim.soc.elf import load_elf
+from sim.soc.firmware.headers import FOLDERS, WITH_NPU
 from sim.soc.firmware.headers import headers as generated_headers
 from sim.soc.firmware.headers import sources as network_sources
 from sim.soc.sources import without_comments
@@ -177,42 +178,53 @@ def build_firmware(
     return Firmware(code, record["static_bytes"], tool.version, " ".join(flags))
 
 
-def network_firmware(core: Core, kernel_set: str, compiler: str | None = None) -> Firmware:
+def network_firmware(
+    core: Core, kernel_set: str, *, with_npu: bool, compiler: str | None = None
+) -> Firmware:
     """The firmware that runs a network image with one of `headers.KERNEL_SETS`.
+
+    `with_npu`: with the driver of the NPU, for an SoC that has one.
 
     Raises
     ------
     BuildError : no compiler, or it failed.
     """
+    sources = network_sources(kernel_set, with_npu)
     return build_firmware(
         core,
-        network_sources(kernel_set),
-        headers=_included(network_sources(kernel_set)),
-        generated=generated_headers(),
+        sources,
+        headers=_included(sources),
+        generated=generated_headers(with_npu),
+        defines=_defines(with_npu),
         compiler=compiler,
     )
 
 
-def network_firmware_key(core: Core, kernel_set: str, compiler: str) -> str:
+def network_firmware_key(core: Core, kernel_set: str, compiler: str, *, with_npu: bool) -> str:
     """Identifies the sources, but for comments, and flags of `network_firmware`; needs no
     compiler."""
-    sources = network_sources(kernel_set)
+    sources = network_sources(kernel_set, with_npu)
     files = [*sources, *_included(sources), *START_FILES]
-    texts = {path.name: path.read_text(encoding="utf-8") for path in files} | generated_headers()
+    texts = {path.name: path.read_text(encoding="utf-8") for path in files}
+    texts |= generated_headers(with_npu)
     parts = [part for name in sorted(texts) for part in (name, without_comments(texts[name]))]
-    return content_key(compile_flags(core, compiler), parts)
+    return content_key(compile_flags(core, compiler, _defines(with_npu)), parts)
+
+
+def _defines(with_npu: bool) -> tuple[str, ...]:
+    return (WITH_NPU,) if with_npu else ()
 
 
 def _included(sources: Sequence[Path]) -> list[Path]:
-    """The headers beside the sources that they include, directly or not."""
+    """The headers that sources include, directly or not, but for generated ones."""
     found: dict[str, Path] = {}
     waiting = list(sources)
     while waiting:
         for name in _INCLUDE.findall(waiting.pop().read_text(encoding="utf-8")):
-            path = FIRMWARE / name
-            if name not in found and path.is_file():
-                found[name] = path
-                waiting.append(path)
+            here = [folder / name for folder in FOLDERS if (folder / name).is_file()]
+            if name not in found and here:
+                found[name] = here[0]
+                waiting.append(here[0])
     return [found[name] for name in sorted(found)]
 
 

@@ -3,21 +3,26 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-from rtl.isa import Region
+from rtl.driver_files import FOLDER as DRIVER
+from rtl.driver_files import driver_headers
 from rtl.register_header import constants, guarded, named
-from rtl.registers import Control, Event, Register, Status, event_counter, region_base, region_size
 from sim.soc import memory_map
 from sim.soc.firmware import image_format
 
 FOLDER = Path(__file__).parent
 """Where the C sources are."""
+FOLDERS = (FOLDER, DRIVER)
+"""Where what they include is."""
+WITH_NPU = "WITH_NPU"
+"""The preprocessor symbol of firmware for an SoC with an NPU; without it no driver is compiled."""
 
 KERNEL_SETS = ("reference", "optimized", "simd")
 _COMMON_SOURCES = (
     *("main.c", "runtime.c", "kernels_shared.c", "softmax.c"),
     *("bytes.c", "fixed_point.c"),
 )
-_TARGET_SOURCES = ("npu_driver.c", "libc.c")
+_TARGET_SOURCES = ("libc.c",)
+_NPU_SOURCES = (FOLDER / "npu_board.c", DRIVER / "npu_driver.c")
 
 _STRUCTURES = {
     "image_header": image_format.HEADER,
@@ -41,8 +46,10 @@ _STRUCTURES = {
 }
 
 
-def sources(kernel_set: str) -> tuple[Path, ...]:
+def sources(kernel_set: str, with_npu: bool) -> tuple[Path, ...]:
     """The C files of a firmware with one of `KERNEL_SETS`; start-up code is not among them.
+
+    `with_npu`: for an SoC that has one; define `WITH_NPU` then.
 
     Raises `ValueError` for another set.
     """
@@ -50,21 +57,18 @@ def sources(kernel_set: str) -> tuple[Path, ...]:
         allowed = ", ".join(KERNEL_SETS)
         raise ValueError(f"kernel set is {kernel_set!r}; allowed are {allowed}")
     names = (*_COMMON_SOURCES, f"kernels_{kernel_set}.c", *_TARGET_SOURCES)
-    return tuple(FOLDER / name for name in names)
+    return (*(FOLDER / name for name in names), *(_NPU_SOURCES if with_npu else ()))
 
 
-def headers() -> dict[str, str]:
-    """The text of every generated header, by file name."""
-    return {
-        "memory_map.h": _memory_map(),
-        "image_format.h": _image_format(),
-        "npu_registers.h": _npu_registers(),
-    }
+def headers(with_npu: bool) -> dict[str, str]:
+    """The text of every generated header, by file name; those of the driver only `with_npu`."""
+    own = {"memory_map.h": _memory_map(), "image_format.h": _image_format()}
+    return own | (driver_headers() if with_npu else {})
 
 
 def write_headers(folder: Path) -> None:
     """Write every generated header into `folder`."""
-    for name, text in headers().items():
+    for name, text in headers(with_npu=True).items():
         (folder / name).write_text(text, encoding="utf-8")
 
 
@@ -113,22 +117,3 @@ def _members(fields: image_format.Fields) -> list[str]:
 
 
 _ARRAYS = ("extent", "input_stride", "output_stride")
-
-
-def _npu_registers() -> str:
-    regions = {
-        f"NPU_REGION_{kind}_{region.name}": offset(region)
-        for region in Region
-        for kind, offset in (("BASE", region_base), ("SIZE", region_size))
-    }
-    registers = {
-        name: value
-        for name, value in named("NPU", Register).items()
-        if name not in ("NPU_REGION_BASE", "NPU_REGION_SIZE", "NPU_EVENTS")
-    }
-    lines = constants("", registers)
-    lines += constants("", regions)
-    lines += constants("", {"NPU_EVENT_CYCLES": event_counter(Event.CYCLES)})
-    lines += constants("", named("NPU_CONTROL", [Control.START, Control.CLEAR_IRQ]))
-    lines += constants("", named("NPU_STATUS", [Status.DONE, Status.ERROR]))
-    return _guarded("npu_registers.h", lines)

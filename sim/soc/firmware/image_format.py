@@ -8,7 +8,7 @@ import struct
 from enum import IntEnum
 
 IMAGE_MAGIC = int.from_bytes(b"NIMG", "little")
-IMAGE_VERSION = 1
+IMAGE_VERSION = 2
 RESULTS_MAGIC = int.from_bytes(b"NRES", "little")
 ALIGNMENT = 16
 """Bytes to which sections of an image and tensors in the arena are aligned."""
@@ -123,7 +123,7 @@ COPY: Fields = (
     *(f"output_stride{i}" for i in _DIMENSIONS),
 )
 FILL: Fields = ("output", "bytes", "value")
-NPU: Fields = ("commands", "command_bytes", "constants", "constant_bytes", "arena", "arena_bytes")
+NPU: Fields = ("segment", "segment_bytes", "arena", "arena_bytes")
 
 PARAMETERS: dict[Kind, Fields] = {
     Kind.CONV_2D: CONVOLUTION,

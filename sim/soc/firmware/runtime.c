@@ -4,7 +4,9 @@
 #include "bytes.h"
 #include "image_format.h"
 #include "kernels.h"
-#include "npu_driver.h"
+#ifdef WITH_NPU
+#include "npu_board.h"
+#endif
 
 static uint64_t read_all_cycles(void)
 {
@@ -19,8 +21,8 @@ static uint64_t read_all_cycles(void)
 static uint32_t run_operator(const struct image_operator *operator, struct operator_result *result)
 {
     const void *parameters = resolve(~operator->parameters);
-    uint32_t npu_cycles = 0;
 
+    result->npu_cycles = 0;
     switch ((uint32_t)operator->kind) {
     case OPERATOR_CONV_2D:
         conv_2d(parameters);
@@ -70,11 +72,15 @@ static uint32_t run_operator(const struct image_operator *operator, struct opera
     case OPERATOR_FILL:
         fill(parameters);
         break;
-    case OPERATOR_NPU:
+#ifdef WITH_NPU
+    case OPERATOR_NPU: {
+        uint32_t npu_cycles;
         if (!run_npu(parameters, &npu_cycles))
             return EXIT_NPU_ERROR;
         result->npu_cycles = (int32_t)npu_cycles;
         break;
+    }
+#endif
     default:
         return EXIT_UNKNOWN_OPERATOR;
     }
@@ -106,6 +112,17 @@ static void copy_inputs(const struct image_header *header)
         copy_bytes(resolve(inputs[i].target), resolve(~inputs[i].source), inputs[i].bytes);
 }
 
+/* What is done once, before the first inference of a device. */
+static uint32_t prepare(const struct image_header *header)
+{
+#ifdef WITH_NPU
+    if (!open_npu())
+        return EXIT_NPU_ERROR;
+#endif
+    copy_inputs(header);
+    return EXIT_OK;
+}
+
 static uint32_t run_operators(const struct image_header *header)
 {
     const struct image_operator *operators = resolve(~header->operators);
@@ -114,7 +131,6 @@ static uint32_t run_operators(const struct image_header *header)
         struct operator_result *result = &results_table()[i];
         result->kind = operators[i].kind;
         result->network_operator = operators[i].network_operator;
-        result->npu_cycles = 0;
         results_header()->operator_count = i + 1;
         mark_phase(PHASE_OPERATOR + (uint32_t)i);
         const uint32_t start = read_cycles();
@@ -136,8 +152,9 @@ uint32_t run_network(void)
     uint64_t cycles = 0;
 
     fill_bytes(results, 0, sizeof(*results));
-    if (fits(header)) {
-        copy_inputs(header);
+    if (fits(header))
+        code = prepare(header);
+    if (code == EXIT_OK) {
         results->arena_bytes = header->arena_bytes;
         mark_phase(PHASE_START);
         const uint64_t start = read_all_cycles();

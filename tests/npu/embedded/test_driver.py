@@ -11,12 +11,12 @@ import pytest
 import npu
 from npu.embedded.c_source import c_name, c_sources
 from npu.embedded.compiled_model import CompiledModel, compile_model
-from npu.embedded.driver import FOLDER, driver_files
 from npu.embedded.payload import encode_segment
 from npu.embedded.tflm_host import READ, WRITE, TflmNpu
 from npu.model.tflite_reader import read_model_bytes
 from npu.reference.network import run_reference
 from rtl.config import PRESETS
+from rtl.driver_files import FOLDER, driver_files
 from rtl.register_header import CODE_TEXTS, register_header
 from rtl.registers import Control, ErrorCode, Event, Register, Status, event_counter
 from tests.npu.small_model import classifier

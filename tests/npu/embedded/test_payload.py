@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 import npu
-from npu.embedded.payload import ALIGNMENT, HEADER, Operand, decode_segment, encode_segment
-from npu.embedded.segment_header import segment_header
+from npu.embedded.payload import Operand, decode_segment, encode_segment
 from npu.errors import CompiledModelError
 from rtl.config import PRESETS
+from rtl.segment_header import ALIGNMENT, HEADER, segment_header
 from sim.program import Program
 from tests.npu.small_model import classifier
 

@@ -265,7 +265,7 @@ def run_with_npu(model: bytes, seed: int, config: NpuConfig, folder: Path) -> li
     network = CompiledNetwork(graph, config)
     image = network_image(graph, inputs, network)
     npu = FunctionalNpu(network, image)
-    code, ram = run_native("optimized", image, folder, npu)
+    code, ram = run_native("optimized", image, folder, npu, config.config_id)
     assert code == ExitCode.OK
     expected = run_reference(graph, inputs)
     for index, value in read_outputs(graph, image, ram).items():
@@ -307,7 +307,9 @@ def test_a_tensor_of_two_segments_is_copied_to_the_second(tmp_path: Path) -> Non
 def test_an_error_of_the_npu_stops_the_run(tmp_path: Path) -> None:
     graph, inputs = read(classifier())
     image = network_image(graph, inputs, CompiledNetwork(graph, SMALL))
-    code, ram = run_native("optimized", image, tmp_path, lambda *_: (int(Status.ERROR), 5))
+    code, ram = run_native(
+        "optimized", image, tmp_path, lambda *_: (int(Status.ERROR), 5), SMALL.config_id
+    )
     assert code == ExitCode.NPU_ERROR == read_results(ram).exit_code
     assert read_results(ram).failed_operator == 0
     assert [op.kind for op in read_results(ram).operators] == [Kind.NPU]

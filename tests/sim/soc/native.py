@@ -10,7 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from sim.cache import cached, content_key
-from sim.soc.firmware.headers import FOLDER, KERNEL_SETS, headers, sources, write_headers
+from sim.soc.firmware.headers import (
+    FOLDERS,
+    KERNEL_SETS,
+    WITH_NPU,
+    headers,
+    sources,
+    write_headers,
+)
 from sim.soc.memory_map import RAM_BYTES, ExitCode
 
 BOARD = Path(__file__).parent / "native_board.c"
@@ -29,17 +36,17 @@ STATUS and cycles."""
 
 
 def run_native(
-    kernel_set: str, image: bytes, folder: Path, npu: Npu | None = None
+    kernel_set: str, image: bytes, folder: Path, npu: Npu | None = None, config_id: int = 0
 ) -> tuple[ExitCode, NDArray[np.uint8]]:
     """Run an image; returns the exit code and the RAM from its first byte on.
 
-    `folder` takes the files that stand for the memories.
+    `folder` takes the files that stand for the memories. `config_id` is the NPU's.
     """
     image_file, ram_file = folder / "image.bin", folder / "ram.bin"
     image_file.write_bytes(image)
     ram = np.memmap(ram_file, np.uint8, "w+", shape=(RAM_BYTES,))
     process = subprocess.Popen(
-        [str(executables() / kernel_set), str(image_file), str(ram_file)],
+        [str(executables() / kernel_set), str(image_file), str(ram_file), str(config_id)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -63,25 +70,28 @@ def executables() -> Path:
     compiler = shutil.which("gcc") or shutil.which("cc")
     assert compiler is not None, "no C compiler found"
     version = subprocess.check_output([compiler, "--version"], text=True)
-    files = [BOARD, *sorted(FOLDER.glob("*.[ch]"))]
+    files = [BOARD, *sorted(path for folder in FOLDERS for path in folder.glob("*.[ch]"))]
     contents = [part for path in files for part in (path.name, path.read_text())]
-    generated = [text for pair in sorted(headers().items()) for text in pair]
+    generated = [text for pair in sorted(headers(with_npu=True).items()) for text in pair]
     key = content_key(version, list(FLAGS), [*contents, *generated])
     return cached("native-firmware", key, lambda folder: _compile(compiler, folder))
 
 
 def _compile(compiler: str, folder: Path) -> None:
     write_headers(folder)
-    command = [compiler, *FLAGS, f"-I{folder}", f"-I{FOLDER}", "-c"]
+    command = [compiler, *FLAGS, f"-I{folder}", *(f"-I{path}" for path in FOLDERS), "-c"]
+    command.append(f"-D{WITH_NPU}")
     objects: dict[str, str] = {}
-    for path in {BOARD, *(path for name in KERNEL_SETS for path in sources(name))}:
+    for path in {BOARD, *(path for name in KERNEL_SETS for path in sources(name, with_npu=True))}:
         if path.name not in TARGET_ONLY:
             objects[path.name] = str(folder / f"{path.stem}.o")
             renamed = ["-Dmain=firmware_main"] if path.name == "main.c" else []
             _run([*command, *renamed, str(path), "-o", objects[path.name]])
     for kernel_set in KERNEL_SETS:
-        names = [path.name for path in sources(kernel_set) if path.name not in TARGET_ONLY]
-        linked = [objects[name] for name in (*names, BOARD.name)]
+        names = [
+            path.name for path in sources(kernel_set, with_npu=True) if path.name not in TARGET_ONLY
+        ]
+        linked = [objects[name] for name in (*names, BOARD.name) if name in objects]
         _run([compiler, *linked, "-o", str(folder / kernel_set)])
 
 

@@ -1,6 +1,6 @@
 /* The bench SoC's firmware as a process of the machine that the tests run on.
  *
- * usage: native_board IMAGE_FILE RAM_FILE
+ * usage: native_board IMAGE_FILE RAM_FILE CONFIG_ID
  *
  * Image and RAM are files, mapped to the addresses that they have in the SoC. When the firmware
  * starts the NPU, its registers go to standard output as one line of numbers, and a line
@@ -85,8 +85,10 @@ void write_register(uint32_t address, uint32_t value)
 
 int main(int argc, char **argv)
 {
-    if (argc != 3)
+    if (argc != 4)
         return 98;
+    npu[NPU_ID / 4] = NPU_ID_VALUE;
+    npu[NPU_CONFIG_ID / 4] = (uint32_t)strtoul(argv[3], NULL, 10);
     map_file(argv[1], IMAGE_BASE, PROT_READ);
     map_file(argv[2], RAM_BASE, PROT_READ | PROT_WRITE);
     firmware_main();

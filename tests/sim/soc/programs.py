@@ -112,7 +112,7 @@ def compile_program(core: str, text: str, folder: Path) -> Firmware:
     """Firmware of one C file, for a core by name."""
     source = folder / "program.c"
     source.write_text(_COMMON + text, encoding="utf-8")
-    return build_firmware(CORES[core], [source], generated=headers())
+    return build_firmware(CORES[core], [source], generated=headers(with_npu=True))
 
 
 def npu_image(*pieces: bytes) -> bytes:

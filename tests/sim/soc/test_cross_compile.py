@@ -92,7 +92,7 @@ def test_too_many_variables(tmp_path: Path) -> None:
 @pytest.mark.parametrize("core", CORES.values(), ids=lambda core: core.name)
 def test_gcc_compiles_the_firmware(core: Core) -> None:
     kernel_set = "simd" if core.simd else "optimized"
-    firmware = network_firmware(core, kernel_set, "gcc")
+    firmware = network_firmware(core, kernel_set, with_npu=True, compiler="gcc")
     assert "riscv64-unknown-elf-gcc" in firmware.compiler
     assert len(firmware.code) > 4096
 
@@ -101,11 +101,11 @@ def test_gcc_compiles_the_firmware(core: Core) -> None:
 @pytest.mark.parametrize("kernel_set", KERNEL_SETS)
 def test_zig_compiles_the_firmware(kernel_set: str) -> None:
     core = CV32E40P if kernel_set == "simd" else VEXRISCV
-    firmware = network_firmware(core, kernel_set, "zig")
+    firmware = network_firmware(core, kernel_set, with_npu=True, compiler="zig")
     assert firmware.compiler.startswith("ziglang ")
     assert f"-mcpu={core.zig_cpu}" in firmware.flags
     assert 4096 < len(firmware.code) < memory_map.CODE_BYTES
-    assert network_firmware(core, kernel_set, "zig") == firmware
+    assert network_firmware(core, kernel_set, with_npu=True, compiler="zig") == firmware
 
 
 def test_flags_name_core_and_instruction_set() -> None:
@@ -121,14 +121,19 @@ def test_keys_need_no_compiler_and_tell_everything_apart(
     no_compiler: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     keys = {
-        network_firmware_key(core, kernel_set, compiler)
+        network_firmware_key(core, kernel_set, compiler, with_npu=with_npu)
         for core in CORES.values()
         for kernel_set in KERNEL_SETS
         for compiler in ("zig", "gcc")
+        for with_npu in (False, True)
     }
-    assert len(keys) == 12
+    assert len(keys) == 24
     sets = ("reference", "optimized")
-    before, other = (network_firmware_key(VEXRISCV, name, "zig") for name in sets)
+
+    def key(kernel_set: str, with_npu: bool = False) -> str:
+        return network_firmware_key(VEXRISCV, kernel_set, "zig", with_npu=with_npu)
+
+    before, other = (key(name) for name in sets)
     real = Path.read_text
 
     def edit(text: str) -> None:
@@ -139,12 +144,12 @@ def test_keys_need_no_compiler_and_tell_everything_apart(
         )
 
     edit("\n/* a comment */  // and another\n")
-    assert network_firmware_key(VEXRISCV, "optimized", "zig") == other
+    assert key("optimized") == other
     edit("int more;")
-    assert network_firmware_key(VEXRISCV, "reference", "zig") == before
-    assert network_firmware_key(VEXRISCV, "optimized", "zig") != other
+    assert key("reference") == before
+    assert key("optimized") != other
     monkeypatch.setattr("sim.soc.firmware_build._FLAGS", ("-O3",))
-    assert network_firmware_key(VEXRISCV, "reference", "zig") != before
+    assert key("reference") != before
 
 
 def test_linker_script_start_code_and_hardware_have_the_memory_map() -> None:

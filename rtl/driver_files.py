@@ -2,17 +2,20 @@
 
 from pathlib import Path
 
-from npu.embedded.segment_header import segment_header
 from rtl.register_header import register_header
+from rtl.segment_header import segment_header
 
-FOLDER = Path(__file__).resolve().parents[2] / "rtl" / "driver"
+FOLDER = Path(__file__).parent / "driver"
 """Where the sources are that are written by hand."""
 SOURCES = ("npu_driver.h", "npu_driver.c", "npu_tflm.h", "npu_tflm.cc")
+
+
+def driver_headers() -> dict[str, str]:
+    """The text of the generated headers that the driver includes, by name."""
+    return {"npu_registers.h": register_header(), "npu_segment.h": segment_header()}
 
 
 def driver_files() -> dict[str, str]:
     """The text of every file that firmware needs, by name."""
     files = {name: (FOLDER / name).read_text(encoding="utf-8") for name in SOURCES}
-    files["npu_registers.h"] = register_header()
-    files["npu_segment.h"] = segment_header()
-    return files
+    return files | driver_headers()
