@@ -12,12 +12,14 @@ from pathlib import Path
 import pytest
 
 from npu.speedup.store import SHIPPED
+from rtl.driver_files import driver_files
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"```console\n(.*?)```", README, re.S)
 COMMANDS = [line for block in BLOCKS for line in block.splitlines() if line]
 SCRIPTS = re.findall(r"```python\n(.*?)```", README, re.S)
+CPP = re.findall(r"```cpp\n(.*?)```", README, re.S)
 # commands within sentences: those with a subject to act on, not names alone
 MENTIONED = [
     text
@@ -62,6 +64,24 @@ def test_scripts_work(script: str) -> None:
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout
+
+
+@pytest.mark.parametrize("snippet", CPP)
+def test_cpp_compiles(snippet: str, tmp_path: Path) -> None:
+    """Against the driver, and declarations of TFLM as far as the operator needs them."""
+    for name, text in driver_files().items():
+        (tmp_path / name).write_text(text)
+    source = tmp_path / "snippet.cpp"
+    source.write_text(
+        '#include "npu_tflm.h"\n'
+        "struct Resolver { void AddCustom(const char *, const TFLMRegistration *) {} };\n"
+        "void use(npu_device &npu, Resolver &resolver);\n"
+        f"void use(npu_device &npu, Resolver &resolver)\n{{\n{snippet}}}\n"
+    )
+    declarations = ROOT / "npu" / "embedded" / "tflm"
+    command = ["g++", "-std=c++17", "-Wall", "-Werror", "-fsyntax-only", f"-I{tmp_path}"]
+    command += [f"-I{declarations}", "-DNPU_TFLM_NAMESPACE=tflite::micro", str(source)]
+    subprocess.run(command, check=True)
 
 
 @pytest.mark.parametrize("command", sorted({*MENTIONED}))

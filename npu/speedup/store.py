@@ -94,7 +94,7 @@ def _rtl_key() -> str:
             waiting += [
                 node.module.removeprefix("rtl.")
                 for node in ast.walk(trees[name])
-                if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("rtl.")
+                if isinstance(node, ast.ImportFrom) and node.module
             ]
     return content_key(*(part for name in sorted(trees) for part in (name, ast.dump(trees[name]))))
 
