@@ -37,6 +37,7 @@ class Task:
     config : the hardware. config_name : what the user calls it.
     data : None for a ready network whose accuracy is not asked for.
     format : of the last stage's file. threads : of training.
+    checkpoints : a folder for those of training, which several runs share; None is one in `out`.
     sensitivity : whether each layer is pruned alone first. measure_cpu : whether a CPU without an
         NPU is simulated, where it was not before.
     log : called with one line about each step. progress : gives what moves the bar of a step.
@@ -49,6 +50,7 @@ class Task:
     data: Dataset | None = None
     format: Format = Format.TFLITE
     threads: int = THREADS
+    checkpoints: Path | None = None
     sensitivity: bool = False
     measure_cpu: bool = False
     log: Callable[[str], None] | None = None
@@ -127,6 +129,7 @@ def _train(task: Task, settings: Settings, content: bytes) -> Outcome:
         task.config,
         out=task.out,
         identity=content,
+        checkpoints=task.checkpoints,
         sensitivity=task.sensitivity,
         log=task.log,
         progress=task.progress,

@@ -1,7 +1,8 @@
 """Several settings for one network, and which of them nothing beats: accuracy against cycles.
 
 Each combination is a run of its own, in a folder of its own below `Task.out`. One that is finished
-is taken from its report; one that was interrupted goes on from its checkpoints.
+is taken from its report; one that was interrupted goes on from its checkpoints. All share these, so
+that stages that several combinations begin with are trained once.
 """
 
 import itertools
@@ -15,11 +16,12 @@ from npu.errors import OptimizeError
 from npu.optimize.choices import Granularity, Quantization
 from npu.optimize.measure import StageResult
 from npu.optimize.report import Report
-from npu.optimize.run import REPORT, Task, optimize, read_file, run_key, save_report
+from npu.optimize.run import REPORT, Task, make_folder, optimize, read_file, run_key, save_report
 from npu.optimize.settings import Pruning, Settings
 from rtl.errors import NpuError
 
 NONE = "none"
+CHECKPOINTS = "checkpoints"
 
 Varied = dict[str, tuple[str, ...]]
 """By the name of a setting, its values as the user wrote them."""
@@ -124,6 +126,9 @@ def sweep(task: Task, base: Settings, varied: Varied) -> Report:
     told: dict[str, list[str]] = {}
     refused: list[NpuError] = []
     points = combinations(base, varied)
+    checkpoints = task.out / CHECKPOINTS
+    make_folder(checkpoints)
+    task = replace(task, checkpoints=checkpoints)
     for number, (name, settings) in enumerate(points.items(), 1):
         if task.log is not None:
             task.log(f"setting {number} of {len(points)}: {name}")

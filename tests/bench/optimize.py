@@ -21,7 +21,7 @@ from npu.optimize.data import Dataset
 from npu.optimize.settings import Pruning, Settings
 from npu.optimize.training.environment import prepare
 from rtl.config import PRESETS
-from tests.bench.optimize_tables import UNTRAINED, document
+from tests.bench.optimize_tables import SECONDS, UNTRAINED, document
 
 DOCUMENT = Path(run.__file__).parent / "RESULTS.md"
 SEEDS = {"lenet5": (1, 2, 3), "dscnn": (1,), "fashion_resnet": (1,)}
@@ -113,7 +113,9 @@ def train_and_optimize(name: str, seed: int, out: Path, source: str | None, thre
         )
         begin = time.process_time()
         run.optimize(task, settings)
-        say(f"{name}, {each}: {time.process_time() - begin:.0f} s of processor time")
+        seconds = time.process_time() - begin
+        (folder / each / SECONDS).write_text(json.dumps(seconds), encoding="utf-8")
+        say(f"{name}, {each}: {seconds:.0f} s of processor time")
     if name == "lenet5" and not (folder / UNTRAINED).is_file():
         rows = untrained_channels(model, data, seed)
         (folder / UNTRAINED).write_text(json.dumps(rows, indent=1), encoding="utf-8")

@@ -75,6 +75,7 @@ def optimize_keras(
     *,
     out: Path,
     identity: bytes = b"",
+    checkpoints: Path | None = None,
     sensitivity: bool = False,
     log: Callable[[str], None] | None = None,
     progress: Callable[[str], Progress] | None = None,
@@ -85,6 +86,7 @@ def optimize_keras(
     ----------
     model : a functional classifier; it is changed.
     identity : what tells this model from others: a checkpoint of another one is not taken up.
+    checkpoints : an existing folder that several runs share; None is one in `out`.
     sensitivity : whether each layer is pruned alone first.
 
     Of the results, the first is that of the model as it came.
@@ -100,14 +102,14 @@ def optimize_keras(
     zeros = settings.prune is not None and not removes_channels(settings)
     if zeros or settings.quantize in SMALL:
         prunable_layers(model, settings)
-    checkpoints = out / "checkpoints"
+    checkpoints = checkpoints or out / "checkpoints"
     checkpoints.mkdir(exist_ok=True)
     session = Session(
         settings=settings,
         data=data,
         config=config,
         checkpoints=checkpoints,
-        key=content_key(identity, data.train.x.tobytes(), data.train.y.tobytes(), repr(settings)),
+        key=content_key(identity, data.train.x.tobytes(), data.train.y.tobytes()),
         log=log,
     )
     if settings.distill:

@@ -69,13 +69,23 @@ class Session:
     packed: tuple[str, ...] = ()
     notes: list[str] = field(default_factory=list)
 
-    def plan(self, stage: str, *, rate: float = 1.0, choose_from: int = 0) -> FitPlan:
-        """How a stage trains, at `rate` times the rate that is asked for."""
-        self.key = content_key(self.key, stage)
+    def plan(
+        self, stage: str, *depends: object, rate: float = 1.0, choose_from: int = 0
+    ) -> FitPlan:
+        """How a stage trains, at `rate` times the rate that is asked for.
+
+        Parameters
+        ----------
+        depends : the settings that this stage depends on, besides those of all training. Runs that
+            share checkpoints train what they have in common once.
+        """
         settings = self.settings
+        common = (settings.epochs, settings.batch, settings.rate, settings.seed)
+        learnt = (settings.distill, settings.augment)
+        self.key = content_key(self.key, stage, repr((common, learnt, rate, depends)))
         place = None
         if self.checkpoints is not None:
-            place = self.checkpoints / f"{stage.replace(' ', '_')}.npz"
+            place = self.checkpoints / f"{stage.replace(' ', '_')}_{self.key[:8]}.npz"
         return FitPlan(
             stage=stage,
             epochs=settings.epochs,
@@ -143,7 +153,11 @@ def prune_weights(model: Any, session: Session) -> Any:
     pruner = make_pruner(settings, layers, groups, steps, session)
     multistage = settings.prune.method is Method.MULTISTAGE
     settled = 1 - 1 / MULTISTAGE_COUNT if multistage else RAMP
-    plan = session.plan(f"prune by {settings.prune.method}", choose_from=_first(settled, settings))
+    plan = session.plan(
+        f"prune by {settings.prune.method}",
+        *(settings.prune, groups, sorted(settings.dense)),
+        choose_from=_first(settled, settings),
+    )
     fit(model, session.data, plan, callbacks=[pruner], log=session.log)
     hold_zeros(model)
     return model
@@ -160,7 +174,7 @@ def prune_channels(model: Any, session: Session) -> Any:
     if shrunk.factor < wanted:
         told += "; that is as far as it goes: every set of channels keeps one"
     session.notes.append(told)
-    fit(shrunk.model, session.data, session.plan("remove channels"), log=session.log)
+    fit(shrunk.model, session.data, session.plan("remove channels", ratio), log=session.log)
     return shrunk.model
 
 
@@ -203,7 +217,7 @@ def cluster_weights(model: Any, session: Session) -> Any:
     for layer in layers:
         share_values(layer, settings.clusters, start=settings.start, seed=settings.seed)
     scales = {layer.name: layer.kernel.constraint.scales for layer in layers}
-    plan = session.plan("cluster", rate=0.3)
+    plan = session.plan("cluster", settings.clusters, settings.start, settings.qat, rate=0.3)
     if settings.qat:
         _fit_rounded(model, session, plan, scales=scales)
     else:
@@ -234,7 +248,7 @@ def small_weights(model: Any, session: Session) -> Any:
         session.notes.append(f"layers with weights of four bits: {told}")
     if names:
         limits = dict.fromkeys(names, INT4_LIMIT)
-        _fit_rounded(model, session, session.plan("four bits", rate=0.3), limits=limits)
+        _fit_rounded(model, session, session.plan("four bits", names, rate=0.3), limits=limits)
     session.codes |= {name: int4_codes(layers[name], whole=whole[name]) for name in names}
     session.packed = tuple(names)
     return model

@@ -16,6 +16,7 @@ from npu.optimize.granularity import Groups, group_sparsity
 from npu.optimize.measure import quantized_samples
 from npu.optimize.report import Report
 from npu.optimize.settings import Pruning, Settings
+from npu.optimize.sweep import parse_sweep, sweep
 from npu.optimize.training import fit as fit_module
 from npu.optimize.training.pipeline import planned_stages
 from npu.optimize.weights import LayerWeights, find_weights
@@ -146,6 +147,31 @@ def test_an_interrupted_run_goes_on_to_the_same_file(
     report = run.optimize(task, Settings(batch=BATCH, **asked))
     assert any("goes on behind epoch" in line for line in told)
     assert (tmp_path / "parts" / report.stages[-1].file).read_bytes() == whole
+
+
+def test_a_sweep_trains_what_is_shared_once(trained: Path, tmp_path: Path) -> None:
+    told: list[str] = []
+    task = run.Task(
+        model=trained,
+        out=tmp_path,
+        config=CONFIG,
+        config_name="npu256",
+        data=digits(),
+        threads=1,
+        log=told.append,
+    )
+    varied = parse_sweep(["prune=magnitude:0.5", "cluster=none,4"])
+    report = sweep(task, Settings(epochs=2, batch=BATCH, distill=0.5), varied)
+    assert told.count("prune by magnitude: goes on behind epoch 2 of 2") == 1
+    assert [line for line in told if line.startswith("prune by magnitude: epoch 2")] == [
+        line for line in told if line.startswith("prune by magnitude: epoch")
+    ][1:]
+    assert [stage.values for stage in report.stages][2] <= 4
+    pruned = [
+        tmp_path / f"prune_magnitude_0.5-cluster_{n}" / "1_pruned.tflite" for n in ("none", 4)
+    ]
+    first, second = (path.read_bytes() for path in pruned)
+    assert first == second
 
 
 def test_a_target_that_is_missed_is_told(trained: Path, tmp_path: Path) -> None:
