@@ -26,7 +26,7 @@ FAULTS = {
     "npu_load_unpacker": ("beats__payload", "beats__payload[3:0] == 4'h9", "32'h40"),
     "npu_compute_windows": ("fetch__words__1", "fetch__words__1[3:0] == 4'h5", "32'h40"),
     "npu_compute_grid_row": ("weights__0", "weights__0[3:0] == 4'h5", "32'h20"),
-    "npu_compute_requantize_lane": ("value", "value[4:1] == 4'h7", "33'h4000000"),
+    "npu_compute_requantize_lane": ("multiplier", "multiplier[2:0] == 3'h5", "32'h8000000"),
     "npu_scratchpad": ("store__address", "store__address[2:0] == 3'h3", "20'h1"),
 }
 
