@@ -58,7 +58,7 @@ def explore(
     fresh: FreshOption = False,
     quiet: QuietOption = False,
 ) -> None:
-    """Time networks on many hardware configurations, or search for the best ones.
+    """Time networks on many configurations, or search.
 
     Without an objective, a constraint, a space, a budget or a sampler: all combinations of what
     varies. Prints cycles, what is left to the CPU, utilization and bandwidth of each, and marks the

@@ -30,7 +30,7 @@ def verilog(
     ] = False,
     clock_mhz: ClockOption = None,
 ) -> None:
-    """Write the NPU as synthesizable Verilog, or as a package for a hardware project."""
+    """Write the NPU as Verilog, or a package around it."""
     from npu.errors import OutputError
     from npu.report.record import STDOUT, check_output_path
     from npu.report.tables import make_console, print_line

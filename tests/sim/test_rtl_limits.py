@@ -163,7 +163,7 @@ def _last_address(load: Command) -> int:
 def test_the_last_words_of_weight_and_parameter_buffers(name: str) -> None:
     """A convolution whose weights and parameters are moved up as far as they go."""
     config = configs.RTL[name]
-    program, inputs = random_program(config, 5, (Opcode.CONV,), size=3)
+    program, inputs = random_program(config, 7, (Opcode.CONV,), size=3)
     commands = program.decode()
     capacities = {
         Destination.WEIGHTS: config.weight_words * config.channels,
