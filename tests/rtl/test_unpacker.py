@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from rtl.config import NpuConfig
+from rtl.config import LIST_ROWS, NpuConfig
 from rtl.isa import Destination
 from rtl.unpacker import Unpacker
 from tests.rtl.bench import receive, send, simulate, small_config
@@ -50,6 +50,7 @@ def _outside(config: NpuConfig, word: Word) -> bool:
         Destination.SCRATCHPAD: config.scratchpad_words,
         Destination.WEIGHTS: config.weight_words * config.channels,
         Destination.TABLE: config.table_rows,
+        Destination.LIST: LIST_ROWS,
     }
     return word.address >= capacity.get(word.destination, config.parameter_blocks)
 
