@@ -21,7 +21,7 @@ from sim.command_table import CommandTable, decode_table
 from sim.errors import HazardError, ProgramError
 from sim.legality import illegal_commands
 from sim.program import Program
-from sim.step_list import kept_words, loaded_rows, rows_of, step_masks
+from sim.step_list import kept_words, load_list, rows_of, step_masks
 
 _ENGINES = (Engine.LOAD, Engine.COMPUTE, Engine.STORE)
 _WAITS = tuple(zip(_ENGINES, ("wait_load", "wait_compute", "wait_store"), strict=True))
@@ -201,8 +201,7 @@ class _Checker:
         resource, runs = self._loaded(c)
         self._check(index, resource, _LOAD_WRITES, runs, complete)
         if resource is self.list:
-            first, rows = int(c["base"]), loaded_rows(self.program.constants, c)
-            self.masks[first : first + len(rows)] = rows[: LIST_ROWS - first]
+            load_list(self.masks, self.program.constants, c)
 
     def _loaded(self, c: Any) -> tuple[_Resource, Runs]:
         """What a LOAD writes."""

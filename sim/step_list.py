@@ -16,6 +16,13 @@ def rows_of(steps: int) -> int:
     return -(-steps // MASKS)
 
 
+def load_list(memory: NDArray[np.uint8], constants: NDArray[np.uint8], record: Any) -> None:
+    """Execute a LOAD of a list: its rows go to `memory`, those behind the last one nowhere."""
+    rows = loaded_rows(constants, record)
+    first = int(record["base"])
+    memory[first : first + len(rows)] = rows[: LIST_ROWS - first]
+
+
 def loaded_rows(constants: NDArray[np.uint8], record: Any) -> NDArray[np.uint8]:
     """The rows that a LOAD of a list brings, uint8 `[rows, 8]`; zeros outside of the region."""
     c = {name: int(record[name]) for name in ("offset", "row_bytes", "pad_left", "pixels")}

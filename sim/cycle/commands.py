@@ -11,7 +11,7 @@ from sim.command_table import CommandTable
 from sim.cycle.decode import ENDS
 from sim.cycle.state import ENGINES
 from sim.functional.transfer import encoded_stream, encoding_of
-from sim.step_list import MASKS, kept_words, loaded_rows, step_masks
+from sim.step_list import MASKS, kept_words, load_list, step_masks
 from sim.weight_stream import decode_weights
 
 _FIELDS = (
@@ -28,6 +28,7 @@ _FIELDS = (
         "plane_pitch",
     ),
     *("kernel_height", "kernel_width", "channel_steps", "blocks", "depth", "group_pixels"),
+    "listed",
     *("ofm_height", "ofm_width", "ofm_base", "ofm_plane_pitch", "ofm_row_pitch", "words"),
 )
 """The fields that matter for timing, all unsigned; a command without one has 0 there."""
@@ -100,13 +101,12 @@ def _steps(
     masks = np.zeros((LIST_ROWS, MASKS), np.uint8)
     count = 0
     lists = (commands["opcode"] == Opcode.LOAD) & (commands["destination"] == Destination.LIST)
-    for index in np.flatnonzero(lists | (commands["opcode"] == Opcode.CONV)):
+    for index in np.flatnonzero(lists | (commands["listed"] == 1)):
         opcode = Opcode(int(commands["opcode"][index]))
         record = table.records[opcode][int(table.rows[index])]
         if opcode == Opcode.LOAD:
-            first, rows = int(record["base"]), loaded_rows(constants, record)
-            masks[first : first + len(rows)] = rows[: LIST_ROWS - first]
-        elif record["listed"]:
+            load_list(masks, constants, record)
+        else:
             words = kept_words(step_masks(masks, record), int(record["depth"])).sum(axis=2)
             block, step = np.nonzero(words)
             following = np.append(step[1:], words.shape[1])
