@@ -19,7 +19,6 @@ from npu.explore.space import Point, Space
 from npu.explore.store import Store
 from npu.explore.sweep import Evaluation, sweep
 from rtl.config import NpuConfig
-from tests.npu.small_model import classifier
 from tests.support.command_line import npu
 
 VARIED = {
@@ -77,13 +76,6 @@ def farm_fixture(tmp_path: Path) -> Iterator[Farm]:
     farm = Farm(tmp_path)
     yield farm
     farm.stop()
-
-
-@pytest.fixture(name="model")
-def model_fixture(tmp_path: Path) -> Path:
-    path = tmp_path / "classifier.tflite"
-    path.write_bytes(classifier())
-    return path
 
 
 def points(count: int) -> list[Point]:

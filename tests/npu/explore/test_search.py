@@ -23,7 +23,6 @@ from npu.explore.store import Store
 from npu.explore.variants import read_variants
 from npu.explore.workers import InProcess
 from rtl.config import NpuConfig, load_config
-from sim.cache import CACHE_VARIABLE
 from tests.npu.small_model import classifier
 from tests.support.command_line import npu
 
@@ -35,16 +34,7 @@ CHOICES = {
 }
 
 
-@pytest.fixture(autouse=True)
-def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
-
-
-@pytest.fixture(name="model")
-def model_fixture(tmp_path: Path) -> Path:
-    path = tmp_path / "classifier.tflite"
-    path.write_bytes(classifier())
-    return path
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 
 def request_for(model: Path, **changes: Any) -> Request:

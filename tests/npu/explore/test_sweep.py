@@ -19,7 +19,6 @@ from npu.inputs import load_inputs
 from npu.model.tflite_reader import read_model_bytes
 from npu.offload.runner import run_network
 from rtl.config import NpuConfig
-from sim.cache import CACHE_VARIABLE
 from tests.npu.small_model import classifier
 from tests.support.command_line import npu
 from tests.support.random_layers import random_conv2d
@@ -28,16 +27,7 @@ from tests.support.tflite_builder import ModelBuilder
 VARY = ("pixels=2,4,5", "scratchpad_kib=4,64")
 
 
-@pytest.fixture(autouse=True)
-def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / "cache"))
-
-
-@pytest.fixture(name="model")
-def model_fixture(tmp_path: Path) -> Path:
-    path = tmp_path / "classifier.tflite"
-    path.write_bytes(classifier())
-    return path
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 
 def make_points() -> list[Point]:

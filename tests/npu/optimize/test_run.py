@@ -31,21 +31,6 @@ from tests.support.tflm import run_tflm
 CONFIG = PRESETS["npu256"]
 
 
-@pytest.fixture(name="model")
-def model_fixture(tmp_path: Path) -> Path:
-    path = tmp_path / "net.tflite"
-    path.write_bytes(two_convolutions())
-    return path
-
-
-@pytest.fixture(name="data")
-def data_fixture(tmp_path: Path) -> Path:
-    split = random_split()
-    path = tmp_path / "data.npz"
-    np.savez(path, x_train=split.x, y_train=split.y, x_test=split.x, y_test=split.y)
-    return path
-
-
 @pytest.mark.quick
 def test_a_ready_network(
     model: Path, data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]

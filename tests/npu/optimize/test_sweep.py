@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from npu.errors import OptimizeError
@@ -15,23 +14,7 @@ from npu.optimize.report import pareto_front
 from npu.optimize.settings import Pruning, Settings
 from npu.optimize.sweep import combinations, parse_sweep, sweep
 from rtl.config import PRESETS
-from tests.npu.optimize.networks import random_split, two_convolutions
 from tests.support.command_line import npu, refusal
-
-
-@pytest.fixture(name="model")
-def model_fixture(tmp_path: Path) -> Path:
-    path = tmp_path / "net.tflite"
-    path.write_bytes(two_convolutions())
-    return path
-
-
-@pytest.fixture(name="data")
-def data_fixture(tmp_path: Path) -> Path:
-    split = random_split()
-    path = tmp_path / "data.npz"
-    np.savez(path, x_train=split.x, y_train=split.y, x_test=split.x, y_test=split.y)
-    return path
 
 
 def test_combinations_of_what_varies() -> None:

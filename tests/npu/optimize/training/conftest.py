@@ -1,36 +1,26 @@
 """A small network trained on scikit-learn's digits, once for all tests here."""
 
 import importlib.util
-import os
 from pathlib import Path
 
 import pytest
+
+from tests.support.training import hide_devices, ignore_library_warnings, say_untested
 
 MISSING = [name for name in ("tensorflow", "sklearn") if importlib.util.find_spec(name) is None]
 if MISSING:
     # nothing of these files can be imported
     collect_ignore_glob = ["test_*.py"]
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
+hide_devices()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say aloud that nothing that trains was tested."""
-    if MISSING:
-        terminalreporter.section("training is not tested", sep="!", red=True, bold=True)
-        terminalreporter.line(
-            f"{' and '.join(MISSING)}: pip install -e '.[train]', with Python 3.13 or older",
-            red=True,
-            bold=True,
-        )
+    say_untested(terminalreporter, "training is not tested", MISSING)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Libraries' own warnings are no errors of ours."""
-    for item in items:
-        if item.path.is_relative_to(Path(__file__).parent):
-            for category in ("DeprecationWarning", "FutureWarning", "UserWarning"):
-                item.add_marker(pytest.mark.filterwarnings(f"ignore::{category}"))
+    ignore_library_warnings(items, Path(__file__).parent)
 
 
 @pytest.fixture(scope="session", autouse=True)
