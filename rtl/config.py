@@ -40,7 +40,7 @@ LISTED_DEPTH = 8
 LIST_ROWS = 256
 """Rows of 8 masks in the step list."""
 
-CONFIG_FORMAT = 5
+CONFIG_FORMAT = 6
 """Version of command encoding and parameter meaning; part of the configuration id."""
 
 

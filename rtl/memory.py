@@ -117,7 +117,7 @@ class Registers(wiring.Component):
     Parameters
     ----------
     width : bits of a word. words : how many. granularity : as for `Memory`.
-    reads : ports to read.
+    reads : ports to read. small : LUT RAM even for few words, which pays with many ports.
 
     Members
     -------
@@ -131,12 +131,19 @@ class Registers(wiring.Component):
     read_data: list[Signal]
 
     def __init__(
-        self, width: int, words: int, *, granularity: int | None = None, reads: int = 1
+        self,
+        width: int,
+        words: int,
+        *,
+        granularity: int | None = None,
+        reads: int = 1,
+        small: bool = False,
     ) -> None:
         self.width = width
         self.words = max(words, 2)
         self.granularity = granularity or width
         self.reads = reads
+        self.small = small
         super().__init__(
             {
                 "write_address": In(range(self.words)),
@@ -155,7 +162,8 @@ class Registers(wiring.Component):
 
     def elaborate(self, platform: object) -> Module:
         m = Module()
-        cells = _cells(self.width, self.words, self.granularity, {})
+        attrs = {"ram_style": "distributed"} if self.small else {}
+        cells = _cells(self.width, self.words, self.granularity, attrs)
         m.submodules[self.name] = cells
         write = cells.write_port(granularity=1)
         m.d.comb += [

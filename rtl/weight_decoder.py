@@ -9,6 +9,7 @@ from amaranth.lib.wiring import In, Out
 from rtl.config import DECODER_LANES, NpuConfig
 from rtl.isa import ADDRESS_BITS, COMMANDS, Opcode, Tables
 from rtl.mask_expander import MaskExpander
+from rtl.memory import Registers
 
 LANES = DECODER_LANES
 PAIR = 2 * LANES
@@ -16,6 +17,9 @@ PAIR = 2 * LANES
 
 ENTRIES = 16
 """Entries of a table."""
+
+ROW = 4
+"""Entries of a table that are written at once."""
 
 DECODE_FIELDS = ("base", "row_pitch", "plane_pitch", "rows", "code_bits", "tables", "masked")
 """Fields of a LOAD that the decoder needs."""
@@ -147,11 +151,13 @@ class WeightDecoder(wiring.Component):
                     m.d.sync += odd.eq(odd ^ expander.writes)
             with m.If(start):
                 m.d.sync += odd.eq(0)
+        used_up = Signal()
         with m.If(~decoding):
-            m.d.comb += [needs.eq(1), takes.eq(1)]
-        tables: list[Any] = []
+            m.d.comb += [needs.eq(1), takes.eq(complete | used_up)]
+        tables: list[Registers] = []
         if config.clustered_weights:
-            tables = self._tables(m, reading, start, fire, unit, decode & pair_end & section_end)
+            renew = decode & pair_end & section_end
+            tables = self._tables(m, reading, start, fire, unit, used_up, renew)
 
         self._look_up(m, tables, Mux(decode, enable, 0), address, codes, high, present)
         ending = Signal(WRITE_LATENCY)
@@ -257,37 +263,46 @@ class WeightDecoder(wiring.Component):
         m.d.comb += [codes[i].eq(Cat(plane[i] for plane in planes)) for i in range(PAIR)]
 
     def _tables(
-        self, m: Module, reading: Signal, start: Signal, fire: Signal, unit: Signal, renew: Value
-    ) -> list[Any]:
-        """The tables of both units of a pair; `renew`: those of another section follow."""
+        self,
+        m: Module,
+        reading: Signal,
+        start: Signal,
+        fire: Signal,
+        unit: Signal,
+        used_up: Signal,
+        renew: Value,
+    ) -> list[Registers]:
+        """The tables of both units of a pair, in rows of `ROW` entries; `renew`: those of another
+        section follow. A row of each is written in a cycle, and `used_up` says that its unit is.
+
+        Every lane has a copy in LUT RAM: multiplexers of 16 bytes would be much larger.
+        """
         job = self.jobs.payload
-        left = Signal(range(5))
-        four = job.code_bits[2]
         channels = job.tables == Tables.CHANNELS
-        tables: list[Any] = [
-            Signal(data.ArrayLayout(8, ENTRIES), name=f"table{i}", reset_less=True)
-            for i in range(2)
-        ]
-        m.d.comb += reading.eq(left != 0)
+        tables = [Registers(ROW * 8, ENTRIES // ROW, reads=LANES, small=True) for _ in range(2)]
+        row = Signal(range(ENTRIES // ROW))
         with m.If(start | (renew & channels)):
-            m.d.sync += left.eq(
-                Mux(job.tables == Tables.NONE, 0, Mux(channels, Mux(four, 4, 2), Mux(four, 2, 1)))
-            )
+            m.d.sync += [reading.eq(job.tables != Tables.NONE), row.eq(0)]
         with m.Elif(reading & fire):
-            m.d.sync += left.eq(left - 1)
-            second = Mux(four, left <= 2, left == 1)
-            for half, table in enumerate(tables):
-                with m.If(~channels | (second == half)):
-                    for part in range(ENTRIES // LANES):
-                        with m.If((four & left[0]) == part):
-                            entries = Value.cast(table).word_select(part, LANES * 8)
-                            m.d.sync += entries.eq(unit)
+            m.d.sync += row.eq(row + 1)
+            with m.If(row[0] & (row[1] | ~job.code_bits[2])):
+                m.d.sync += reading.eq(0)
+        # a unit has a row of each channel's table, or two of the shared one
+        m.d.comb += used_up.eq(channels | row[0])
+        chosen = Mux(channels, Cat(0, 1), row[0].replicate(2))
+        for half, table in enumerate(tables):
+            m.submodules[f"table{half}"] = table
+            m.d.comb += [
+                table.write_address.eq(row),
+                table.write_enable.eq(reading & fire),
+                table.write_data.eq(unit.word_select(chosen[half], ROW * 8)),
+            ]
         return tables
 
     def _look_up(
         self,
         m: Module,
-        tables: list[Any],
+        tables: list[Registers],
         enable: Value,
         address: Signal,
         codes: Any,
@@ -322,7 +337,10 @@ class WeightDecoder(wiring.Component):
             if config.int4_weights:
                 choices.append((signed, Cat(code, code[3].replicate(4))))
             if tables:
-                choices.append((~signed, Array(tables[i // LANES])[code]))
+                table = tables[i // LANES]
+                row, entry = table.read_address[i % LANES], table.read_data[i % LANES]
+                m.d.comb += row.eq(code[2:])
+                choices.append((~signed, entry.word_select(code[:2], 8)))
             weight = choices[-1][1]
             for chosen, value in reversed(choices[:-1]):
                 weight = Mux(chosen, value, weight)

@@ -25,6 +25,9 @@ NEEDS, TAKES = 1, 2
 """What the decoder does in a cycle, bits: it waits for a unit, unless none is left; it takes it."""
 
 _NONE, _SHARED, _CHANNELS = map(int, Tables)
+_ROW = 4
+"""Entries of a table that the decoder takes in a cycle."""
+
 _MASKS = 8
 """Masks in a unit: one byte for each decoded unit."""
 
@@ -86,11 +89,16 @@ class Encoding:
         return TABLE_ENTRIES // UNIT_BYTES if self.code_bits == 4 else 1
 
     @property
+    def table_cycles(self) -> int:
+        """Cycles in which tables are read."""
+        sections = {Tables.NONE: 0, Tables.SHARED: 1, Tables.CHANNELS: self.sections}
+        return sections[self.tables] * self.table_units * UNIT_BYTES // _ROW
+
+    @property
     def most_cycles(self) -> int:
         """Cycles of the decoder at most, besides those in which it drops what is left over."""
-        tables = 2 * self.sections * self.table_units
         # of masks, one for eight units and the first
-        return tables + self.units + self.units // _MASKS + 2
+        return self.table_cycles + self.units + self.units // _MASKS + 2
 
     def section_units(self, weights: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """Weights in the order of the stream, `[sections, pairs, 2, UNIT_BYTES]`, from `[units,
@@ -215,14 +223,16 @@ def _code_of(w: Any, value: int, entries: Any, table: int) -> int:
 
 
 @jit
-def _value_of(w: Any, stream: Any, code: int, first: int) -> int:
-    """The weight that a code stands for; its table begins with unit `first`."""
+def _value_of(w: Any, stream: Any, code: int, half: int) -> int:
+    """The weight that a code stands for in the first or second unit of a pair."""
     if w.bits == 8:
         return code
     if w.tables == _NONE:
         limit = 1 << (w.bits - 1)
         return int(((code ^ limit) - limit) & 0xFF)
-    return _byte(stream, first + (code >> 3), code & 7)
+    if w.tables == _CHANNELS:
+        return _byte(stream, w.table + code // _ROW, _ROW * half + code % _ROW)
+    return _byte(stream, w.table + code // UNIT_BYTES, code % UNIT_BYTES)
 
 
 @jit
@@ -236,21 +246,21 @@ def _cycle(w: Any, cycles: Any, what: int) -> None:
 
 @jit
 def _read_tables(w: Any, stream: Any, cycles: Any, entries: Any, section: int) -> None:
-    """The tables in front of a section."""
-    count = 0
-    if w.tables == _CHANNELS:
-        count = 2
-    elif w.tables == _SHARED and section == 0:
-        count = 1
-    if count:
-        w.table = w.used
-    for number in range(count * w.table_units):
+    """The tables in front of a section: a row of `_ROW` entries of both in a cycle."""
+    if w.tables == _NONE or (w.tables == _SHARED and section > 0):
+        return
+    w.table = w.used
+    channels = w.tables == _CHANNELS
+    for row in range(w.table_units * UNIT_BYTES // _ROW):
+        # a unit has a row of each channel's table, or two of the shared one
+        half = 0 if channels else row & 1
         if w.write:
-            table = 2 * section + number // w.table_units if w.tables == _CHANNELS else 0
-            begin = number % w.table_units * UNIT_BYTES
-            for k in range(UNIT_BYTES):
-                stream[w.used, k] = entries[table, begin + k]
-        _cycle(w, cycles, NEEDS | TAKES)
+            for k in range(_ROW):
+                first = 2 * section if channels else 0
+                stream[w.used, _ROW * half + k] = entries[first, _ROW * row + k]
+                if channels:
+                    stream[w.used, _ROW + k] = entries[first + 1, _ROW * row + k]
+        _cycle(w, cycles, NEEDS | TAKES if channels or half else NEEDS)
 
 
 @jit
@@ -321,10 +331,9 @@ def _weight(
 ) -> None:
     """One weight, whose code is next."""
     half = address & 1
-    channels = w.tables == _CHANNELS
     code = 0
     if w.write:
-        table = 2 * section + half if channels else 0
+        table = 2 * section + half if w.tables == _CHANNELS else 0
         code = _code_of(w, int(weights[address, lane]), entries, table)
         if code < 0:
             w.misfits += 1
@@ -345,8 +354,7 @@ def _weight(
     if w.masked:
         w.position += 1
     if not w.write:
-        first = w.table + w.table_units if channels and half else w.table
-        weights[address, lane] = _value_of(w, stream, code, first)
+        weights[address, lane] = _value_of(w, stream, code, half)
 
 
 @entry

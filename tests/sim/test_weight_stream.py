@@ -36,12 +36,18 @@ def test_any_bytes_are_a_stream(bits: int, tables: Tables, masked: bool) -> None
         np.testing.assert_array_equal(decoded.weights, longer.weights)
 
 
-def test_codes_of_four_bits_take_a_unit_a_cycle() -> None:
-    encoding = Encoding(4, Tables.SHARED, False, 2, 100)
+@pytest.mark.parametrize("tables", [Tables.SHARED, Tables.CHANNELS])
+def test_codes_of_four_bits_take_a_unit_a_cycle(tables: Tables) -> None:
+    """An 8-byte bus never waits, but for two cycles where one table is for all."""
+    shared = tables == Tables.SHARED
+    encoding = Encoding(4, tables, False, 2 if shared else 4, 100)
     weights = random_weights(encoding, 1.0, np.random.default_rng(1))
     stream = encode_weights(weights, encoding)
-    assert len(stream) == 16 + weights.size // 2
-    assert (decode_weights(stream, encoding).cycles == NEEDS | TAKES).all()
+    assert len(stream) == (16 if shared else 2 * 32) + weights.size // 2
+    cycles = decode_weights(stream, encoding).cycles
+    begin = [NEEDS, NEEDS | TAKES, NEEDS, NEEDS | TAKES] if shared else []
+    assert cycles[: len(begin)].tolist() == begin
+    assert (cycles[len(begin) :] == NEEDS | TAKES).all()
 
 
 @pytest.mark.parametrize("density", [0.1, 0.2, 0.5, 0.7, 0.8])

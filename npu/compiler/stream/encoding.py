@@ -48,6 +48,7 @@ def encoded(
             continue
         # two units are decoded at once without masks
         cycles = encoding.units if encoding.masked else encoding.units // 2
+        cycles += encoding.table_cycles
         if len(stream) <= most and len(stream) + cycles < least:
             best, least = (stream, encoding), len(stream) + cycles
     return best
