@@ -27,6 +27,7 @@ from npu.commands.run import run
 from npu.commands.speedup import speedup
 from npu.commands.streams import drop_output, outlive_readers
 from npu.commands.synth import synth
+from npu.commands.verify import verify
 from npu.commands.verilog import verilog
 from npu.commands.zoo import zoo
 from npu.version import tool_version
@@ -79,6 +80,7 @@ COMMANDS = (
     ops,
     delegate_library,
     disasm,
+    verify,
     verilog,
     configs,
 )

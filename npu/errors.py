@@ -49,3 +49,7 @@ class CompiledModelError(NpuError):
 
 class ZooError(NpuError):
     """A system of the zoo that does not exist, or that something is asked of that it has not."""
+
+
+class VerifyError(NpuError):
+    """Hardware to be verified that is no hardware, or that has other ports than ours."""

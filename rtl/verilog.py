@@ -62,10 +62,27 @@ def verilog_text(config: NpuConfig, target: Target | None = None, *, flat: bool 
     design = _MEMORY_INIT.sub("", design)
     if flat:
         design = _keep_memories(design)
+    passes = ("flatten", "opt_clean") if flat else ()
+    return _share_modules(_to_verilog(design, *passes))
+
+
+def block_verilog(block: Any, name: str) -> str:
+    """Verilog of one block and everything below it; its ports are the block's members.
+
+    Parameters
+    ----------
+    block : an `amaranth.lib.wiring.Component`. name : of its module.
+    """
+    design = rtlil.convert(block, name=name, platform=None, emit_src=False)
+    return _to_verilog(_MEMORY_INIT.sub("", design))
+
+
+def _to_verilog(design: str, *passes: str) -> str:
+    """Verilog without attributes, of RTLIL."""
     script = [
         f"read_rtlil <<rtlil\n{design}\nrtlil",
         *_PASSES,
-        *(("flatten", "opt_clean") if flat else ()),
+        *passes,
         "attrmap -remove init",
         "write_verilog",
     ]
@@ -73,7 +90,7 @@ def verilog_text(config: NpuConfig, target: Target | None = None, *, flat: bool 
     text = find_yosys(lambda version: version >= (0, 40)).run(
         ["-q", "-"], "\n".join(script), ignore_warnings=True
     )
-    return _share_modules(_ATTRIBUTE.sub("", str(text)))
+    return _ATTRIBUTE.sub("", str(text))
 
 
 def block_rtlil(block: Any, target: Target | None = None) -> str:

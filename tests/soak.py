@@ -14,6 +14,7 @@ import typer
 from npu.inference import compare_with_golden, infer
 from npu.inputs import load_inputs
 from npu.model.tflite_reader import read_model_bytes
+from npu.verify.random_programs import KINDS, random_program
 from rtl.config import NpuConfig
 from sim.functional import FunctionalSimulator
 from sim.memory import HANDSHAKES, MemoryConfig
@@ -23,10 +24,9 @@ from tests.npu.compiler.random_movements import random_moving_network
 from tests.npu.compiler.random_networks import random_network
 from tests.npu.compiler.support import CONFIGS as NETWORK_CONFIGS
 from tests.npu.compiler.support import tiny_memories
-from tests.sim.blame import assert_same
+from tests.sim.comparison import assert_same
 from tests.sim.configs import RTL
 from tests.sim.cycle.compare import check_program
-from tests.sim.random_programs import KINDS, random_program
 
 Trial = Callable[[int], str]
 """Tries something that a seed decides; returns what it was, raises when it fails."""

@@ -216,3 +216,11 @@ def write_bytes(data: bytes, path: Path) -> None:
         path.write_bytes(data)
     except OSError as error:
         raise OutputError(f"cannot write '{path}': {error.strerror or error}") from None
+
+
+def write_text(text: str, path: Path) -> None:
+    """Write text to `path`, or to standard output for `-`; raises as `write_bytes` does."""
+    if path == STDOUT:
+        sys.stdout.write(text)
+    else:
+        write_bytes(text.encode(), path)

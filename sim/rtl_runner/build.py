@@ -26,7 +26,10 @@ _HARNESS = ("harness.cpp", "memory_model.h")
 
 
 def simulator_library(
-    config: NpuConfig, log: Log | None = None, waves: WaveFormat | None = None
+    config: NpuConfig,
+    log: Log | None = None,
+    waves: WaveFormat | None = None,
+    verilog: str | None = None,
 ) -> Path:
     """Path of the shared library that simulates a configuration; builds it when needed.
 
@@ -35,6 +38,7 @@ def simulator_library(
     config : the hardware.
     log : called with what is going on.
     waves : whether it can write the values of all signals, and in which form; it is slower then.
+    verilog : another design with the same ports; None: the project's own.
 
     Raises
     ------
@@ -42,7 +46,8 @@ def simulator_library(
     """
     # a compiler that is missing is told before a minute of generating what it would compile
     find_toolchain()
-    return build_library(design_text(config, log), config.bus_bytes, log, waves)
+    text = design_text(config, log) if verilog is None else verilog
+    return build_library(text, config.bus_bytes, log, waves)
 
 
 def build_library(

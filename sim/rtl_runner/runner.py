@@ -41,7 +41,7 @@ from sim.rtl_runner.library import (
     open_library,
 )
 from sim.verilator.build import Log
-from sim.waves import Waves
+from sim.waves import WaveFormat, Waves
 
 Progress = Callable[[int, int], None]
 """Called with (commands completed, commands in all)."""
@@ -64,6 +64,9 @@ class RtlSimulator:
     config : the hardware.
     memory : the external memory's timing.
     log : called with one line about each step of a build.
+    verilog : another design with the ports of module `npu`; None: the project's own.
+    records : the form of waves that the first build can write already, so that there is no other;
+        it is slower then.
 
     Raises
     ------
@@ -71,12 +74,19 @@ class RtlSimulator:
     """
 
     def __init__(
-        self, config: NpuConfig, memory: MemoryConfig | None = None, log: Log | None = None
+        self,
+        config: NpuConfig,
+        memory: MemoryConfig | None = None,
+        log: Log | None = None,
+        verilog: str | None = None,
+        records: WaveFormat | None = None,
     ) -> None:
         self.config = config
         self.memory = memory or MemoryConfig()
         self._log = log
-        self._library = open_library(simulator_library(config, log))
+        self._verilog = verilog
+        self._records = records
+        self._library = open_library(simulator_library(config, log, records, verilog))
 
     def run(
         self,
@@ -113,8 +123,9 @@ class RtlSimulator:
         """
         arena = make_arena(program, inputs)
         library = self._library
-        if waves is not None:
-            library = open_library(simulator_library(self.config, self._log, waves.form))
+        if waves is not None and waves.form != self._records:
+            path = simulator_library(self.config, self._log, waves.form, self._verilog)
+            library = open_library(path)
         session = _Session(library, self.memory, program, arena, faults or BusFaults(), trace)
         try:
             if waves is not None:

@@ -13,13 +13,13 @@ from cocotb.triggers import ClockCycles, RisingEdge, with_timeout
 from cocotbext.axi import AxiBus, AxiLiteBus, AxiLiteMaster, AxiSlave
 from numpy.typing import NDArray
 
+from npu.verify.random_programs import INPUT, KINDS, OUTPUT, random_program
 from rtl.config import NpuConfig
 from rtl.isa import Opcode, Region
 from rtl.registers import Control, ErrorCode, Register, Status, region_base, region_size
 from sim.functional import FunctionalSimulator
 from sim.program import Program
 from tests.cosim.monitors import Monitor
-from tests.sim.random_programs import INPUT, KINDS, OUTPUT, random_program
 
 CLOCK_NS = 10
 RUN_LIMIT_NS = 200_000 * CLOCK_NS

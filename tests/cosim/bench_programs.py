@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from cocotb.triggers import ClockCycles
 
+from npu.verify.random_programs import KINDS
 from rtl.isa import BEAT_BITS, COMMANDS, Opcode
 from rtl.registers import Control, ErrorCode, Event, Register, Status, event_counter
 from sim.cycle import simulate
 from sim.errors import CommandError
 from tests.cosim.bench import Bench, Job
 from tests.cosim.simulation import CONFIG
-from tests.sim.random_programs import KINDS
 
 
 async def _counter(bench: Bench, event: Event) -> int:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from npu.verify.weights import FORMS, decodes
 from rtl.config import WEIGHT_FORMATS, NpuConfig
 from rtl.isa import Command, Destination, Tables
 from rtl.registers import ErrorCode
@@ -19,7 +20,7 @@ from tests.rtl.test_load_engine import (
     run,
     weights,
 )
-from tests.sim.weights import FORMS, decodes, switched
+from tests.sim.configs import switched
 
 DECODERS = switched(WEIGHT_FORMATS)
 

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from npu.verify.weights import FORMS, random_weights
 from rtl.config import NpuConfig
 from rtl.isa import Tables
 from rtl.weight_decoder import WRITE_LATENCY, WeightDecoder
 from sim.weight_stream import Encoding, decode_weights, encode_weights
 from tests.rtl.bench import SMALL, simulate
-from tests.sim.weights import FORMS, random_weights, switched
+from tests.sim.configs import switched
 
 ALL = replace(SMALL, clustered_weights=True, int4_weights=True, masked_weights=True)
 

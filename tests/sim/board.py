@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from npu.verify.random_programs import INPUT, OUTPUT
 from rtl.axi import Response
 from rtl.config import NpuConfig
 from rtl.isa import Opcode, Region
@@ -25,7 +26,6 @@ from sim.program import Program
 from sim.rtl_runner import RtlSimulator, Silence
 from sim.rtl_runner.bus import NO_SILENCE, bus_options
 from sim.rtl_runner.library import RUNNING, Segment, State
-from tests.sim.random_programs import INPUT, OUTPUT
 
 BASE = 0x4000_0000
 CYCLE_LIMIT = 1_000_000

@@ -1,6 +1,8 @@
 """Configurations for tests: what the presets leave out."""
 
 import dataclasses
+from collections.abc import Iterable
+from typing import Any
 
 from rtl.config import PRESETS, NpuConfig
 
@@ -93,3 +95,8 @@ DECODING = dataclasses.replace(
 
 RTL = {"small": SMALL, "deep": DEEP, "slim": SLIM, "decoding": DECODING}
 """Built quickly; they differ in everything that shapes the hardware."""
+
+
+def switched(formats: Iterable[str]) -> dict[str, Any]:
+    """Parameters of hardware with these of `rtl.config.WEIGHT_FORMATS`."""
+    return dict.fromkeys(formats, True)

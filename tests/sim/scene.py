@@ -7,6 +7,7 @@ from contextlib import contextmanager
 import numpy as np
 from numpy.typing import NDArray
 
+from npu.verify.random_programs import INPUT, KINDS, OUTPUT, random_program
 from rtl.isa import COMMANDS, Command, Opcode, encode
 from rtl.registers import ErrorCode, Status
 from sim.functional import FunctionalSimulator
@@ -14,7 +15,6 @@ from sim.memory import MemoryConfig
 from sim.program import Program
 from tests.sim.board import BASE, Board, Outcome, Placed, written_bytes
 from tests.sim.configs import SMALL
-from tests.sim.random_programs import INPUT, KINDS, OUTPUT, random_program
 
 CONFIG = SMALL
 TIMINGS = {

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
+from npu.verify.random_programs import INPUT, KINDS, OUTPUT, random_program
 from rtl.isa import Opcode
 from sim.functional import FunctionalSimulator
 from tests.sim.configs import FUNCTIONAL, SQUARE
 from tests.sim.model import Model
-from tests.sim.random_programs import INPUT, KINDS, OUTPUT, random_program
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)

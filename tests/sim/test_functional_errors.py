@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from npu.verify.random_programs import INPUT, random_program
 from rtl.config import PRESETS
 from rtl.isa import Command, Destination, Opcode, Region, encode_all
 from rtl.registers import ErrorCode
@@ -13,7 +14,6 @@ from sim.functional import FunctionalSimulator
 from sim.memory import MemoryConfig
 from sim.program import Program
 from tests.sim.configs import SMALL
-from tests.sim.random_programs import INPUT, random_program
 
 CONFIG = SMALL
 C = CONFIG.lanes

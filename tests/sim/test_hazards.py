@@ -6,12 +6,12 @@ import re
 import numpy as np
 import pytest
 
+from npu.verify.random_programs import KINDS, random_program
 from rtl.config import PRESETS
 from rtl.isa import COMMANDS, Command, Destination, Engine, Function, Opcode, Region, encode_all
 from sim.errors import HazardError, ProgramError
 from sim.hazards import check_dependencies
 from sim.program import Program
-from tests.sim.random_programs import KINDS, random_program
 
 CONFIG = PRESETS["npu64"]
 C = CONFIG.lanes

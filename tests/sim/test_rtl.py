@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from npu.verify.random_programs import KINDS, OUTPUT, random_program
 from rtl.config import PRESETS
 from rtl.isa import COMMANDS, Engine, Opcode
 from sim.functional import FunctionalSimulator
@@ -14,9 +15,8 @@ from sim.memory import MemoryConfig
 from sim.program import Program
 from sim.rtl_runner import RtlSimulator
 from tests.sim import configs
-from tests.sim.blame import assert_same
+from tests.sim.comparison import assert_same
 from tests.sim.configs import SMALL
-from tests.sim.random_programs import KINDS, OUTPUT, random_program
 
 CONFIGS = {**configs.RTL, "npu64": PRESETS["npu64"], "npu256": PRESETS["npu256"]}
 

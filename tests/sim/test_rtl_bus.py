@@ -6,6 +6,7 @@ import random
 import numpy as np
 import pytest
 
+from npu.verify.random_programs import KINDS, OUTPUT, random_program
 from rtl.axi import Response
 from rtl.isa import Opcode
 from rtl.registers import TIMEOUT_UNIT, Control, ErrorCode, Register, Status
@@ -17,7 +18,6 @@ from sim.rtl_runner import BusFaults, RtlSimulator, Silence
 from sim.rtl_runner.bus import CHANNELS, FOR_EVER
 from tests.sim import configs
 from tests.sim.board import Board
-from tests.sim.random_programs import KINDS, OUTPUT, random_program
 from tests.sim.scene import CONFIG, Scene, small_program
 
 

@@ -11,12 +11,12 @@ import pytest
 from amaranth.hdl import Shape
 from numpy.typing import NDArray
 
+from npu.verify.random_programs import INPUT, KINDS, OUTPUT
 from rtl.isa import COMMANDS, WAIT_BITS, Command, Opcode, Region, encode_all
 from rtl.registers import ErrorCode, Event, Status
 from sim.functional import FunctionalSimulator
 from sim.memory import MemoryConfig
 from tests.sim.board import Board, written_bytes
-from tests.sim.random_programs import INPUT, KINDS, OUTPUT
 from tests.sim.scene import CONFIG, TIMINGS, Scene, placement, small_program, staged
 
 

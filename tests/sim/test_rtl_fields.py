@@ -13,6 +13,7 @@ import pytest
 from amaranth.hdl import Shape
 from numpy.typing import NDArray
 
+from npu.verify.random_programs import INPUT, KINDS, OUTPUT, random_program
 from rtl.config import NpuConfig
 from rtl.isa import ADDRESS_BITS, COMMANDS, Command, Destination, Opcode, encode_all
 from rtl.registers import ErrorCode, Status
@@ -23,7 +24,6 @@ from sim.memory import MemoryConfig
 from sim.program import Program, TensorBinding
 from tests.sim import configs
 from tests.sim.board import BASE, Board
-from tests.sim.random_programs import INPUT, KINDS, OUTPUT, random_program
 
 BOUNDS = {ErrorCode.REGION_BOUNDS, ErrorCode.SCRATCHPAD_BOUNDS, ErrorCode.BUFFER_BOUNDS}
 """Which of a command's several faults is found first is not defined."""

@@ -8,6 +8,7 @@ import dataclasses
 import numpy as np
 import pytest
 
+from npu.verify.random_programs import INPUT, OUTPUT, random_program
 from rtl.config import BIAS_BYTES, PARAMETER_BYTES
 from rtl.isa import ADDRESS_BITS, REGIONS, Command, Destination, Opcode, Region, encode_all
 from rtl.registers import ErrorCode, Status, region_base, region_size
@@ -18,7 +19,6 @@ from sim.program import Program, TensorBinding
 from sim.rtl_runner import RtlSimulator
 from tests.sim import configs
 from tests.sim.board import Board, written_bytes
-from tests.sim.random_programs import INPUT, OUTPUT, random_program
 from tests.sim.scene import CONFIG, TIMINGS, small_program, staged
 
 _GRID: tuple[str, ...] = (

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from npu.verify.random_programs import KINDS, random_program
 from rtl.isa import Engine, Opcode
 from rtl.registers import ErrorCode, Event
 from sim.errors import CommandError, SimulationError
@@ -14,7 +15,6 @@ from sim.rtl_runner import BusFaults, RtlSimulator
 from sim.rtl_runner.runner import unwrap_indices
 from sim.trace import write_trace
 from tests.sim.configs import SMALL
-from tests.sim.random_programs import KINDS, random_program
 from tests.sim.test_functional_errors import FAULTS, faulty_program
 
 FAST = MemoryConfig(latency_cycles=1)

@@ -11,6 +11,7 @@ import pytest
 from npu import zoo
 from npu.model.tflite_reader import read_model
 from npu.offload.network import CompiledNetwork
+from npu.verify.random_programs import KINDS, random_program
 from rtl.config import PRESETS
 from rtl.isa import ADDRESS_BITS, Opcode
 from sim.accesses import scratchpad_reads, scratchpad_writes
@@ -20,7 +21,6 @@ from sim.occupancy import scratchpad_occupancy
 from sim.rtl_runner import RtlSimulator
 from sim.trace import write_trace
 from tests.sim import configs
-from tests.sim.random_programs import KINDS, random_program
 
 
 def timeline(path: Path) -> list[dict[str, Any]]:

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from npu.offload.simulators import make_simulator
+from npu.verify.random_programs import KINDS, random_program
 from rtl.isa import Opcode
 from sim.errors import SimulationError
 from sim.memory import MemoryConfig
 from sim.rtl_runner import RtlSimulator
 from sim.waves import Waves
 from tests.sim.configs import SMALL
-from tests.sim.random_programs import KINDS, random_program
 
 CYCLE = 1000
 """Picoseconds that a cycle lasts in the file."""

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
+from npu.verify.weights import FORMS, random_weights
 from rtl.errors import EncodingError
 from rtl.isa import Tables
 from sim.weight_stream import NEEDS, TAKES, Encoding, decode_weights, encode_weights
-from tests.sim.weights import FORMS, random_weights
 
 
 @pytest.mark.parametrize(("bits", "tables", "masked"), FORMS)

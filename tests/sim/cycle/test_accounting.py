@@ -9,13 +9,13 @@ import pytest
 from npu import zoo
 from npu.model.tflite_reader import read_model
 from npu.offload.network import CompiledNetwork
+from npu.verify.random_programs import KINDS, random_program
 from rtl.config import PRESETS
 from rtl.isa import Opcode
 from sim.cycle import CycleResult, LayerAccount, account_layers, add_accounts, simulate
 from sim.memory import MemoryConfig
 from sim.program import Program, ProgramLayer
 from tests.sim import configs
-from tests.sim.random_programs import KINDS, random_program
 
 COMPUTE = {Opcode.CONV, Opcode.DEPTHWISE, Opcode.MAX_POOL, Opcode.ELEMENTWISE}
 CONFIGS = {**configs.RTL, "npu256": PRESETS["npu256"]}

@@ -4,10 +4,10 @@ import random
 
 import pytest
 
+from npu.verify.random_programs import KINDS, random_program
 from rtl.config import NpuConfig
 from sim.memory import MemoryConfig
 from tests.sim.cycle.compare import check_program
-from tests.sim.random_programs import KINDS, random_program
 
 EDGES = {
     "least": NpuConfig(

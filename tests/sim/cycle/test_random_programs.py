@@ -5,13 +5,13 @@ from functools import cache
 
 import pytest
 
+from npu.verify.random_programs import KINDS, random_program
 from rtl.config import PRESETS
 from rtl.isa import Opcode
 from sim.memory import MemoryConfig
 from sim.program import Program
 from tests.sim import configs
 from tests.sim.cycle.compare import check_program
-from tests.sim.random_programs import KINDS, random_program
 
 CONFIGS = {**configs.RTL, "npu64": PRESETS["npu64"], "npu256": PRESETS["npu256"]}
 

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from npu.verify.random_programs import INPUT, KINDS, OUTPUT, random_program
 from rtl.errors import ConfigError
 from rtl.isa import Command, Opcode, encode_all
 from rtl.registers import ErrorCode, Event
@@ -16,7 +17,6 @@ from sim.memory import HANDSHAKES, MemoryConfig
 from sim.program import Program
 from sim.rtl_runner import RtlSimulator
 from tests.sim.configs import SMALL
-from tests.sim.random_programs import INPUT, KINDS, OUTPUT, random_program
 
 
 def program_of(commands: list[Command], base: Program) -> Program:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from npu.verify.random_programs import KINDS, OUTPUT, random_program
 from rtl.config import NpuConfig
 from rtl.errors import ConfigError
 from rtl.registers import ErrorCode, Status
@@ -18,7 +19,6 @@ from sim.soc.firmware_build import Firmware
 from sim.soc.memory_map import ARENA_BASE, CODE_BYTES, IMAGE_BYTES
 from sim.soc.run import SocRunner
 from tests.sim import configs
-from tests.sim.random_programs import KINDS, OUTPUT, random_program
 from tests.sim.soc import programs
 
 pytestmark = pytest.mark.skipif(

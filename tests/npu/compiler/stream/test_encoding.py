@@ -11,7 +11,7 @@ from npu.compiler.stream.encoding import LEAST_SAVED
 from rtl.config import DECODED_FORMATS, PRESETS, NpuConfig
 from rtl.isa import Command, Destination, Opcode, Tables
 from tests.npu.compiler.support import check_model, compile_model
-from tests.sim.weights import switched
+from tests.sim.configs import switched
 from tests.support.compressed_models import Change, Weights, changed, clustered, pruned
 from tests.support.random_layers import (
     random_conv2d,

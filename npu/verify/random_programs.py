@@ -6,11 +6,11 @@ Everything is a function of the configuration, the kinds and the seed.
 import numpy as np
 from numpy.typing import NDArray
 
+from npu.verify.random_transfers import OutOfMemoryError, RandomTransfers
 from rtl.config import BIAS_BYTES, LIST_ROWS, PARAMETER_BYTES, NpuConfig
 from rtl.isa import MAX_LEFT_SHIFT, Command, Destination, Function, Opcode, encode_all
 from sim.program import Program, TensorBinding
 from sim.step_list import forced, kept_words, packed_rows
-from tests.sim.random_transfers import OutOfMemoryError, RandomTransfers
 
 KINDS = (Opcode.LOAD, Opcode.CONV, Opcode.DEPTHWISE, Opcode.MAX_POOL, Opcode.ELEMENTWISE)
 """LOAD stands for a copy: LOAD and STORE alone."""

@@ -8,15 +8,16 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from npu.verify.blame import MARGIN
+from npu.verify.random_programs import OUTPUT, random_program
 from rtl.isa import Command, Opcode, encode_all
 from sim.functional import FunctionalSimulator
 from sim.program import Program, TensorBinding
 from sim.result import SimulationResult
 from sim.rtl_runner import RtlSimulator, build
 from sim.verilator.design import design_text
-from tests.sim.blame import MARGIN, assert_same
+from tests.sim.comparison import assert_same
 from tests.sim.configs import SMALL
-from tests.sim.random_programs import OUTPUT, random_program
 
 FIRST_SWITCH = 2001
 """A BUS_TIMEOUT, so long that it never comes, switches a fault on: the next ones the others."""

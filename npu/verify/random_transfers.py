@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from npu.verify.weights import decodes, random_weights
 from rtl.config import NpuConfig
 from rtl.isa import Command, Destination, Opcode, Region, Tables
 from sim.weight_stream import Encoding, encode_weights
-from tests.sim.weights import decodes, random_weights
 
 
 @dataclass(frozen=True)

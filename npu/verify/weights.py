@@ -1,8 +1,5 @@
 """Random weights that can be encoded."""
 
-from collections.abc import Iterable
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -38,11 +35,6 @@ def random_weights(
     if encoding.masked:
         found = np.where(rng.random(shape) < density, found, 0)
     return np.ascontiguousarray(found, np.int8).view(np.uint8).reshape(-1, 8)
-
-
-def switched(formats: Iterable[str]) -> dict[str, Any]:
-    """Parameters of hardware with these of `rtl.config.WEIGHT_FORMATS`."""
-    return dict.fromkeys(formats, True)
 
 
 def decodes(config: NpuConfig, bits: int, tables: Tables, masked: bool) -> bool:

@@ -1,4 +1,4 @@
-"""Where the RTL went wrong: the command, the element and the cycles behind bytes that differ."""
+"""Where hardware went wrong: the command, the element and the cycles behind bytes that differ."""
 
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -45,29 +45,107 @@ class Suspect:
     place: tuple[int, int, int] | None
 
 
+@dataclass(frozen=True)
+class Part:
+    """What a command has to do with a byte that differs.
+
+    Attributes
+    ----------
+    role : computed or stored. command : its index, None if there is none; `text` of it.
+    begin, end : its first and last cycle. place : y, x and c in what it writes.
+    """
+
+    role: str
+    command: int | None
+    text: str = ""
+    begin: int = 0
+    end: int = 0
+    place: tuple[int, int, int] | None = None
+
+    def __str__(self) -> str:
+        if self.command is None:
+            return f"{self.role} by no command"
+        where = ""
+        if self.place is not None:
+            y, x, c = self.place
+            where = f" (its y {y}, x {x}, c {c})"
+        cycles = f"in cycles {self.begin} to {self.end}"
+        return f"{self.role} {cycles} by command {self.command}{where}: {self.text}"
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Where outputs differ first.
+
+    Attributes
+    ----------
+    wrong : elements that differ. suspect : of them the one that the earliest command made.
+    parts : the commands behind it. waves : of their cycles, if any.
+    """
+
+    wrong: int
+    suspect: Suspect
+    parts: tuple[Part, ...]
+    waves: Waves | None
+
+    def lines(self) -> list[str]:
+        """What a person reads."""
+        suspect = self.suspect
+        first = (
+            f"the RTL differs in {self.wrong} elements; of the earliest command"
+            f" {suspect.tensor}{list(suspect.position)} should be {suspect.expected},"
+            f" is {suspect.got}"
+        )
+        lines = [first, *map(str, self.parts)]
+        if self.waves is not None:
+            lines.append(
+                f"waves of cycles {self.waves.first} to {self.waves.last}: {self.waves.path}"
+            )
+        return lines
+
+
 Run = Callable[..., SimulationResult]
 """Runs a program on the RTL, with options of `sim.rtl_runner.RtlSimulator.run`."""
 
 
-def assert_same(
-    program: Program, run: Run, expected: SimulationResult, label: str = ""
-) -> SimulationResult:
-    """Run a program and compare its outputs and tensors with those of another simulator.
+def difference(
+    program: Program,
+    run: Run,
+    expected: SimulationResult,
+    got: SimulationResult,
+    waves: Path | None = None,
+) -> Difference | None:
+    """Compare outputs and tensors of a run with those of another simulator.
 
-    Returns the run's result.
-
-    Raises
-    ------
-    AssertionError : they differ; with the first suspect's command and operands as text, tensor,
-        position, values and cycles, and a file with the waves of these cycles.
+    Parameters
+    ----------
+    run : repeats it, for a trace and waves.
+    waves : the file for waves; None: `waves.fst` in a new temporary folder.
     """
-    got = run()
     wanted, found = (result.outputs | result.tensors for result in (expected, got))
     wrong = sum(int((wanted[index] != found[index]).sum()) for index in wanted)
     if not wrong:
-        return got
+        return None
     suspect = find_suspect(program, wanted, found)
-    raise AssertionError(_message(program, run, suspect, wrong, label))
+    table = decode_table(program.commands)
+    events = run(trace=True).events
+    parts = []
+    for role, index in (("computed", suspect.maker), ("stored", suspect.store)):
+        if index is None:
+            parts.append(Part(role, None))
+            continue
+        begin, end = _cycles(events, index)
+        place = suspect.place if role == "computed" else None
+        parts.append(Part(role, index, disassemble(table.command(index)), begin, end, place))
+    window = None
+    timed = [part for part in parts if part.command is not None]
+    if timed:
+        path = waves or Path(tempfile.mkdtemp(prefix="npu-waves-")) / "waves.fst"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        first = min(part.begin for part in timed) - MARGIN
+        window = Waves(path=path, first=max(0, first), last=max(p.end for p in timed) + MARGIN)
+        run(waves=window)
+    return Difference(wrong, suspect, tuple(parts), window)
 
 
 def find_suspect(program: Program, expected: Tensors, got: Tensors) -> Suspect:
@@ -147,35 +225,6 @@ def _place(config: NpuConfig, command: Command, address: int, lane: int) -> tupl
         if (base + y * pitch + x + j * plane) % (1 << ADDRESS_BITS) == address:
             return y, x, j * config.lanes + lane
     raise AssertionError("the command does not write this word")
-
-
-def _message(program: Program, run: Run, suspect: Suspect, wrong: int, label: str) -> str:
-    table = decode_table(program.commands)
-    events = run(trace=True).events
-    lines = [
-        f"{label}: " * bool(label) + f"the RTL differs in {wrong} elements; of the earliest command"
-        f" {suspect.tensor}{list(suspect.position)} should be {suspect.expected},"
-        f" is {suspect.got}"
-    ]
-    cycles: list[int] = []
-    for role, index in (("computed", suspect.maker), ("stored", suspect.store)):
-        if index is None:
-            lines.append(f"{role} by no command")
-            continue
-        begin, end = _cycles(events, index)
-        cycles += [begin, end]
-        where = ""
-        if role == "computed" and suspect.place is not None:
-            y, x, c = suspect.place
-            where = f" (its y {y}, x {x}, c {c})"
-        command = disassemble(table.command(index))
-        lines.append(f"{role} in cycles {begin} to {end} by command {index}{where}: {command}")
-    if cycles:
-        path = Path(tempfile.mkdtemp(prefix="npu-waves-")) / "waves.fst"
-        waves = Waves(path=path, first=max(0, min(cycles) - MARGIN), last=max(cycles) + MARGIN)
-        run(waves=waves)
-        lines.append(f"waves of cycles {waves.first} to {waves.last}: {path}")
-    return "\n".join(lines)
 
 
 def _cycles(events: Sequence[TraceEvent], index: int) -> tuple[int, int]:
