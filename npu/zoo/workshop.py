@@ -182,9 +182,8 @@ class Workshop:
         """
         used = self.data if data is None else data
         keras.utils.set_random_seed(self.seed)
-        model.compile(
-            optimizer, keras.losses.SparseCategoricalCrossentropy(from_logits=True), ["accuracy"]
-        )
+        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+        model.compile(optimizer, loss, metrics=["accuracy"])
         place = self.folder / f"{name.replace(' ', '_')}.weights.h5"
         callbacks: list[Any] = [keras.callbacks.BackupAndRestore(place.with_suffix(".backup"))]
         if stop:
