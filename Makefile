@@ -18,7 +18,7 @@ INSTALL := -m pip --disable-pip-version-check --no-input install -qq
 export PIP_ROOT_USER_ACTION := ignore
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-converter quick soak zoo lint docs bench bench-explore synth-table cost-samples compiler clean
+.PHONY: help setup demo test test-converter quick soak formal zoo lint docs bench bench-explore synth-table cost-samples compiler clean
 
 help:
 	@echo "make demo    set everything up and run the shipped network on the RTL"
@@ -26,6 +26,7 @@ help:
 	@echo "make quick   lint and the tests that take seconds, for use while working"
 	@echo "make test-converter   Keras networks through TensorFlow's converter, an hour"
 	@echo "make soak    random programs and networks with new seeds, for a night; MINUTES=480"
+	@echo "make formal  prove properties of blocks, two minutes, and write tests/formal/RESULTS.md"
 	@echo "make zoo     train all systems of the zoo anew and measure them, about an hour"
 	@echo "make setup   create $(VENV) with the npu command in $(BIN)"
 	@echo "make lint    formatting, lint, types, import directions"
@@ -79,6 +80,9 @@ test: compiler lint
 # seeds are printed; one that failed is repeated by the module's options
 soak: compiler $(VENV)/test.stamp
 	$(BIN)/python -m tests.soak $(if $(MINUTES),--minutes $(MINUTES))
+
+formal: $(VENV)/test.stamp
+	$(BIN)/python -m tests.formal --write
 
 # a system whose data are not installed says so, and the others follow
 zoo: $(VENV)/test.stamp

@@ -1,0 +1,1 @@
+"""Formal proofs of single blocks: `python -m tests.formal`, or `make formal`."""
