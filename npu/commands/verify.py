@@ -1,5 +1,6 @@
 """`npu verify`: the hardware, or a user's own Verilog, against the reference."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -82,7 +83,7 @@ def verify(
     if block is not None and not files:
         raise VerifyError("--block NAME needs --rtl FILE.v with that block")
     log = None if quiet else step_log("building the simulator")
-    design = _design(block, hardware, files) if files else None
+    design = _design(block, hardware, files, log) if files else None
     aims = None if block is None else block_aims(block)
     cycles = not bits_only
     suite = Suite(hardware, design, aims, full=full, seed=seed, cycles=cycles, log=log)
@@ -106,13 +107,18 @@ def verify(
         raise typer.Exit(EXIT_WRONG)
 
 
-def _design(block: str | None, hardware: "NpuConfig", files: list[Path]) -> str:
+def _design(
+    block: str | None,
+    hardware: "NpuConfig",
+    files: list[Path],
+    log: Callable[[str], None] | None,
+) -> str:
     """The Verilog under test, whose ports are ours."""
     from npu.verify.block import design_with_block
     from npu.verify.design import own_ports_checked
 
     if block is not None:
-        return design_with_block(block, hardware, files)
+        return design_with_block(block, hardware, files, log)
     return own_ports_checked(hardware, files)
 
 

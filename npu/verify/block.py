@@ -12,6 +12,9 @@ from npu.errors import VerifyError
 from npu.verify.aims import AIMS, Aim
 from npu.verify.design import check_ports, module_ports, read_sources
 from rtl.config import NpuConfig
+from sim.cache import cached, content_key
+from sim.verilator.build import Log, report
+from sim.verilator.design import design_key
 
 LANE = "requantizer"
 """One lane of the block `requantizers`, which people replace most."""
@@ -40,11 +43,19 @@ def own_block(name: str, config: NpuConfig) -> str:
     """
     from rtl.verilog import block_verilog
 
-    return block_verilog(_make(name, config), block_module(name))
+    component = _component(name)
+    block = component(config.rounding if name == LANE else config)
+    return block_verilog(block, block_module(name))
 
 
-def design_with_block(name: str, config: NpuConfig, paths: list[Path]) -> str:
+def design_with_block(
+    name: str, config: NpuConfig, paths: list[Path], log: Log | None = None
+) -> str:
     """Verilog of the NPU with the block that the files describe in place of ours.
+
+    Parameters
+    ----------
+    name : of `NAMES`. paths : its files. log : told what takes long.
 
     Raises
     ------
@@ -60,17 +71,24 @@ def design_with_block(name: str, config: NpuConfig, paths: list[Path]) -> str:
         own.write_text(own_block(name, config), encoding="utf-8")
         ports = module_ports([own], module)
     check_ports(module_ports(paths, module), ports, module)
-    with _replaced(type(_make(name, config)), module, list(ports)):
-        return f"{verilog_text(config)}\n{text}"
+
+    def generate(target: Path) -> None:
+        with _replaced(_component(name), module, list(ports)):
+            (target / "npu.v").write_text(verilog_text(config), encoding="utf-8")
+
+    report(log, "generating Verilog around the block")
+    key = content_key(design_key(config), Path(__file__).read_bytes(), name)
+    around = cached("verilog", key, generate) / "npu.v"
+    return "\n".join((around.read_text(encoding="utf-8"), text))
 
 
-def _make(name: str, config: NpuConfig) -> Any:
-    """The component."""
+def _component(name: str) -> Any:
+    """The class of the component."""
     if name == LANE:
-        return import_module("rtl.requantizer").Requantizer(config.rounding)
+        return import_module("rtl.requantizer").Requantizer
     if name not in BLOCKS:
         raise VerifyError(f"no block '{name}'; there are {', '.join(NAMES)}")
-    return BLOCKS[name].build(config)
+    return getattr(import_module(BLOCKS[name].module), BLOCKS[name].component)
 
 
 @contextmanager

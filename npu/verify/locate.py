@@ -4,6 +4,7 @@ Both designs, ours and the one under test, run the same program and record all s
 whose outputs become others in a cycle up to which its inputs are the same computes something else.
 """
 
+import re
 import tempfile
 from collections.abc import Callable
 from contextlib import suppress
@@ -15,7 +16,7 @@ from rtl.errors import NpuError
 from sim.waves import Waves
 
 Changes = list[tuple[int, int]]
-"""Cycles in which a signal changes, and its values from then on."""
+"""Cycles since START in which a signal changes, and its values from then on."""
 
 Signals = dict[tuple[str, ...], Changes]
 """Signals by the path of instances, the signal's name last."""
@@ -24,6 +25,12 @@ Record = Callable[[Waves], object]
 """Runs the program and writes waves; may fail as runs do."""
 
 NEVER = 1 << 62
+
+PICOSECONDS = 1000
+"""What a cycle lasts in waves."""
+
+_COUNTER = re.compile(r"\$\d+")
+"""What Amaranth puts behind names that are not unique."""
 
 
 @dataclass(frozen=True)
@@ -73,7 +80,8 @@ def locate(netlist: str, own: Record, tested: Record, cycles: int) -> Location |
             cycle, expected, got = _first(right, wrong, path, port)
             # inputs may follow at once, through logic without registers
             if cycle < NEVER and cycle <= inputs:
-                place = Location(".".join(path), name, cycle, port, expected, got)
+                names = (_COUNTER.sub("", text) for text in (".".join(path), port))
+                place = Location(next(names), name, cycle, next(names), expected, got)
                 # of a block and those in it, the innermost; rather one whose inputs stay right
                 found.append((cycle, 2 * (cycle == inputs) - len(path), place))
     return min(found, key=lambda entry: entry[:2])[2] if found else None
@@ -118,7 +126,7 @@ def read_vcd(path: Path) -> Signals:
     with path.open(encoding="ascii", errors="replace") as file:
         for line in file:
             if line[0] == "#":
-                now = int(line[1:])
+                now = int(line[1:]) // PICOSECONDS
             elif line[0] in "01":
                 changes[line[1:-1]].append((now, int(line[0])))
             elif line[0] == "b":

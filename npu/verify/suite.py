@@ -3,15 +3,17 @@
 import os
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
 from npu.verify.aims import AIMS, Aim, Inputs
-from npu.verify.blame import Difference, difference
+from npu.verify.blame import MARGIN, Difference, difference
 from npu.verify.coverage import Coverage
 from npu.verify.locate import Location, locate
 from rtl.config import NpuConfig
+from rtl.registers import DEFAULT_TIMEOUT
 from sim.cycle import simulate
 from sim.errors import CommandError, SimulationError
 from sim.functional import FunctionalSimulator
@@ -84,6 +86,7 @@ class Suite:
     aims : which; None: all that the hardware has. full : the long numbers of programs.
     seed : of the programs. cycles : whether cycles and counters have to be the cycle model's.
     folder : where waves of faults go. log : told about builds.
+    bus_timeout : what is written to the register BUS_TIMEOUT, cycles.
     """
 
     config: NpuConfig
@@ -94,6 +97,7 @@ class Suite:
     cycles: bool = True
     folder: Path = field(default_factory=_temporary)
     log: Log | None = None
+    bus_timeout: int = DEFAULT_TIMEOUT
     coverage: Coverage = field(init=False)
 
     def __post_init__(self) -> None:
@@ -129,6 +133,8 @@ class Suite:
         """Run a program of an aim."""
         aim, seed = outcome.aim, 1000 * self.seed + number
         program, inputs = aim.make(self.config, seed)
+        # what was given must still be there at the end
+        program = replace(program, tensors=program.inputs)
         memory = aim.memory(number)
         limit = SLACK_CYCLES
         expected: SimulationResult | CommandError
@@ -143,10 +149,10 @@ class Suite:
         elif aim.stalls:
             limit = 40 * simulate(program).cycles + SLACK_CYCLES
         tested = partial(self._simulator(memory, self.verilog).run, program, inputs)
-        tested = partial(tested, max_cycles=limit)
+        tested = partial(tested, max_cycles=limit, bus_timeout=self.bus_timeout)
         outcome.programs += 1
         self.coverage.add(program.decode())
-        said, found, got = self._compare(program, tested, expected, seed)
+        said, got = _compare(tested, expected)
         if isinstance(expected, SimulationResult):
             outcome.bits += sum(8 * value.nbytes for value in expected.outputs.values())
         if said:
@@ -155,32 +161,15 @@ class Suite:
             said = _compare_counters(got.counters, timed.counters)
             outcome.slow += bool(said)
         if said and outcome.fault is None:
+            found = None
+            path = self.folder / f"program{seed}.vcd"
+            if got is not None and isinstance(expected, SimulationResult):
+                found = difference(program, tested, expected, got, path)
             location = self._locate(program, inputs, memory, limit)
-            outcome.fault = Fault(seed, tuple(said), found, location)
-
-    def _compare(
-        self,
-        program: Program,
-        tested: Callable[..., SimulationResult],
-        expected: SimulationResult | CommandError,
-        seed: int,
-    ) -> tuple[list[str], Difference | None, SimulationResult | None]:
-        """What is wrong with a run's bits or errors, and its result if it has one."""
-        try:
-            got = tested()
-        except CommandError as error:
-            if isinstance(expected, CommandError):
-                same = (error.code, error.command) == (expected.code, expected.command)
-                said = [] if same else [f"should end with {expected}, ends with {error}"]
-                return said, None, None
-            return [f"should end well, ends with {error}"], None, None
-        except SimulationError as error:
-            return [str(error)], None, None
-        if isinstance(expected, CommandError):
-            return [f"should end with {expected}, ends well"], None, got
-        path = self.folder / f"program{seed}.vcd"
-        found = difference(program, tested, expected, got, path)
-        return ([] if found is None else found.lines()), found, got
+            lines = [said] if found is None else found.lines()
+            if found is None and location is not None:
+                lines.append(_waves_around(tested, location, path))
+            outcome.fault = Fault(seed, tuple(lines), found, location)
 
     def _locate(
         self, program: Program, inputs: Inputs, memory: MemoryConfig, limit: int
@@ -191,17 +180,48 @@ class Suite:
 
         def record(verilog: str | None) -> Callable[[Waves], object]:
             simulator = self._simulator(memory, verilog)
-            return lambda waves: simulator.run(program, inputs, waves=waves, max_cycles=limit)
+            run = partial(simulator.run, program, inputs, bus_timeout=self.bus_timeout)
+            return lambda waves: run(waves=waves, max_cycles=limit)
 
         netlist = design_text(self.config, self.log)
         return locate(netlist, record(None), record(self.verilog), limit)
 
 
-def _compare_counters(got: dict[str, int], expected: dict[str, int]) -> list[str]:
-    """Which counters are not the cycle model's."""
+def _compare(
+    tested: Callable[..., SimulationResult], expected: SimulationResult | CommandError
+) -> tuple[str, SimulationResult | None]:
+    """What is wrong with a run's bits or errors, empty if nothing is, and its result if any."""
+    try:
+        got = tested()
+    except CommandError as error:
+        if isinstance(expected, SimulationResult):
+            return f"should end well, ends with {error}", None
+        same = (error.code, error.command) == (expected.code, expected.command)
+        return "" if same else f"should end with {expected}, ends with {error}", None
+    except SimulationError as error:
+        return str(error), None
+    if isinstance(expected, CommandError):
+        return f"should end with {expected}, ends well", got
+    wanted, found = (result.outputs | result.tensors for result in (expected, got))
+    same = all((found[index] == value).all() for index, value in wanted.items())
+    return "" if same else "outputs differ", got
+
+
+def _waves_around(tested: Callable[..., SimulationResult], location: Location, path: Path) -> str:
+    """Write waves of the cycles in which a block goes wrong; returns a line about them."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    window = Waves(path=path, first=max(0, location.cycle - MARGIN), last=location.cycle + MARGIN)
+    # a run that hangs or ends with an error leaves its waves
+    with suppress(SimulationError):
+        tested(waves=window)
+    return f"waves of cycles {window.first} to {window.last}: {path}"
+
+
+def _compare_counters(got: dict[str, int], expected: dict[str, int]) -> str:
+    """Which counters are not the cycle model's; empty if all are."""
     unlike = [
         f"{name} should be {value}, is {got[name]}"
         for name, value in expected.items()
         if got[name] != value
     ]
-    return ["bits are right, but counter " + "; ".join(unlike)] if unlike else []
+    return "bits are right, but counter " + "; ".join(unlike) if unlike else ""

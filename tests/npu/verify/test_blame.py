@@ -18,9 +18,7 @@ from sim.rtl_runner import RtlSimulator, build
 from sim.verilator.design import design_text
 from tests.sim.comparison import assert_same
 from tests.sim.configs import SMALL
-
-FIRST_SWITCH = 2001
-"""A BUS_TIMEOUT, so long that it never comes, switches a fault on: the next ones the others."""
+from tests.support.planted_faults import plant, switch
 
 FAULTS = {
     # block: an input of it, when it is wrong, and how
@@ -41,43 +39,22 @@ CASES = {
 """Kind of the programs that find the fault."""
 
 
-def _plant(text: str) -> str:
-    """The netlist with all faults, off."""
-    for number, (module, (port, condition, flips)) in enumerate(FAULTS.items()):
-        start = text.index(f"module {module} (")
-        end = text.index("endmodule", start)
-        body = text[start:end]
-        header = body.index(";") + 1
-        ports, rest = body[:header], body[header:]
-        declared = re.search(rf"^ *input (\[\d+:0\]) {port};$", rest, re.M)
-        assert declared is not None, f"{module} has no input {port}"
-        rest = re.sub(rf"(?<![\w.\\]){port}\b(?! *\()", f"{port}_seen", rest)
-        # the ports keep their names
-        rest = rest.replace(f"input {declared[1]} {port}_seen;", f"input {declared[1]} {port};")
-        rest = rest.replace(f"wire {declared[1]} {port}_seen;", f"wire {declared[1]} {port};")
-        switch = f"npu.control.timeout == 16'd{FIRST_SWITCH + number} && {condition}"
-        fault = f"wire {declared[1]} {port}_seen = {port} ^ (({switch}) ? {flips} : 0);\n"
-        text = f"{text[:start]}{ports}\n{fault}{rest}{text[end:]}"
-    return text
-
-
 @pytest.fixture
 def faulty(monkeypatch: pytest.MonkeyPatch) -> RtlSimulator:
-    text = _plant(design_text(SMALL))
+    text = plant(design_text(SMALL), FAULTS)
     monkeypatch.setattr(build, "design_text", lambda config, log=None: text)
     return RtlSimulator(SMALL)
 
 
 @pytest.mark.parametrize("block", FAULTS)
 def test_a_failure_says_where(block: str, faulty: RtlSimulator) -> None:
-    switch = FIRST_SWITCH + list(FAULTS).index(block)
     kind = CASES[block]
     for seed in range(9000, 9020):
         program, inputs = random_program(SMALL, seed, (kind, Opcode.LOAD))
         expected = FunctionalSimulator(SMALL).run(program, inputs)
         off = partial(faulty.run, program, inputs)
         assert_same(program, off, expected)
-        on = partial(off, bus_timeout=switch)
+        on = partial(off, bus_timeout=switch(FAULTS, block))
         try:
             assert_same(program, on, expected, f"{block}, seed {seed}")
         except AssertionError as error:
