@@ -164,18 +164,23 @@ class WindowQueue(wiring.Component):
         for j in range(config.banks):
             m.d.comb += self.padded[j].eq(Mux(head_inside[j], self.head[j], padding))
 
-        # the head is refilled from the second place, or directly when nothing stays before it
-        with m.If(self.pop & self.next_valid & ~self.pop_both):
-            m.d.sync += [head_step.eq(next_step), head_inside.eq(next_inside)]
-            m.d.sync += [head[j].eq(following[j]) for j in range(config.banks)]
-        with m.If(waiting):
-            with m.If(stay_head | stay_next):
-                with m.If(~(stay_head & stay_next)):
-                    m.d.sync += [next_step.eq(waiting_step), next_inside.eq(waiting_inside)]
-                    m.d.sync += [following[j].eq(self.fetch.words[j]) for j in range(config.banks)]
-            with m.Else():
-                m.d.sync += [head_step.eq(waiting_step), head_inside.eq(waiting_inside)]
-                m.d.sync += [head[j].eq(self.fetch.words[j]) for j in range(config.banks)]
+        # the head is refilled from the second place, or directly when nothing is there; two words
+        # leave at once for ELEMENTWISE only. What is taken is known last and drives many registers:
+        # it enables them and chooses nothing, and a place that stays empty takes anything.
+        follows = Signal()
+        m.d.comb += follows.eq(self.next_valid & self.for_grid)
+        with m.If(~stay_head):
+            m.d.sync += [
+                head_step.eq(Mux(follows, next_step, waiting_step)),
+                head_inside.eq(Mux(follows, next_inside, waiting_inside)),
+                *(
+                    head[j].eq(Mux(follows, following[j], self.fetch.words[j]))
+                    for j in range(config.banks)
+                ),
+            ]
+        with m.If(~(stay_head & stay_next)):
+            m.d.sync += [next_step.eq(waiting_step), next_inside.eq(waiting_inside)]
+            m.d.sync += [following[j].eq(self.fetch.words[j]) for j in range(config.banks)]
         # what is left, by what is taken, which is known last
         one = Mux(
             self.pop_both,
