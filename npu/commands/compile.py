@@ -35,6 +35,14 @@ def compile(
             "--summary", help="Also print arena, weights, scratchpad and cycles of each segment."
         ),
     ] = False,
+    json: Annotated[
+        Path | None,
+        typer.Option(metavar="OUT", help="Write the summary as JSON; - is standard output."),
+    ] = None,
+    html: Annotated[
+        Path | None,
+        typer.Option(metavar="OUT.html", help="Write a page with figures, which opens offline."),
+    ] = None,
     quiet: QuietOption = False,
 ) -> None:
     """Compile a network for firmware and interpreters.
@@ -47,21 +55,46 @@ def compile(
     from npu.embedded.compiled_model import compile_model
     from npu.model.tflite_reader import read_model
     from npu.report.compiled import print_compiled, print_summary
-    from npu.report.record import check_output_path, write_bytes
+    from npu.report.record import (
+        STDOUT,
+        check_output_path,
+        hardware_record,
+        model_record,
+        record_header,
+        write_bytes,
+        write_json,
+    )
     from npu.report.tables import make_console
     from rtl.config import load_config
 
     hardware = load_config(config)
     check_output_path(output, "--output")
+    check_output_path(json, "--json", stdout=True)
+    check_output_path(html, "--html")
     compiled = compile_model(read_model(model), hardware)
     if format == FileFormat.C:
         for name, text in c_sources(compiled, output.stem).items():
             write_bytes(text.encode(), output.with_name(name))
     else:
         write_bytes(compiled.file, output)
-    console = make_console(quiet=quiet)
+    console = make_console(stderr=json == STDOUT, quiet=quiet)
     print_compiled(console, compiled, output, config)
-    if summary:
-        from npu.embedded.summary import summarize
+    if not (summary or json or html):
+        return
+    from npu.embedded.summary import summarize
+    from npu.report.page.write import write_page
 
-        print_summary(console, summarize(compiled))
+    found = summarize(compiled)
+    if summary:
+        print_summary(console, found)
+    record = {
+        **record_header("compile"),
+        **model_record(compiled.network.graph, model.name),
+        **hardware_record(config, hardware),
+        "output": output.name,
+        "summary": found.to_dict(),
+    }
+    if json is not None:
+        write_json(record, json)
+    if html is not None:
+        write_page(record, html)

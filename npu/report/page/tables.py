@@ -174,3 +174,38 @@ def speedup_tiles(record: Record) -> list[Tile]:
             tiles.append(Tile(f"faster than {rung['name']}{told}", f"{rung['speedup']:,.1f}x"))
     busy = record["npu_busy_cycles"] / record["npu_cycles"]
     return [*tiles, Tile("of these cycles the NPU works", f"{100 * busy:.0f} %")]
+
+
+def segment_table(record: Record) -> PageTable:
+    """Every segment of a compiled file."""
+    names = {
+        "operators": "operators",
+        "macs": "MACs",
+        "command_bytes": "commands, bytes",
+        "constant_bytes": "weights, bytes",
+        "arena_bytes": "arena, bytes",
+        "scratchpad_bytes": "scratchpad, bytes",
+        "cycles": "cycles",
+    }
+    rows = [
+        [
+            Cell(f"{segment['first_operator']} to {segment['last_operator']}"),
+            *(number(segment[key]) for key in names),
+        ]
+        for segment in record["summary"]["segments"]
+    ]
+    return make_table("segments", ("operators of the original", *names.values()), rows)
+
+
+def compile_tiles(record: Record) -> list[Tile]:
+    """The headline of a compiled file."""
+    summary = record["summary"]
+    segments = summary["segments"]
+    arena = summary["tflm_arena_bytes"]
+    return [
+        Tile("bytes, the compiled file", f"{summary['file_bytes']:,}"),
+        Tile("bytes, the original", f"{summary['original_bytes']:,}"),
+        Tile("cycles of the NPU", f"{sum(segment['cycles'] for segment in segments):,}"),
+        Tile("segments", f"{len(segments):,}"),
+        Tile("bytes of TFLM's arena here", "-" if arena is None else f"{arena:,}"),
+    ]

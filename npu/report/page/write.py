@@ -7,6 +7,7 @@ from typing import Any
 
 from npu.errors import OutputError
 from npu.report.page import tables
+from npu.report.page.compiled_figures import segment_bytes_figure, segment_cycles_figure
 from npu.report.page.layer_figures import cycles_figure, network_figure, roofline_figure
 from npu.report.page.speedup_figures import rungs_figure
 from npu.report.page.tables import PageTable, Tile
@@ -55,16 +56,20 @@ def page_text(record: Record) -> str:
 
     Parameters
     ----------
-    record : what `npu run --json` or `npu speedup --json` writes (`schema` says which), and of what
-        `npu.report.picture.picture_record` adds, whatever there is: a figure without its data is
-        left out.
+    record : what `npu run`, `npu speedup` or `npu compile` writes with `--json` (`schema` says
+        which), and of what `npu.report.picture.picture_record` adds, whatever there is: a figure
+        without its data is left out.
     """
-    speedup = record["schema"] == "npu-speedup"
+    tiles, sections = {
+        "npu-run": (tables.run_tiles, _run_sections),
+        "npu-speedup": (tables.speedup_tiles, _speedup_sections),
+        "npu-compile": (tables.compile_tiles, _compile_sections),
+    }[record["schema"]]
     return render_page(
         title=Path(record["model"]).stem + f" on {record['config']}",
         lines=[_setting(record)],
-        tiles=_speedup_tiles(record) if speedup else tables.run_tiles(record),
-        sections=_speedup_sections(record) if speedup else _run_sections(record),
+        tiles=tiles(record),
+        sections=sections(record),
         footer=f"{record['tool']} {record['tool_version']}; {record['model']},"
         f" SHA-256 {record['model_sha256']}",
         record={**record, "outputs": [_without_data(o) for o in record.get("outputs", ())]},
@@ -103,10 +108,6 @@ def render_page(
 
 def _without_data(output: Record) -> dict[str, Any]:
     return {key: value for key, value in output.items() if key != "data"}
-
-
-def _speedup_tiles(record: Record) -> list[Tile]:
-    return tables.speedup_tiles(record)
 
 
 def _setting(record: Record) -> str:
@@ -212,4 +213,35 @@ def _speedup_sections(record: Record) -> list[Section]:
             (tables.rung_table(record),),
         ),
         Section("rest", "Hardware", "", None, (parameters,)),
+    ]
+
+
+def _compile_sections(record: Record) -> list[Section]:
+    summary = record["summary"]
+    reasons = {f"operator {i}": reason for i, reason in summary["cpu_operators"].items()}
+    rest = [
+        tables.pairs_table("stays", ("stays on the CPU", "why"), reasons),
+        tables.pairs_table("parameters", ("parameter", "value"), record["parameters"]),
+    ]
+    return [
+        Section(
+            "cycles",
+            "Cycles of each segment",
+            "By the cycle model, which equals the RTL.",
+            segment_cycles_figure(record),
+        ),
+        Section(
+            "bytes",
+            "Bytes of each segment",
+            "What stands in the file instead of its operators: commands, and weights for the NPU.",
+            segment_bytes_figure(record),
+        ),
+        Section(
+            "numbers",
+            "Segments in numbers",
+            "A click on a heading sorts. Arena: memory that a segment needs while it runs.",
+            None,
+            (tables.segment_table(record),),
+        ),
+        Section("rest", "Operators that stay, hardware", "", None, tuple(t for t in rest if t)),
     ]

@@ -95,6 +95,24 @@ def test_the_page_of_a_comparison(tmp_path: Path) -> None:
     assert f"{record['npu_cycles']:,}" in path.read_text(encoding="utf-8")
 
 
+def test_the_page_of_a_compiled_file(tmp_path: Path) -> None:
+    path, record = shipped_page(tmp_path, "compile", "--output", str(tmp_path / "out.tflite"))
+    assert path.stat().st_size < MOST_BYTES
+    page = Page(path.read_text(encoding="utf-8"))
+    assert page.data("record") == {**record, "outputs": []}
+    segments = record["summary"]["segments"]
+    (trace,) = page.data("figure-cycles")["data"]
+    assert trace["x"] == [segment["cycles"] for segment in segments]
+    weights, commands = page.data("figure-bytes")["data"]
+    assert weights["x"] == [segment["constant_bytes"] for segment in segments]
+    assert commands["x"] == [segment["command_bytes"] for segment in segments]
+    head, *rows = page.tables["segments"]
+    assert [row[head.index("cycles")] for row in rows] == [f"{s['cycles']:,}" for s in segments]
+    assert record["summary"]["file_bytes"] == (tmp_path / "out.tflite").stat().st_size
+    stays = page.tables.get("stays", [[]])[1:]
+    assert len(stays) == len(record["summary"]["cpu_operators"])
+
+
 @pytest.mark.parametrize("backend", ["reference", "functional"])
 def test_pages_of_runs_without_time(backend: str) -> None:
     page = Page(page_text(small_run(backend)[2]))
