@@ -32,8 +32,8 @@ class WindowQueue(wiring.Component):
     head_valid, head, head_step : oldest window and its step. next_valid, next : the one behind it.
     Their words outside of the image hold anything; in `padded`, the head's, they are padding.
     grid_valid, pair_valid : there is a window for the grid, or a pair.
-    pop, pop_both : take the head, or both, at the end of this cycle. pop_soon : both will be taken
-        at the end of the next cycle.
+    pop, pop_both : take the head, with `for_grid`, or both, without it, at the end of this cycle.
+    pop_soon : both will be taken at the end of the next cycle.
     fetching : a fetch is issued in this cycle.
     out_of_range : the fetch issued in this cycle needs a word beyond the scratchpad.
     """
@@ -164,9 +164,9 @@ class WindowQueue(wiring.Component):
         for j in range(config.banks):
             m.d.comb += self.padded[j].eq(Mux(head_inside[j], self.head[j], padding))
 
-        # the head is refilled from the second place, or directly when nothing is there; two words
-        # leave at once for ELEMENTWISE only. What is taken is known last and drives many registers:
-        # it enables them and chooses nothing, and a place that stays empty takes anything.
+        # the head is refilled from the second place, or directly when nothing is there or pairs are
+        # taken. What is taken is known last and drives many registers: it enables them and chooses
+        # nothing, and a place that stays empty takes anything.
         follows = Signal()
         m.d.comb += follows.eq(self.next_valid & self.for_grid)
         with m.If(~stay_head):
