@@ -126,7 +126,8 @@ def _docstrings(module: str) -> str:
 def _source(path: Path) -> str:
     text = path.read_text(encoding="utf-8")
     if path.suffix != ".ipynb":
-        return f"```python\n{text}```\n"
+        language = {".v": "verilog"}.get(path.suffix, "python")
+        return f"```{language}\n{text}```\n"
     cells = json.loads(text)["cells"]
     parts = [
         # below the heading of the file

@@ -68,12 +68,14 @@ def verify(
         STDOUT,
         check_output_path,
         hardware_record,
+        make_folder,
         record_header,
         write_json,
     )
     from npu.report.tables import make_console, print_line
     from npu.verify import Suite
     from npu.verify.block import block_aims
+    from npu.verify.guarded import run_guarded
     from npu.verify.record import suite_record
     from rtl.config import load_config
 
@@ -88,9 +90,9 @@ def verify(
     cycles = not bits_only
     suite = Suite(hardware, design, aims, full=full, seed=seed, cycles=cycles, log=log)
     if waves is not None:
-        suite.folder = waves
+        suite.folder = make_folder(waves, "--waves")
     with progress_bar("verifying", quiet=json == STDOUT, silent=quiet) as progress:
-        outcomes = suite.run(progress)
+        outcomes = run_guarded(suite, progress) if files else suite.run(progress)
     if json is not None:
         record = {**record_header("verify"), **hardware_record(config, hardware)}
         record |= {"rtl": [str(path) for path in files], "block": block}

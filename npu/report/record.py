@@ -1,6 +1,7 @@
 """The run of a network as JSON, for programs to read."""
 
 import json
+import os
 import sys
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -140,6 +141,20 @@ def check_output_path(path: Path | None, option: str, *, stdout: bool = False) -
             raise OutputError(f"{option} '{path}': the folder '{path.parent}' does not exist")
     except OSError as error:
         raise OutputError(f"{option} '{path}': {error.strerror or error}") from None
+
+
+def make_folder(path: Path, option: str) -> Path:
+    """The folder, made if there is none.
+
+    Raises `OutputError`, naming the command-line `option`, when nothing can be written there.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{option} '{path}': {error.strerror or error}") from None
+    if not os.access(path, os.W_OK):
+        raise OutputError(f"{option} '{path}': files cannot be written there")
+    return path
 
 
 def write_json(record: Mapping[str, Any] | list[Any], path: Path) -> None:

@@ -3,6 +3,7 @@
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,14 @@ Maker = Callable[[NpuConfig, int], tuple[Program, Inputs]]
 
 FAST = MemoryConfig(latency_cycles=1)
 USUAL = MemoryConfig()
+
+
+def _always(config: NpuConfig) -> bool:
+    return True
+
+
+def _encoded(config: NpuConfig) -> bool:
+    return config.decodes_weights or config.pruned_weights
 
 
 @dataclass(frozen=True)
@@ -40,7 +49,7 @@ class Aim:
     quick: int
     full: int
     stalls: bool = False
-    needs: Callable[[NpuConfig], bool] = lambda config: True
+    needs: Callable[[NpuConfig], bool] = _always
 
     def memory(self, number: int) -> MemoryConfig:
         """The timing of the memory for its program of this number."""
@@ -53,8 +62,8 @@ class Aim:
         )
 
 
-def _pieces(*kinds: Opcode, size: int = 4) -> Maker:
-    return lambda config, seed: random_program(config, seed, kinds, size)
+def _pieces(*kinds: Opcode) -> Maker:
+    return partial(random_program, kinds=kinds, size=4)
 
 
 def _mixed(config: NpuConfig, seed: int) -> tuple[Program, Inputs]:
@@ -100,7 +109,13 @@ AIMS = (
         240,
     ),
     Aim("max-pooling", ("windows", "accumulators"), _pieces(Opcode.MAX_POOL), 20, 200),
-    Aim("elementwise", ("elementwise", "table"), _pieces(Opcode.ELEMENTWISE), 24, 240),
+    Aim(
+        "elementwise",
+        ("elementwise", "table", "requantizers"),
+        _pieces(Opcode.ELEMENTWISE),
+        24,
+        240,
+    ),
     Aim("requantizer", ("requantizers", "parameters"), vector_program, 16, 160),
     Aim(
         "encoded weights",
@@ -108,7 +123,7 @@ AIMS = (
         _pieces(Opcode.CONV, Opcode.CONV),
         24,
         240,
-        needs=lambda config: config.decodes_weights or config.pruned_weights,
+        needs=_encoded,
     ),
     Aim("faults", ("control", "dispatcher", "command fetch"), _faulty, 28, 280),
     Aim("all together", ("dispatcher", "control", "scratchpad"), _mixed, 16, 160),

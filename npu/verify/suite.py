@@ -87,6 +87,10 @@ class Suite:
     seed : of the programs. cycles : whether cycles and counters have to be the cycle model's.
     folder : where waves of faults go. log : told about builds.
     bus_timeout : what is written to the register BUS_TIMEOUT, cycles.
+
+    Attributes
+    ----------
+    coverage, outcomes : of the last run, so far.
     """
 
     config: NpuConfig
@@ -99,6 +103,7 @@ class Suite:
     log: Log | None = None
     bus_timeout: int = DEFAULT_TIMEOUT
     coverage: Coverage = field(init=False)
+    outcomes: list[Outcome] = field(init=False, default_factory=list)
 
     def __post_init__(self) -> None:
         self.coverage = Coverage(self.config)
@@ -114,24 +119,28 @@ class Suite:
         """
         assert self.aims is not None
         counts = [aim.full if self.full else aim.quick for aim in self.aims]
-        done, outcomes = 0, []
+        done, self.outcomes = 0, []
         for aim, count in zip(self.aims, counts, strict=True):
             outcome = Outcome(aim)
+            self.outcomes.append(outcome)
             for number in range(count):
                 if progress is not None:
                     progress(done + number, sum(counts))
                 if outcome.wrong < MOST_WRONG:
                     self._check(outcome, number)
             done += count
-            outcomes.append(outcome)
-        return outcomes
+        return self.outcomes
+
+    def seed_of(self, number: int) -> int:
+        """The seed of the program of this number, of any aim."""
+        return 1000 * self.seed + number
 
     def _simulator(self, memory: MemoryConfig, verilog: str | None) -> RtlSimulator:
         return RtlSimulator(self.config, memory, self.log, verilog, records="vcd")
 
     def _check(self, outcome: Outcome, number: int) -> None:
         """Run a program of an aim."""
-        aim, seed = outcome.aim, 1000 * self.seed + number
+        aim, seed = outcome.aim, self.seed_of(number)
         program, inputs = aim.make(self.config, seed)
         # what was given must still be there at the end
         program = replace(program, tensors=program.inputs)
