@@ -156,7 +156,7 @@ def _page_of_file(path: str) -> str | None:
     """The page for a file of the repository that is no page itself."""
     if path == "LICENSE":
         return "LICENSE.md"
-    if path == "examples":
+    if path == "examples" or path.startswith("examples/"):
         return "examples/index.md"
     if path == "npu/__init__.py":
         return page_of("npu")
