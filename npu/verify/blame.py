@@ -52,7 +52,8 @@ class Part:
     Attributes
     ----------
     role : computed or stored. command : its index, None if there is none; `text` of it.
-    begin, end : its first and last cycle. place : y, x and c in what it writes.
+    begin, end : its first and last cycle; 0 where the hardware does not trace.
+    place : y, x and c in what it writes.
     """
 
     role: str
@@ -69,8 +70,8 @@ class Part:
         if self.place is not None:
             y, x, c = self.place
             where = f" (its y {y}, x {x}, c {c})"
-        cycles = f"in cycles {self.begin} to {self.end}"
-        return f"{self.role} {cycles} by command {self.command}{where}: {self.text}"
+        cycles = f" in cycles {self.begin} to {self.end}" if self.end else ""
+        return f"{self.role}{cycles} by command {self.command}{where}: {self.text}"
 
 
 @dataclass(frozen=True)
@@ -138,7 +139,7 @@ def difference(
         place = suspect.place if role == "computed" else None
         parts.append(Part(role, index, disassemble(table.command(index)), begin, end, place))
     window = None
-    timed = [part for part in parts if part.command is not None]
+    timed = [part for part in parts if part.end]
     if timed:
         path = waves or Path(tempfile.mkdtemp(prefix="npu-waves-")) / "waves.fst"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -228,7 +229,9 @@ def _place(config: NpuConfig, command: Command, address: int, lane: int) -> tupl
 
 
 def _cycles(events: Sequence[TraceEvent], index: int) -> tuple[int, int]:
-    """When a command started, and when it was complete."""
+    """When a command started, and when it was complete; 0 and 0 if no event tells."""
     own = [event for event in events if event.command == index]
+    if not own:
+        return 0, 0
     assert own[0].engine != Engine.CONTROL
     return own[0].cycle, own[-1].cycle

@@ -171,7 +171,7 @@ class Suite:
             outcome.slow += bool(said)
         if said and outcome.fault is None:
             found = None
-            path = self.folder / f"program{seed}.vcd"
+            path = self.folder / f"{aim.name.replace(' ', '-')}-{seed}.vcd"
             if got is not None and isinstance(expected, SimulationResult):
                 found = difference(program, tested, expected, got, path)
             location = self._locate(program, inputs, memory, limit)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from npu.verify.blame import MARGIN
+from npu.verify.blame import MARGIN, difference
 from npu.verify.random_programs import OUTPUT, random_program
 from rtl.isa import Command, Opcode, encode_all
 from sim.functional import FunctionalSimulator
@@ -109,3 +109,14 @@ def test_elements_that_nothing_stores_are_said_to_be_so() -> None:
     )
     with pytest.raises(AssertionError, match=message):
         assert_same(program, lambda **_: result(changed), result(zeros))
+
+
+def test_hardware_that_traces_nothing_is_blamed_without_cycles() -> None:
+    program, inputs = random_program(SMALL, 9000, (Opcode.LOAD,))
+    expected = FunctionalSimulator(SMALL).run(program, inputs)
+    wrong = {index: value ^ 1 for index, value in expected.outputs.items()}
+    got = SimulationResult(outputs=wrong, tensors={}, cycles=10)
+    found = difference(program, lambda **_: got, expected, got)
+    assert found is not None
+    assert found.waves is None
+    assert any(line.startswith("stored by command ") for line in found.lines())

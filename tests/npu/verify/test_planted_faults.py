@@ -80,7 +80,7 @@ def test_a_fault_is_found_and_located(
     assert location.module == module, outcome.fault
     said = outcome.fault.said
     assert "waves of cycles" in said[-1]
-    waves = folder / f"program{outcome.fault.seed}.vcd"
+    waves = folder / f"{aim.name.replace(' ', '-')}-{outcome.fault.seed}.vcd"
     assert str(waves) in said[-1]
     assert waves.stat().st_size > 1000
     (aim_record,) = suite_record(suite, [outcome])["aims"]
