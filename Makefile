@@ -18,7 +18,7 @@ INSTALL := -m pip --disable-pip-version-check --no-input install -qq
 export PIP_ROOT_USER_ACTION := ignore
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-converter quick soak formal zoo lint docs bench bench-explore synth-table cost-samples compiler clean
+.PHONY: help setup demo test test-converter quick soak formal verify-report zoo lint docs bench bench-explore synth-table cost-samples compiler clean
 
 help:
 	@echo "make demo    set everything up and run the shipped network on the RTL"
@@ -27,6 +27,7 @@ help:
 	@echo "make test-converter   Keras networks through TensorFlow's converter, an hour"
 	@echo "make soak    random programs and networks with new seeds, for a night; MINUTES=480"
 	@echo "make formal  prove properties of blocks, two minutes, and write tests/formal/RESULTS.md"
+	@echo "make verify-report  proofs, programs and networks for the README's table, half an hour"
 	@echo "make zoo     train all systems of the zoo anew and measure them, about an hour"
 	@echo "make setup   create $(VENV) with the npu command in $(BIN)"
 	@echo "make lint    formatting, lint, types, import directions"
@@ -83,6 +84,9 @@ soak: compiler $(VENV)/test.stamp
 
 formal: $(VENV)/test.stamp
 	$(BIN)/python -m tests.formal --write
+
+verify-report: compiler $(VENV)/test.stamp
+	$(BIN)/python -m tests.verify_report
 
 # a system whose data are not installed says so, and the others follow
 zoo: $(VENV)/test.stamp
