@@ -89,7 +89,10 @@ def test_help_fits_a_screen_and_says_how_to_begin() -> None:
 
 @pytest.mark.parametrize(
     ("words", "count", "expected"),
-    [("npu ver", 1, {"verify", "verilog"}), ("npu run m.tflite --config npu2", 4, {"npu256", "npu256c"})],
+    [
+        ("npu ver", 1, {"verify", "verilog"}),
+        ("npu run m.tflite --config npu2", 4, {"npu256", "npu256c"}),
+    ],
 )
 def test_shells_complete(words: str, count: int, expected: set[str]) -> None:
     done = process(_NPU_COMPLETE="complete_bash", COMP_WORDS=words, COMP_CWORD=str(count))
