@@ -1,4 +1,4 @@
-"""`make verify-report`: proves, runs programs and networks, and writes the README's table of it."""
+"""`make verify-report`: runs programs and networks, and writes a table of them and the proofs."""
 
 import datetime
 import time
@@ -11,8 +11,7 @@ from npu.verify import Suite
 from npu.verify.suite import SEED
 from rtl.config import PRESETS, NpuConfig
 from tests.docs import ROOT, replace_section
-from tests.formal.__main__ import DOCUMENT, markdown, measure
-from tests.formal.properties import PROOFS
+from tests.formal.__main__ import DOCUMENT
 from tests.sim.configs import DECODING, SMALL
 from tests.soak import network_as_tflm
 
@@ -38,17 +37,13 @@ class Line:
 
 
 def properties() -> Line:
-    """Prove everything, and write the document of it."""
-    records = []
-    for number, proof in enumerate(PROOFS, start=1):
-        print(f"property {number} of {len(PROOFS)}: {proof.block}: {proof.says}", flush=True)
-        records.append(measure(proof))
-    DOCUMENT.write_text(markdown(records, _today()), encoding="utf-8")
-    proved = sum(record["proved"] for record in records)
-    refuted = sum(record["fails_on_bug"] for record in records)
+    """What `make formal` has written."""
+    text = DOCUMENT.read_text(encoding="utf-8")
+    rows = [line.split(" | ") for line in text.splitlines() if line.startswith("| rtl.")]
+    proved, refuted = (sum(row[column] == "yes" for row in rows) for column in (3, 4))
     return Line(
         "[properties](tests/formal/RESULTS.md) of blocks, by induction",
-        f"{len(records)}",
+        f"{len(rows)}",
         f"{proved} proved; {refuted} fail on a planted bug, as they should",
         "-",
     )
