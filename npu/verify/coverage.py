@@ -78,6 +78,9 @@ def features(config: NpuConfig) -> dict[Opcode, dict[str, Feature]]:
             name = f"{bits} bits, tables {tables.name}{', masked' * bool(masked)}"
             load[name] = _encoding((bits, tables, bool(masked)))
     conv = {**_GRID, **_CONV}
+    if config.block_words == 1:
+        # a word of results has all channels that a block can have
+        del conv["channels side by side"]
     if config.pruned_weights:
         conv["a list of steps"] = lambda config, c: c["listed"] == 1
     elementwise: dict[str, Feature] = {f.name: _function(f) for f in Function}
