@@ -94,7 +94,7 @@ def train(
     if data is not None and data.partition(":")[0] != kind:
         raise ZooError(f"--data {data!r}: system {system.letter} is trained on {kind}")
     prepare(training.seed, threads)
-    from npu.zoo.workshop import train_system
+    from npu.zoo.training import train_system
 
     folder = out / system.slug
     record = train_system(system, folder, step_log(system.letter), source=data)

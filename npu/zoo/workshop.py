@@ -1,10 +1,7 @@
-"""Trains a system: its network, the optimizer's stages, its experiment. Needs TensorFlow."""
+"""Where a system is trained: what recipes and experiments are written with. Needs TensorFlow."""
 
-import hashlib
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +10,6 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from npu.errors import OptimizeError
 from npu.model.tflite_reader import read_model_bytes
 from npu.optimize import run
 from npu.optimize.choices import Granularity, Quantization
@@ -27,19 +23,13 @@ from npu.optimize.training.fit import FitPlan, evaluate, fit, scores, steps_in_e
 from npu.optimize.training.models import as_functional, fold_batchnorm
 from npu.optimize.training.pruning import Pruner
 from npu.optimize.training.stages import Session, make_pruner, prunable_layers
-from npu.zoo import data as packaged
 from npu.zoo.cpu import cpu_measurement
-from npu.zoo.record import FOLDER, Record, Trained, read_record, write_record
 from npu.zoo.system import System, Table, Training
 from rtl.config import PRESETS
 from sim.cache import content_key
 
 CONFIG = "npu256c"
-LARGEST = 100_000
-"""Bytes of a file that is committed."""
-
 CALIBRATION = 300
-PACKAGES = ("tensorflow", "keras", "numpy")
 
 Log = Callable[[str], None]
 
@@ -290,95 +280,6 @@ class Plain:
     accuracies: tuple[float, ...]
 
 
-def train_system(
-    system: System, folder: Path, log: Log, *, source: str | None = None, into: Path = FOLDER
-) -> Record:
-    """Train, optimize, run the experiment; writes the network's files and their record to `into`.
-
-    Parameters
-    ----------
-    folder : of everything that is made. source : of the data, where it is not the packaged place.
-
-    Raises
-    ------
-    OptimizeError : the data are not there, or a file became too large.
-    """
-    training = system.training
-    if training is None:
-        raise OptimizeError(f"system {system.letter} trains nothing: {system.reason}")
-    folder.mkdir(parents=True, exist_ok=True)
-    into.mkdir(parents=True, exist_ok=True)
-    begin = time.process_time()
-    data = packaged.load(source or training.source, samples=training.samples, seed=training.seed)
-    data.check(training.shape, training.classes)
-    # names that Keras numbers are in the files
-    keras.utils.clear_session()
-    keras.utils.set_random_seed(training.seed)
-    workshop = Workshop(system, training, data, folder, log, training.seed)
-    model = workshop.train("dense", training.build())
-    stages = workshop.optimize("optimized", model)
-    tables = list(system.study(workshop)) if system.study else []
-    files = [
-        _commit(stage, folder / "optimized", system, kind, into)
-        for stage, kind in ((stages[0], "dense"), (stages[-1], "optimized"))
-    ]
-    before = read_record(system, into)
-    seconds = time.process_time() - begin
-    record = Record(
-        letter=system.letter,
-        recipe=recipe_of(training),
-        samples=[len(data.train), len(data.validation), len(data.test)],
-        data=system.data,
-        licence=system.licence,
-        share_alike=system.share_alike,
-        parameters=int(model.count_params()),
-        versions={name: metadata.version(name) for name in PACKAGES},
-        # of the run that did most of the work
-        cpu_seconds=round(max(seconds, 0 if before is None else before.cpu_seconds), 1),
-        dense=files[0],
-        optimized=files[1],
-        study=tables,
-    )
-    write_record(record, system, into)
-    return record
-
-
 def _same_weights(model: Any, other: Any) -> bool:
     mine, theirs = model.get_weights(), other.get_weights()
     return len(mine) == len(theirs) and all(map(np.array_equal, mine, theirs))
-
-
-def recipe_of(training: Training) -> dict[str, Any]:
-    """A recipe as JSON takes it."""
-    prune = training.prune
-    return {
-        "source": training.source,
-        "samples": training.samples,
-        "epochs": training.epochs,
-        "batch": training.batch,
-        "rate": training.rate,
-        "seed": training.seed,
-        "prune": None if prune is None else f"{prune.method}:{prune.ratio} of words",
-        "clusters": training.clusters,
-        "optimize_epochs": training.optimize_epochs,
-    }
-
-
-def _commit(stage: StageResult, folder: Path, system: System, kind: str, into: Path) -> Trained:
-    content = (folder / stage.file).read_bytes()
-    if len(content) > LARGEST:
-        raise OptimizeError(
-            f"system {system.letter}: the network has {len(content):,} bytes, at most {LARGEST:,}"
-            " are committed"
-        )
-    name = f"{system.slug}_{kind}.tflite"
-    (into / name).write_bytes(content)
-    assert stage.float_accuracy is not None
-    assert stage.int8_accuracy is not None
-    return Trained(
-        file=name,
-        sha256=hashlib.sha256(content).hexdigest(),
-        stage=stage.stage,
-        float_accuracy=stage.float_accuracy,
-        int8_accuracy=stage.int8_accuracy,
-    )

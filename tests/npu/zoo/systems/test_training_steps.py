@@ -14,7 +14,8 @@ from npu.zoo.record import read_record
 from npu.zoo.system import HALF, System, Training
 from npu.zoo.systems import SYSTEMS
 from npu.zoo.systems.e_neurons import build
-from npu.zoo.workshop import Workshop, train_system
+from npu.zoo.training import train_system
+from npu.zoo.workshop import Workshop
 
 TRAINED = {s.letter: s for s in SYSTEMS.values() if s.training is not None}
 BATCH, STEPS = 8, 2
@@ -118,7 +119,7 @@ def test_interrupted_training_goes_on_to_the_same_weights(tmp_path: Path) -> Non
 
 def test_large_files_are_not_committed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(packaged._OWN, "small", small_data)
-    monkeypatch.setattr("npu.zoo.workshop.LARGEST", 100)
+    monkeypatch.setattr("npu.zoo.training.LARGEST", 100)
     system: System = dataclasses.replace(
         SYSTEMS["E"], slug="small", training=small_training(), study=None
     )
