@@ -20,7 +20,7 @@ Letter = Annotated[str, typer.Argument(metavar="X", help="A letter of `npu zoo l
 @zoo.command("list")
 def list_systems(
     letters: Annotated[
-        bool, typer.Option("--letters", help="Only the letters of those that are trained.")
+        bool, typer.Option("--letters", help="Only the letters of those that `train` does.")
     ] = False,
 ) -> None:
     """All systems: letter, what it does, its data."""
@@ -32,7 +32,8 @@ def list_systems(
     from npu.zoo.systems import SYSTEMS
 
     if letters:
-        print_line(make_console(), " ".join(s.letter for s in SYSTEMS.values() if s.training))
+        made = [s.letter for s in SYSTEMS.values() if s.training or s.made]
+        print_line(make_console(), " ".join(made))
         return
     table = Table("", "system", "data", box=SIMPLE, pad_edge=False)
     table.add_column("int8", justify="right", no_wrap=True)
@@ -88,25 +89,56 @@ def train(
 
     system = find_system(letter)
     training = system.training
-    if training is None:
+    if training is None and system.made is None:
         raise ZooError(f"system {system.letter} trains nothing: {system.reason}")
-    kind = training.source.partition(":")[0]
+    kind = "no data" if training is None else training.source.partition(":")[0]
     if data is not None and data.partition(":")[0] != kind:
         raise ZooError(f"--data {data!r}: system {system.letter} is trained on {kind}")
-    prepare(training.seed, threads)
+    prepare(1 if training is None else training.seed, threads)
     from npu.zoo.training import train_system
 
     folder = out / system.slug
     record = train_system(system, folder, step_log(system.letter), source=data)
-    assert record.dense is not None
-    assert record.optimized is not None
     console = make_console()
+    for table in record.study if training is None else ():
+        print_line(console, table.markdown())
     for each in (record.dense, record.optimized):
+        if each is None:
+            continue
         print_line(
             console,
             f"{each.file}: {each.float_accuracy:.2%} float, {each.int8_accuracy:.2%} int8"
             f" ({each.stage})",
         )
+
+
+@zoo.command()
+def masks(
+    picture: Annotated[Path, typer.Argument(metavar="PICTURE", help="Of any size.")],
+    out: Annotated[
+        Path, typer.Option("--out", "-o", metavar="PICTURE", help="With the boxes drawn.")
+    ],
+    networks: Annotated[
+        Path, typer.Option(metavar="FOLDER", help="Where `npu zoo train C` left both networks.")
+    ] = Path("build/zoo/c_masks"),
+    least: Annotated[
+        float, typer.Option(min=0, max=1, help="How sure the detector must be of a face.")
+    ] = 0.5,
+) -> None:
+    """Find faces in a picture, with a mask or without."""
+    from npu.report.tables import make_console, print_line
+    from npu.zoo.masks import draw, find_faces, read_picture
+
+    pixels = read_picture(picture)
+    faces = find_faces(pixels, networks, least=least)
+    draw(pixels, faces, out)
+    console = make_console()
+    for face in faces:
+        height, width = pixels.shape[:2]
+        sides = (width, height) * 2
+        box = ", ".join(f"{v * s:.0f}" for v, s in zip(face.box, sides, strict=True))
+        print_line(console, f"face {face.sure:.0%} at {box}: {face.label}")
+    print_line(console, f"faces: {len(faces)}, drawn into {out}")
 
 
 @zoo.command()

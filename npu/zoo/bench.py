@@ -77,7 +77,9 @@ def bench(system: System, log: Callable[[str], None], folder: Path = FOLDER) -> 
     if system.measured is not None:
         tables += system.measured()
     if record is None or record.dense is None or record.optimized is None:
-        missing.append(system.reason or f"not trained yet: npu zoo train {system.letter}")
+        undone = record is None and (system.training or system.made)
+        untrained = f"not trained yet: npu zoo train {system.letter}" if undone else ""
+        missing += [each for each in (system.reason, untrained) if each]
         return Row(system=system, record=record, tables=tables, missing=missing)
     costs, energies, exact = [], [], True
     for trained, preset in ((record.dense, DENSE), (record.optimized, OPTIMIZED)):

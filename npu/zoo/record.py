@@ -35,7 +35,7 @@ class Record:
     Attributes
     ----------
     recipe : epochs, rates, seed and so on. samples : that train, choose and are held out.
-    licence : of the data. parameters : of the Keras model.
+    licence : of the data. parameters : of the Keras model, 0 where nothing is trained.
     dense, optimized : its files; None where nothing is trained. study : its tables.
     """
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from npu.optimize.choices import Method
@@ -78,6 +79,7 @@ class System:
     training : None where nothing is trained; `reason` then says why its cells are dashes.
     study : the experiment beside the network, run while training: it gets a
         `npu.zoo.workshop.Workshop`.
+    made : what `train` does where no network is trained: it gets a folder and a log.
     measured : an experiment that `bench` runs, without TensorFlow.
     """
 
@@ -92,4 +94,5 @@ class System:
     training: Training | None = None
     reason: str = ""
     study: Callable[[Any], Sequence[Table]] | None = None
+    made: Callable[[Path, Callable[[str], None]], Sequence[Table]] | None = None
     measured: Callable[[], Sequence[Table]] | None = None

@@ -34,6 +34,8 @@ def train_system(
     ------
     OptimizeError : the data are not there, or a file became too large.
     """
+    if system.made is not None:
+        return _make(system, folder, log, into)
     training = system.training
     if training is None:
         raise OptimizeError(f"system {system.letter} trains nothing: {system.reason}")
@@ -68,6 +70,29 @@ def train_system(
         cpu_seconds=round(max(seconds, 0 if before is None else before.cpu_seconds), 1),
         dense=files[0],
         optimized=files[1],
+        study=tables,
+    )
+    write_record(record, system, into)
+    return record
+
+
+def _make(system: System, folder: Path, log: Log, into: Path) -> Record:
+    """The experiment of a system without a network of its own."""
+    assert system.made is not None
+    for place in (folder, into):
+        place.mkdir(parents=True, exist_ok=True)
+    begin = time.process_time()
+    tables = list(system.made(folder, log))
+    record = Record(
+        letter=system.letter,
+        recipe={},
+        samples=[],
+        data=system.data,
+        licence=system.licence,
+        share_alike=system.share_alike,
+        parameters=0,
+        versions={name: metadata.version(name) for name in PACKAGES},
+        cpu_seconds=round(time.process_time() - begin, 1),
         study=tables,
     )
     write_record(record, system, into)

@@ -5,6 +5,7 @@ from npu.zoo.system import System
 from npu.zoo.systems import (
     a_score_sheet,
     b_modalities,
+    c_masks,
     d_gestures,
     e_neurons,
     f_edge_cloud,
@@ -15,12 +16,14 @@ from npu.zoo.systems import (
     k_tiny,
     l_automata,
     m_portable_c,
+    n_processes,
     o_lasso,
 )
 
 _MODULES = (
     a_score_sheet,
     b_modalities,
+    c_masks,
     d_gestures,
     e_neurons,
     f_edge_cloud,
@@ -31,6 +34,7 @@ _MODULES = (
     k_tiny,
     l_automata,
     m_portable_c,
+    n_processes,
     o_lasso,
 )
 
