@@ -21,7 +21,7 @@ def measure(proof: Proof) -> dict[str, Any]:
         "property": proof.says,
         "kind": proof.kind,
         "proved": verdict.holds,
-        "fails_on_bug": not planted.holds,
+        "fails_on_bug": planted.refuted,
         "seconds": round(verdict.seconds, 1),
     }
 

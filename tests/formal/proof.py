@@ -88,7 +88,7 @@ class Proof:
     block : whose. says : the property in words, with what it assumes.
     build : makes the bench. bug : a signal inside the block and what it is connected to instead,
         a fault with which the property does not hold.
-    steps : cycles of the induction, or of the bounded proof.
+    steps : cycles of the induction, or of the bounded proof; the bug shows within them.
     bounded : for runs of `steps` cycles only. slow : for `make formal` alone.
     """
 
@@ -96,7 +96,7 @@ class Proof:
     says: str
     build: Callable[[], Bench]
     bug: tuple[str, str]
-    steps: int = 4
+    steps: int = 8
     bounded: bool = False
     slow: bool = False
 
@@ -108,9 +108,13 @@ class Proof:
 
 @dataclass(frozen=True)
 class Verdict:
-    """`holds`: proved; otherwise `output` ends with the solver's trace or complaint."""
+    """`holds`: proved. `refuted`: a run from reset breaks it, whose trace is in `output`.
+
+    Neither: the induction does not close within its steps.
+    """
 
     holds: bool
+    refuted: bool
     seconds: float
     output: str
 
@@ -150,7 +154,7 @@ def prove(proof: Proof, *, bug: bool = False) -> Verdict:
     unknown = "Reached maximum number of time steps -> proof failed" in output
     if proved == (refuted or unknown):
         raise RuntimeError(f"{proof.block}: yosys neither proves nor refutes:\n{output[-2000:]}")
-    return Verdict(proved, time.perf_counter() - begin, output)
+    return Verdict(proved, refuted, time.perf_counter() - begin, output)
 
 
 def _wire(inside: str, signal: Signal) -> str:

@@ -13,7 +13,7 @@ QUICK = [proof for proof in PROOFS if not proof.slow]
 @pytest.mark.parametrize("proof", QUICK, ids=lambda proof: proof.says)
 def test_property(proof: Proof) -> None:
     assert prove(proof).holds
-    assert not prove(proof, bug=True).holds
+    assert prove(proof, bug=True).refuted
 
 
 def _bench(assumption: bool) -> Bench:
@@ -31,7 +31,7 @@ def test_assumptions_are_assumed() -> None:
         return Proof("skid", "nothing comes out", lambda: _bench(assumption), ("full", "1'1"))
 
     assert prove(proof(True)).holds
-    assert not prove(proof(False)).holds
+    assert prove(proof(False)).refuted
 
 
 def test_a_name_that_is_no_signal_is_an_error() -> None:
